@@ -1,0 +1,58 @@
+"""Every error and warning the library raises, and the words they are made of.
+
+An error says what was asked, what was found, what was allowed, and what to try.  All of them are
+`ValueError`s, so that a caller who catches `ValueError` around bad numbers catches these too.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class BoltzgradError(ValueError):
+    """Anything boltzgrad refuses or could not do."""
+
+
+class InvalidModel(BoltzgradError):
+    """An entry of a model is not what it has to be (shape, sign, row sum, discount, temperature, …)."""
+
+
+class InvalidTheta(BoltzgradError):
+    """The leader's decision has the wrong length, type or values."""
+
+
+class InvalidOption(BoltzgradError):
+    """An option has a value outside its range, or does not exist."""
+
+
+class UnknownName(BoltzgradError):
+    """A problem, route or option of that name does not exist."""
+
+
+class NotDifferentiable(BoltzgradError):
+    """A `build`, pull-back or objective cannot be differentiated, or returned no derivative."""
+
+
+class NotConverged(BoltzgradError, ArithmeticError):
+    """A solve missed its tolerance: which one, by how much, and what to try."""
+
+
+class MissingExtra(BoltzgradError, ImportError):
+    """An optional package is needed and not installed."""
+
+
+class GradientMismatch(BoltzgradError, AssertionError):
+    """Two gradients that have to agree do not."""
+
+
+class SuspiciousModel(UserWarning):
+    """A model that is legal, and most likely not what its author meant."""
+
+
+def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownName:
+    """The `UnknownName` for `name`, with the nearest known names as a suggestion."""
+    names = sorted(known)
+    near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
+    hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    return UnknownName(f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}")

@@ -1,0 +1,25 @@
+"""Problems: θ ↦ numbers, and the named problems of the zoo."""
+
+from boltzgrad.problems.configurable import ConfigurableMDP, LinearisedBuild
+from boltzgrad.problems.contexts import ContextualArrays, ContextualModel
+from boltzgrad.problems.kernel import DenseKernel, SparseKernel, SparsePattern
+from boltzgrad.problems.objectives import PolicyObjective, Regulariser
+from boltzgrad.problems.tabular import TabularArrays, TabularModel
+from boltzgrad.problems.zoo import entries, load, names
+
+__all__ = [
+    "ConfigurableMDP",
+    "ContextualArrays",
+    "ContextualModel",
+    "DenseKernel",
+    "LinearisedBuild",
+    "PolicyObjective",
+    "Regulariser",
+    "SparseKernel",
+    "SparsePattern",
+    "TabularArrays",
+    "TabularModel",
+    "entries",
+    "load",
+    "names",
+]

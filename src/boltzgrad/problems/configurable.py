@@ -1,0 +1,186 @@
+"""Configurable MDPs: θ ↦ tabular model(s), with derivatives both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from boltzgrad.errors import InvalidModel, InvalidOption, InvalidTheta, NotDifferentiable
+from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
+from boltzgrad.problems.differentiation import Build, traced_jvp, traced_vjp
+from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.objectives import PolicyObjective, Regulariser
+from boltzgrad.problems.tabular import TabularArrays, TabularModel
+
+ENTRY_ULPS = 8
+"""How many units in the last place an entry computed by `build` may be off, by default."""
+
+
+@dataclass(frozen=True, eq=False)
+class LinearisedBuild:
+    """A `build` at one θ: its models, and the derivative of their arrays in both directions."""
+
+    contexts: ContextualModel
+    pullback: Callable[[ContextualArrays], Array]
+    pushforward: Callable[[Array], ContextualArrays]
+    dim: int
+
+    def columns(self) -> Iterator[ContextualArrays]:
+        """∂(arrays)/∂θ_j for j = 0 … d − 1, one at a time."""
+        direction = np.zeros(self.dim)
+        for j in range(self.dim):
+            direction[j] = 1.0
+            yield self.pushforward(direction)
+            direction = np.zeros(self.dim)
+
+
+class ConfigurableMDP:
+    """A leader's θ (d,) configures the world of a tabular follower.
+
+    `build(theta)` returns a `TabularModel`, or a `ContextualModel` (several models with probabilities).
+    Written in `autograd.numpy`, it is all that is needed.  Where autograd is slow or unavailable, give
+    both derivatives by hand:
+
+    - `pullback(theta, cotangent) -> (d,)` with `cotangent` a `TabularArrays` (`ContextualArrays` where
+      build returns a `ContextualModel`) of ∂J/∂(each array);
+    - `pushforward(theta, direction) -> TabularArrays` (`ContextualArrays`), the tangent along a (d,) direction.
+
+    `objective` is `"return"` (the leader's discounted return from `initial`) or a `PolicyObjective`;
+    `regulariser` is a function of θ, or a `Regulariser`, added to it.  `initial_theta(seed)` draws from
+    N(0, initial_scale²).  `entry_error` is the relative error that build's floating-point entries may carry;
+    proved bounds allow for it.
+
+    Source: BC-HG section 2, (2)(3); HPGD section 2 (contexts); SoBiRL (4).
+
+    >>> import autograd.numpy as anp
+    >>> def build(theta):
+    ...     reward = anp.array([[0.0, 0.0], [1.0, 1.0]]) * theta[0]
+    ...     move = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]])
+    ...     return TabularModel(move, [1.0, 0.0], reward, np.array([[0.0, 0.0], [1.0, 1.0]]),
+    ...                         follower_discount=0.9, leader_discount=0.9, temperature=0.5)
+    >>> ConfigurableMDP(build, dim=1).model(np.array([2.0])).follower_reward
+    array([[0., 0.], [2., 2.]])
+    """
+
+    def __init__(
+        self,
+        build: Build,
+        *,
+        dim: int,
+        pullback: Callable[[Array, Any], Array] | None = None,
+        pushforward: Callable[[Array, Array], Any] | None = None,
+        objective: Literal["return"] | PolicyObjective = "return",
+        regulariser: Regulariser | Callable[[Any], Any] | None = None,
+        initial_scale: float = 1.0,
+        entry_error: float = ENTRY_ULPS * float(np.finfo(float).eps),
+        name: str = "",
+    ) -> None:
+        if not callable(build):
+            raise InvalidOption(f"build is {build!r}; expected a function theta -> TabularModel")
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
+            raise InvalidOption(f"dim is {dim!r}; expected a positive integer, the length of theta")
+        if (pullback is None) != (pushforward is None):
+            given = "pullback" if pullback else "pushforward"
+            raise InvalidOption(f"only {given} was given; give both derivatives by hand, or neither")
+        if objective != "return" and not isinstance(objective, PolicyObjective):
+            raise InvalidOption(f"objective is {objective!r}; expected 'return' or a PolicyObjective")
+        if regulariser is not None and not isinstance(regulariser, Regulariser):
+            regulariser = Regulariser(regulariser)
+        self.build, self.dim, self.name = build, int(dim), name
+        self.objective, self.regulariser = objective, regulariser
+        self.initial_scale, self.entry_error = float(initial_scale), float(entry_error)
+        self._pullback, self._pushforward = pullback, pushforward
+
+    def __repr__(self) -> str:
+        return f"<ConfigurableMDP {self.name or getattr(self.build, '__name__', '?')!r}, dim={self.dim}>"
+
+    def initial_theta(self, seed: int = 0) -> Array:
+        """A reproducible starting point (d,), N(0, initial_scale²)."""
+        return self.initial_scale * np.random.default_rng(seed).standard_normal(self.dim)
+
+    def check_theta(self, theta: Any) -> Array:
+        """`theta` as a fresh float64 array (d,).  Raises: InvalidTheta."""
+        try:
+            array = np.asarray(theta)
+        except ValueError as error:
+            raise InvalidTheta(f"theta is not an array of numbers: {error}") from None
+        if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+            raise InvalidTheta(f"theta holds {array.dtype} values, expected real numbers (float64)")
+        if array.shape != (self.dim,):
+            raise InvalidTheta(f"theta has shape {array.shape}, expected ({self.dim},)")
+        array = np.array(array, dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(array))
+        if bad.size:
+            raise InvalidTheta(f"theta[{bad[0]}] is {array[bad[0]]}; every entry must be finite")
+        return array
+
+    def model(self, theta: Any) -> TabularModel | ContextualModel:
+        """What `build` returns at θ, checked.  Raises: InvalidTheta, InvalidModel."""
+        model = self.build(self.check_theta(theta))
+        if not isinstance(model, (TabularModel, ContextualModel)):
+            raise InvalidModel(f"build returned a {type(model).__name__}, expected a TabularModel or ContextualModel")
+        _refuse_complex(as_contexts(model))
+        return model
+
+    def contexts(self, theta: Any) -> ContextualModel:
+        """`model(theta)` with a single model taken as one context."""
+        return as_contexts(self.model(theta))
+
+    def linearise(self, theta: Any) -> LinearisedBuild:
+        """The models at θ with the pull-back and push-forward of their arrays.
+
+        Raises: NotDifferentiable where autograd cannot trace `build`, or a hand-written derivative has
+        the wrong shape; InvalidTheta; InvalidModel.
+        """
+        theta = self.check_theta(theta)
+        if self._pullback is None or self._pushforward is None:
+            contexts, pullback = traced_vjp(self._checked_build, theta)
+            _refuse_complex(contexts)
+            return LinearisedBuild(contexts, pullback, traced_jvp(self._checked_build, theta), self.dim)
+        model = self.model(theta)
+        single = isinstance(model, TabularModel)
+        contexts = as_contexts(model)
+        by_hand_back, by_hand_forward = self._pullback, self._pushforward
+
+        def pullback(cotangent: ContextualArrays) -> Array:
+            out = np.asarray(by_hand_back(theta, cotangent.models[0] if single else cotangent), float)
+            if out.shape != theta.shape:
+                raise NotDifferentiable(f"pullback returned shape {out.shape}, expected {theta.shape}")
+            return out
+
+        def pushforward(direction: Array) -> ContextualArrays:
+            out = by_hand_forward(theta, direction)
+            tangent = ContextualArrays((out,), np.zeros(1)) if isinstance(out, TabularArrays) else out
+            _same_shapes(tangent, arrays_of(contexts))
+            return tangent
+
+        return LinearisedBuild(contexts, pullback, pushforward, self.dim)
+
+    def _checked_build(self, theta: Any) -> TabularModel | ContextualModel:
+        model = self.build(theta)
+        if not isinstance(model, (TabularModel, ContextualModel)):
+            raise InvalidModel(f"build returned a {type(model).__name__}, expected a TabularModel or ContextualModel")
+        return model
+
+
+def _refuse_complex(contexts: ContextualModel) -> None:
+    for i, model in enumerate(contexts.models):
+        for name in ("transition", "initial", "follower_reward", "leader_reward", "follower_transition"):
+            value = getattr(model.arrays(), name)
+            if value is not None and np.iscomplexobj(value):
+                where = f"models[{i}]." if len(contexts.models) > 1 else ""
+                raise InvalidModel(f"{where}{name} is complex at a real theta; expected real numbers")
+
+
+def _same_shapes(tangent: Any, like: ContextualArrays) -> None:
+    try:
+        got, want = [np.shape(x) for x in tangent.parts()], [np.shape(x) for x in like.parts()]
+    except AttributeError:
+        raise NotDifferentiable(
+            f"pushforward returned a {type(tangent).__name__}, expected TabularArrays or ContextualArrays"
+        ) from None
+    if got != want:
+        raise NotDifferentiable(f"pushforward returned arrays of shapes {got}, the model's are {want}")

@@ -1,0 +1,81 @@
+"""Pull-backs and push-forwards of a `build`, by autograd: θ ↦ arrays, differentiated both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from autograd import make_jvp
+from autograd.builtins import tuple as traced_tuple
+from autograd.core import make_vjp
+
+from boltzgrad.errors import BoltzgradError, NotDifferentiable
+from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
+from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.tabular import TabularArrays, TabularModel
+
+Build = Callable[[Any], TabularModel | ContextualModel]
+
+
+def _traced_arrays(build: Build, store: list[ContextualModel]) -> Callable[[Any], Any]:
+    def arrays(theta: Any) -> Any:
+        contexts = as_contexts(build(theta))
+        store.append(contexts.untraced())
+        return traced_tuple(arrays_of(contexts).parts())
+
+    return arrays
+
+
+def _explain(error: Exception) -> NotDifferentiable:
+    return NotDifferentiable(
+        f"autograd could not trace build(theta): {type(error).__name__}: {error}. Write build with "
+        "autograd.numpy (no float(), no plain numpy or scipy on traced values, no assignment into arrays), "
+        "or give ConfigurableMDP a pullback and a pushforward"
+    )
+
+
+def traced_vjp(build: Build, theta: Array) -> tuple[ContextualModel, Callable[[ContextualArrays], Array]]:
+    """The models at θ and the pull-back of their arrays' cotangents to θ, from one evaluation of `build`."""
+    store: list[ContextualModel] = []
+    try:
+        vjp, _ = make_vjp(_traced_arrays(build, store), theta)
+    except BoltzgradError:
+        raise
+    except Exception as error:
+        raise _explain(error) from error
+
+    def pullback(cotangent: ContextualArrays) -> Array:
+        return np.asarray(vjp(tuple(cotangent.parts())))
+
+    return store[-1], pullback
+
+
+def traced_jvp(build: Build, theta: Array) -> Callable[[Array], ContextualArrays]:
+    """The push-forward of a direction (d,) in θ to tangents of the models' arrays."""
+
+    def pushforward(direction: Array) -> ContextualArrays:
+        store: list[ContextualModel] = []
+        try:
+            _, tangents = make_jvp(_traced_arrays(build, store))(theta)(direction)
+        except BoltzgradError:
+            raise
+        except Exception as error:
+            raise _explain(error) from error
+        like = arrays_of(store[-1])
+        if tangents is None:  # nothing depends on θ
+            tangents = [np.zeros_like(x) for x in like.parts()]
+        return unflatten(list(tangents), like)
+
+    return pushforward
+
+
+def unflatten(parts: list[Any], like: ContextualArrays) -> ContextualArrays:
+    """Flat parts, in the order of `ContextualArrays.parts`, as a record shaped like `like`."""
+    shaped = [np.asarray(x, float).reshape(y.shape) for x, y in zip(parts, like.parts(), strict=True)]
+    models = []
+    for model in like.models:
+        count = len(model.parts())
+        models.append(TabularArrays(*shaped[:count]))
+        shaped = shaped[count:]
+    return ContextualArrays(tuple(models), shaped[0])

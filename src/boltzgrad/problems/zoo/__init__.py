@@ -1,0 +1,70 @@
+"""The zoo: named problems, loaded by name with options."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from boltzgrad.errors import unknown
+from boltzgrad.problems.configurable import ConfigurableMDP
+from boltzgrad.problems.zoo import four_rooms, garnet, grid_world, synthetic
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """A named problem: what it is, and the function that makes it."""
+
+    name: str
+    factory: Callable[..., ConfigurableMDP]
+    summary: str
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """Options and their defaults."""
+        return {p.name: p.default for p in inspect.signature(self.factory).parameters.values()}
+
+
+_ZOO = {
+    entry.name: entry
+    for entry in (
+        ZooEntry("four-rooms", four_rooms.four_rooms, "BC-HG 5.1: penalties on 104 cells, one goal"),
+        ZooEntry("four-rooms-two-goals", four_rooms.two_goals, "HPGD section 3: the goal is a context"),
+        ZooEntry("synthetic", synthetic.synthetic, "SoBiRL J.3: quadratic f(θ, π), degenerate"),
+        ZooEntry("synthetic-hard", synthetic.synthetic_hard, "its non-degenerate variant"),
+        ZooEntry("garnet", garnet.garnet, "random sparse graph; θ in rewards, kernel and start"),
+        ZooEntry("grid-world", grid_world.grid_world, "N × N slippery grid; θ in rewards, kernel and start"),
+    )
+}
+
+
+def names() -> list[str]:
+    """Every name in the zoo.
+
+    >>> names()[0]
+    'four-rooms'
+    """
+    return list(_ZOO)
+
+
+def entries() -> list[ZooEntry]:
+    """Every entry of the zoo."""
+    return list(_ZOO.values())
+
+
+def load(name: str, **options: Any) -> ConfigurableMDP:
+    """The named problem.
+
+    Raises: UnknownName for a name or option that does not exist (with the nearest), InvalidOption for a bad value.
+
+    >>> load("four-rooms", temperature=1e-3, penalty_weight=5.0)
+    <ConfigurableMDP 'four-rooms', dim=105>
+    """
+    if name not in _ZOO:
+        raise unknown("problem", name, _ZOO)
+    entry = _ZOO[name]
+    for option in options:
+        if option not in entry.options:
+            raise unknown(f"option of {name!r}:", option, entry.options)
+    return entry.factory(**options)
