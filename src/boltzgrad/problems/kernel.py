@@ -75,12 +75,22 @@ class SparsePattern:
         return np.diff(self.indptr)
 
     @cached_property
+    def state_indptr(self) -> Array:
+        """Row pointer (S + 1,) of the same entries grouped by state: the actions of a state lie together."""
+        return self.indptr[:: self.n_actions].copy()
+
+    @cached_property
+    def longest_sum(self) -> int:
+        """The most entries that any state's row or column holds."""
+        into = np.bincount(self.indices, minlength=1)
+        return int(max(into.max(initial=0), np.diff(self.state_indptr).max(initial=0)))
+
+    @cached_property
     def _merge(self) -> tuple[Array, Array, Array, Array]:
         """How entries of the (S·A, S) kernel add up into the (S, S) kernel under a policy, column by column."""
         entries = np.arange(self.nnz, dtype=self.indptr.dtype)
         by_state = sparse.csr_array(
-            (entries, self.indices.copy(), self.indptr[:: self.n_actions].copy()),
-            shape=(self.n_states, self.n_states),
+            (entries, self.indices, self.state_indptr), shape=(self.n_states, self.n_states)
         )
         columns = by_state.tocsc()
         rows = columns.indices
@@ -165,6 +175,11 @@ class DenseKernel:
         """P_π(s, s') = Σ_a π(a|s) p(s'|s,a), a dense (S, S) array."""
         return np.asarray(np.matmul(policy[:, None, :], self.values)[:, 0, :])
 
+    @property
+    def longest_sum(self) -> int:
+        """The most entries that any state's row or column holds."""
+        return self.n_states
+
     def outer(self, x: Array, v: Array) -> Array:
         """x(s,a) v(s') for every entry of the kernel: the cotangent of Σ x(s,a) p(s'|s,a) v(s')."""
         return x[:, :, None] * v
@@ -234,9 +249,24 @@ class SparseKernel:
         """Σ_{s,a} p(s'|s,a) x(s,a): (S, A) → (S,), the transpose of `expect`."""
         return np.asarray(self.flat.T @ x.ravel())
 
-    def under(self, policy: Array) -> sparse.csc_array:
-        """P_π(s, s') = Σ_a π(a|s) p(s'|s,a), a CSC matrix (S, S)."""
-        return self.pattern.merged(np.repeat(policy.ravel(), self.pattern.row_lengths) * self.values)
+    @property
+    def longest_sum(self) -> int:
+        """The most entries that any state's row or column holds."""
+        return self.pattern.longest_sum
+
+    def under(self, policy: Array) -> sparse.csr_array:
+        """P_π(s, s') = Σ_a π(a|s) p(s'|s,a), a CSR matrix (S, S) with one entry for each entry of the kernel."""
+        return sparse.csr_array(
+            (self._weighted(policy), self.pattern.indices, self.pattern.state_indptr),
+            shape=(self.n_states, self.n_states),
+        )
+
+    def under_merged(self, policy: Array) -> sparse.csc_array:
+        """`under` as a CSC matrix without repeated entries, as factorisations need it."""
+        return self.pattern.merged(self._weighted(policy))
+
+    def _weighted(self, policy: Array) -> Array:
+        return np.asarray(np.repeat(policy.ravel(), self.pattern.row_lengths) * self.values)
 
     def outer(self, x: Array, v: Array) -> Array:
         """x(s,a) v(s') for every entry of the kernel: the cotangent of Σ x(s,a) p(s'|s,a) v(s')."""

@@ -1,0 +1,217 @@
+r"""The follower's answer: V = TV by Newton (soft policy iteration) or by soft value iteration.
+
+Newton's method on V = TV,  V ← V + (I − γ P_{π_V})⁻¹ (TV − V),  *is* soft policy iteration; T is convex and
+monotone, so from any start the iterates rise to V* after one step, quadratically.  When Newton's steps fall
+below τ the last factorisation is kept and only refined against.  At the end V is refined once more with its
+residual in extended precision, because at small τ the policy sees errors of V magnified by 1/τ.
+
+**Bounds.**  ‖V − V*‖_∞ ≤ ‖TV − V‖_∞ / (1 − γ)  (T is a γ-contraction).  For the span, with
+sp(TV − TV') ≤ β sp(V − V'):  sp(V − V*) ≤ sp(TV − V) + β sp(V − V*), so sp(V − V*) ≤ sp(TV − V)/(1 − β),
+and never more than twice the sup bound.  Source: BC-HG (22), SoBiRL Prop 4.1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from boltzgrad.errors import InvalidModel, InvalidOption, NotConverged
+from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.tabular import TabularModel
+from boltzgrad.solvers.linear import LinearSystem, choose
+from boltzgrad.solvers.soft_bellman import (
+    EXTENDED_EPS,
+    Backup,
+    backup,
+    backup_extended,
+    residual_rounding,
+    span,
+    span_contraction,
+)
+
+EPS = float(np.finfo(float).eps)
+_FLOOR = 8.0  # a residual below so many roundings of |r| + |V| is as good as float64 gets
+_SWEEPS = 60  # backups before early Newton steps where factorising is costly; measured on grids of 10⁵ states
+_REUSE = 0.05  # Newton steps below this fraction of τ move the policy too little to factorise again
+
+
+@dataclass(frozen=True, eq=False)
+class FollowerSolution:
+    """The follower's soft-optimal answer with what is known about its accuracy.
+
+    `value` (S,), `q` (S, A), `policy` (S, A).  `residual` is ‖TV − V‖_∞ (evaluated in extended precision
+    after Newton).  `sup_bound` ≥ ‖V − V*‖_∞ and `span_bound` ≥ sp(V − V*), both proved from the residual, allowing for the
+    rounding of its evaluation, for the model's arrays as they are.  `extended` is V in extended precision.
+    """
+
+    value: Array
+    q: Array
+    policy: Array
+    residual: float
+    sup_bound: float
+    span_bound: float
+    iterations: int
+    factorisations: int
+    method: str
+    extended: Array
+    system: LinearSystem
+
+    def __repr__(self) -> str:
+        return (
+            f"<FollowerSolution {self.value.size} states, {self.method}, {self.iterations} iterations, "
+            f"residual {self.residual:.1e}, ‖V − V*‖ ≤ {self.sup_bound:.1e}>"
+        )
+
+
+def solve_follower(
+    model: TabularModel,
+    *,
+    method: Literal["newton", "value-iteration"] = "newton",
+    tolerance: float | None = None,
+    warm_start: Array | None = None,
+    max_iterations: int | None = None,
+) -> FollowerSolution:
+    """The fixed point V = TV of a model, with bounds.
+
+    `tolerance` is the residual ‖TV − V‖_∞ to reach; by default what float64 can reach, then one refinement in
+    extended precision.  `warm_start` (S,) is a first guess of V.
+
+    Raises: NotConverged if the residual misses the tolerance; InvalidModel for a complex model; InvalidOption.
+
+    >>> model = TabularModel(np.ones((1, 2, 1)), [1.0], [[0.0, 0.0]], [[0.0, 0.0]],
+    ...                      follower_discount=0.5, leader_discount=0.5, temperature=1.0)
+    >>> bool(np.isclose(solve_follower(model).value[0], 2 * np.log(2)))
+    True
+    """
+    if model.is_complex:
+        raise InvalidModel("the model is complex; solvers take real models only")
+    v = np.zeros(model.n_states)
+    if warm_start is not None:
+        v = np.array(warm_start, dtype=float)
+        if v.shape != (model.n_states,) or not np.all(np.isfinite(v)):
+            raise InvalidOption(f"warm_start has shape {v.shape}, expected {(model.n_states,)}, all finite")
+    if tolerance is not None and not tolerance > 0.0:
+        raise InvalidOption(f"tolerance is {tolerance!r}; expected a positive number")
+    if method == "newton":
+        return _newton(model, v, tolerance, max_iterations or 500)
+    if method == "value-iteration":
+        return _value_iteration(model, v, tolerance, max_iterations)
+    raise InvalidOption(f"method is {method!r}; expected 'newton' or 'value-iteration'")
+
+
+def _floor(model: TabularModel, v: Array) -> float:
+    """The residual that rounding alone leaves in float64."""
+    size = np.abs(model.follower_reward).max() + np.abs(v).max() + model.temperature * np.log(model.n_actions)
+    return float(_FLOOR * EPS * max(size, np.finfo(float).tiny))
+
+
+def _newton(model: TabularModel, v: Array, tolerance: float | None, max_iterations: int) -> FollowerSolution:
+    gamma, tau = model.follower_discount, model.temperature
+    system: LinearSystem | None = None
+    factorisations, moved, best, stalled = 0, np.inf, np.inf, 0
+    costly = choose(model.follower_kernel) == "sparse"
+    for iteration in range(max_iterations + 1):
+        step = backup(model, v)
+        if costly and float(np.abs(step.value - v).max()) > tau:
+            # Backups carry news one step further each, at a hundredth of the cost of a factorisation.
+            for _ in range(_SWEEPS):
+                v, step = step.value, backup(model, step.value)
+        gap = step.value - v
+        size = float(np.abs(gap).max())
+        goal = tolerance if tolerance is not None else _floor(model, v)
+        stalled = stalled + 1 if size > 0.5 * best else 0
+        best = min(best, size)
+        if size <= goal or (stalled >= 3 and size <= 100 * _floor(model, v)) or iteration == max_iterations:
+            break
+        near = system if moved <= _REUSE * tau else None
+        system = LinearSystem(model.follower_kernel, step.policy, gamma, reuse=near)
+        # A Krylov solve need not be better than Newton's own error in this step.
+        correction = system.solve(gap, rtol=min(1e-2, max(size / tau, 1e-8))).x
+        factorisations += system.factorisations
+        moved = float(np.abs(correction).max())
+        v = v + correction
+    if tolerance is None and size > 100 * goal:
+        raise _missed(model, "Newton", size, goal, iteration)
+    if tolerance is not None and size > tolerance:
+        raise _missed(model, "Newton", size, tolerance, iteration)
+    policy_system = LinearSystem(
+        model.follower_kernel, step.policy, gamma, reuse=system if moved <= _REUSE * tau else None
+    )
+    extended = v.astype(np.longdouble)
+    last, residual = backup_extended(model, extended), 0.0
+    gap = last.value - extended
+    residual = float(np.abs(gap).max())
+    if tolerance is None:
+        refined = extended + policy_system.solve(gap.astype(float)).x
+        polished = backup_extended(model, refined)
+        polished_residual = float(np.abs(polished.value - refined).max())
+        if polished_residual < residual:
+            extended, last, residual = refined, polished, polished_residual
+    factorisations += policy_system.factorisations
+    return _solution(model, extended, last, iteration, factorisations, "Newton", policy_system, EXTENDED_EPS)
+
+
+def _value_iteration(
+    model: TabularModel, v: Array, tolerance: float | None, max_iterations: int | None
+) -> FollowerSolution:
+    gamma = model.follower_discount
+    step = backup(model, v)
+    first = float(np.abs(step.value - v).max())
+    if max_iterations is None:
+        decay = -np.log(max(gamma, 0.5))
+        max_iterations = 1000 + int(np.ceil((np.log(max(first, 1e-300) / EPS) + 40.0) / decay))
+    size = first
+    for iteration in range(1, max_iterations + 1):  # noqa: B007 - reported below
+        goal = tolerance if tolerance is not None else _floor(model, v)
+        if size <= goal:
+            break
+        v = step.value
+        step = backup(model, v)
+        size = float(np.abs(step.value - v).max())
+    if size > goal:
+        raise _missed(model, "value iteration", size, goal, iteration)
+    system = LinearSystem(model.follower_kernel, step.policy, gamma)
+    return _solution(model, v.astype(np.longdouble), step, iteration, 0, "value iteration", system, EPS)
+
+
+def _solution(
+    model: TabularModel,
+    v: Array,
+    last: Backup,
+    iterations: int,
+    factorisations: int,
+    method: str,
+    system: LinearSystem,
+    eps: float,
+) -> FollowerSolution:
+    gap = (last.value - v).astype(float)
+    value = v.astype(float)
+    rounding = residual_rounding(model, value, eps)
+    stored = EPS * float(np.abs(value).max(initial=0.0))  # `value` is V rounded to float64
+    residual = float(np.abs(gap).max())
+    sup = (residual + rounding) / (1.0 - model.follower_discount) + stored
+    by_span = (span(gap) + 2.0 * rounding) / (1.0 - span_contraction(model)) + 2.0 * stored
+    return FollowerSolution(
+        value=value,
+        q=last.q.astype(float),
+        policy=last.policy.astype(float),
+        residual=residual,
+        sup_bound=sup,
+        span_bound=min(by_span, 2.0 * sup) if model.follower_kernel.row_sums.min() >= 1.0 - 1e-12 else 2.0 * sup,
+        iterations=iterations,
+        factorisations=factorisations,
+        method=method,
+        extended=v,
+        system=system,
+    )
+
+
+def _missed(model: TabularModel, method: str, size: float, goal: float, iterations: int) -> NotConverged:
+    return NotConverged(
+        f"the follower's soft Bellman equation ({model.n_states} states, discount {model.follower_discount}, "
+        f"temperature {model.temperature:g}): {method} left a residual of {size:.3g} after {iterations} "
+        f"iterations, asked for {goal:.3g}; try a larger tolerance or max_iterations, a higher temperature, or a "
+        "warm_start from one"
+    )

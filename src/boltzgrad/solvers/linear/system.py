@@ -1,0 +1,147 @@
+"""The linear system (I − γ P_π) x = b and its transpose, behind one door."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from boltzgrad.errors import NotConverged
+from boltzgrad.problems.kernel import Array, DenseKernel, Kernel
+from boltzgrad.solvers.linear.direct import DenseLU, SparseLU
+from boltzgrad.solvers.linear.krylov import Krylov
+from boltzgrad.solvers.linear.structure import DENSE_LIMIT, Method, choose
+
+EPS = float(np.finfo(float).eps)
+# A solution is accepted when its residual is within this many roundings of the terms it is made of.
+_ACCEPT = 64.0
+_MAX_REFINEMENTS = 12
+
+
+@dataclass(frozen=True)
+class Solved:
+    """A solution x with what is known about it.
+
+    `residual` is ‖b − Ax‖ and `bound` ≥ ‖x − x̂‖, both in the sup norm, or in the 1-norm for a transposed
+    solve: A = I − γP is an M-matrix, so ‖A⁻¹‖ ≤ 1/(1 − γ) in that norm.  `residual` is a float64 evaluation;
+    `bound` allows for its rounding.
+    """
+
+    x: Array
+    residual: float
+    bound: float
+    refinements: int
+
+
+class LinearSystem:
+    """(I − γ P_π) with a factorisation that serves forward and transposed solves.
+
+    `kernel` and `policy` (S, A) define P_π, `discount` is γ.  The method (dense LU, sparse LU, GMRES) is chosen from
+    the kernel; a `reuse`d factorisation of a nearby policy serves as the preconditioner of an iterative
+    refinement, so that no new factorisation is made.  Every solution's residual is computed; one that
+    misses its tolerance makes the system factorise afresh, then change method, then raise NotConverged.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        policy: Array,
+        discount: float,
+        *,
+        method: Method | None = None,
+        reuse: LinearSystem | None = None,
+    ) -> None:
+        self.discount, self._kernel, self._policy = discount, kernel, policy
+        self.method: Method = method or (reuse.method if reuse is not None else choose(kernel))
+        self.p: Any = kernel.under(policy)
+        self.factorisations = 0
+        self._factor: DenseLU | SparseLU | Krylov | None = None
+        if reuse is not None and reuse._factor is not None and reuse._factor.exact:
+            self._factor = reuse._factor
+        # Terms in a sum that a residual is made of: what a float64 evaluation of it may lose, in units of EPS.
+        self._terms = kernel.longest_sum + kernel.n_actions + 3
+
+    def apply(self, x: Array, transposed: bool = False) -> Array:
+        """(I − γP_π) x, or (I − γP_π)ᵀ x."""
+        return np.asarray(x - self.discount * ((self.p.T if transposed else self.p) @ x))
+
+    @property
+    def name(self) -> str:
+        """The name of the factorisation in use."""
+        return self._factored().name
+
+    def solve(self, b: Array, *, rtol: float = 0.0) -> Solved:
+        """(I − γP_π) x = b.  With rtol > 0 an iterative method may stop at ‖residual‖ ≤ rtol ‖b‖."""
+        return self._solve(b, False, rtol)
+
+    def solve_transposed(self, b: Array, *, rtol: float = 0.0) -> Solved:
+        """(I − γP_π)ᵀ x = b."""
+        return self._solve(b, True, rtol)
+
+    def _factored(self) -> DenseLU | SparseLU | Krylov:
+        if self._factor is None:
+            self._factor = self._factorise()
+        return self._factor
+
+    def _factorise(self) -> DenseLU | SparseLU | Krylov:
+        self.factorisations += 1
+        S = self._kernel.n_states
+        if self.method == "krylov":
+            return Krylov(self.apply, S, self.discount)
+        if self.method == "dense":
+            matrix = np.multiply(self.p if isinstance(self.p, np.ndarray) else self.p.toarray(), -self.discount, order="F")
+            matrix.flat[:: S + 1] += 1.0
+            return DenseLU(matrix)
+        merged = (
+            sparse.csc_array(self.p)
+            if isinstance(self._kernel, DenseKernel)
+            else self._kernel.under_merged(self._policy)
+        )
+        return SparseLU(sparse.eye_array(S, format="csc") - self.discount * merged)
+
+    def _solve(self, b: Array, transposed: bool, rtol: float) -> Solved:
+        order = 1 if transposed else np.inf
+        fresh = self.factorisations > 0
+        while True:
+            solved, accepted = self._refine(b, order, transposed, rtol)
+            if accepted:
+                return solved
+            if not fresh:
+                fresh, self._factor = True, None
+            elif self.method == "krylov":
+                self.method, self._factor = "dense" if b.size <= DENSE_LIMIT else "sparse", None
+            else:
+                raise NotConverged(
+                    f"linear system ({b.size} states, discount {self.discount}, {self.name}): residual "
+                    f"{solved.residual:.3g} after {solved.refinements} refinements, allowed "
+                    f"{self._allowed(b, solved.x, order, rtol):.3g}; try a smaller discount or a larger temperature"
+                )
+
+    def _allowed(self, b: Array, x: Array, order: float, rtol: float) -> float:
+        rounding = EPS * (np.linalg.norm(b, order) + 2.0 * np.linalg.norm(x, order))
+        return float(max(_ACCEPT * rounding, rtol * np.linalg.norm(b, order)))
+
+    def _refine(self, b: Array, order: float, transposed: bool, rtol: float) -> tuple[Solved, bool]:
+        """Solve, then refine until the residual stops falling or is small enough."""
+        factor = self._factored()
+        inner = max(rtol, 0.0 if factor.exact else 1e-10)
+        x = factor.solve(b, transposed=transposed, rtol=inner)
+        r = b - self.apply(x, transposed)
+        size, count = float(np.linalg.norm(r, order)), 0
+        target = lambda: max(rtol * float(np.linalg.norm(b, order)), 2.0 * EPS * float(np.linalg.norm(x, order)))  # noqa: E731
+        while size > target() and count < _MAX_REFINEMENTS and np.isfinite(size):
+            step = factor.solve(r, transposed=transposed, rtol=max(inner, 1e-6))
+            better = x + step
+            r_better = b - self.apply(better, transposed)
+            better_size = float(np.linalg.norm(r_better, order))
+            count += 1
+            if not better_size < 0.7 * size:
+                break
+            x, r, size = better, r_better, better_size
+        rounding = self._terms * EPS * (float(np.linalg.norm(b, order)) + 2.0 * float(np.linalg.norm(x, order)))
+        bound = (size + rounding) / (1.0 - self.discount)
+        allowed = self._allowed(b, x, order, rtol)
+        return Solved(x, size, bound, count), bool(np.isfinite(size) and size <= allowed)
+
