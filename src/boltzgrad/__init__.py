@@ -1,1 +1,29 @@
-"""boltzgrad."""
+"""Reference hypergradients for bilevel reinforcement learning: exact, bounded, and held against witnesses."""
+
+from boltzgrad import problems, solvers
+from boltzgrad.gradients import Hypergradient, hypergradient
+from boltzgrad.problems import (
+    ConfigurableMDP,
+    ContextualModel,
+    PolicyObjective,
+    Regulariser,
+    SparseKernel,
+    SparsePattern,
+    TabularModel,
+)
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ConfigurableMDP",
+    "ContextualModel",
+    "Hypergradient",
+    "PolicyObjective",
+    "Regulariser",
+    "SparseKernel",
+    "SparsePattern",
+    "TabularModel",
+    "hypergradient",
+    "problems",
+    "solvers",
+]

@@ -61,7 +61,7 @@ class LinearSystem:
         if reuse is not None and reuse._factor is not None and reuse._factor.exact:
             self._factor = reuse._factor
         # Terms in a sum that a residual is made of: what a float64 evaluation of it may lose, in units of EPS.
-        self._terms = kernel.longest_sum + kernel.n_actions + 3
+        self.terms = kernel.longest_sum + kernel.n_actions + 3
 
     def apply(self, x: Array, transposed: bool = False) -> Array:
         """(I − γP_π) x, or (I − γP_π)ᵀ x."""
@@ -140,7 +140,7 @@ class LinearSystem:
             if not better_size < 0.7 * size:
                 break
             x, r, size = better, r_better, better_size
-        rounding = self._terms * EPS * (float(np.linalg.norm(b, order)) + 2.0 * float(np.linalg.norm(x, order)))
+        rounding = self.terms * EPS * (float(np.linalg.norm(b, order)) + 2.0 * float(np.linalg.norm(x, order)))
         bound = (size + rounding) / (1.0 - self.discount)
         allowed = self._allowed(b, x, order, rtol)
         return Solved(x, size, bound, count), bool(np.isfinite(size) and size <= allowed)

@@ -1,0 +1,52 @@
+"""What a route is: one way from a problem to its hypergradient, all with one signature."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.problems.kernel import Array
+
+
+@dataclass(frozen=True, eq=False)
+class RouteResult:
+    """What a route found.
+
+    `gradient` (d,), or slopes (k,) along the rows of `directions` (k, d) where a route is too costly in
+    every coordinate.  `error_estimate` is the route's own sharp estimate of what its *method* leaves in
+    any entry (truncation, step size, solver residual), apart from the rounding that any float64
+    computation of this problem carries.  `note` says what a reader of the table should know.
+    """
+
+    value: float
+    gradient: Array
+    error_estimate: float
+    directions: Array | None = None
+    note: str = ""
+
+    def seen_by(self, gradient: Array) -> Array:
+        """The entries of another gradient (d,) that this result can be compared with."""
+        return gradient if self.directions is None else np.asarray(self.directions @ gradient)
+
+
+@dataclass(frozen=True)
+class Route:
+    """A named way to a hypergradient: `run(problem, theta)`, and when it does not apply.
+
+    `skip(problem, theta)` returns the reason not to run, or "".  `independent` routes share no code with the
+    reference beyond the problem itself, so that they can witness for it.
+    """
+
+    name: str
+    summary: str
+    run: Callable[[Any, Array], RouteResult]
+    skip: Callable[[Any, Array], str]
+    independent: bool = True
+
+
+def always(problem: Any, theta: Array) -> str:  # noqa: ARG001 - the signature of Route.skip
+    """Never a reason to skip."""
+    return ""

@@ -1,0 +1,1 @@
+"""Routes for tabular problems (configurable MDPs); one file a route."""
