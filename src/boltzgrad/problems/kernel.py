@@ -150,6 +150,10 @@ class DenseKernel:
         return np.reshape(self.values, (self.n_states * self.n_actions, self.n_states))
 
     @cached_property
+    def _flat_extended(self) -> Array:
+        return self.flat.astype(np.longdouble)
+
+    @cached_property
     def row_sums(self) -> Array:
         """Σ_s' p(s'|s,a), (S, A)."""
         return np.asarray(self.values.sum(axis=2))
@@ -161,6 +165,8 @@ class DenseKernel:
     def expect_extended(self, v: Array) -> Array:
         """`expect` with products and sums in extended precision."""
         v = v.astype(np.longdouble)
+        if self.values.size <= _BLOCK:
+            return np.asarray(self._flat_extended @ v).reshape(self.n_states, self.n_actions)
         flat, step = self.flat, max(1, _BLOCK // self.n_states)
         out = np.empty(flat.shape[0], dtype=np.longdouble)
         for start in range(0, flat.shape[0], step):

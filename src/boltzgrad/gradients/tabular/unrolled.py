@@ -1,0 +1,216 @@
+r"""Automatic differentiation of the solution process itself, by HIPS autograd.
+
+**unrolled**: the tape runs through every backup V ← TV and every leader's sweep.  The sweeps start at the
+converged values (as constants); n of them leave (γP_π)ⁿ of the derivative out, and n is chosen so that this
+is below rounding.
+
+**unrolled-implicit**: each fixed point is one autograd primitive whose vector-Jacobian product is the implicit one:
+u ← g + (∂T/∂V)ᵀu is swept to its own fixed point with autograd's VJP of a *single* backup, and then pulled back to
+the model's arrays by the same VJP.
+
+Both differentiate everything from θ to J: `build`, solver and objective.  Source: SoBiRL section 4; Blondel et al.
+2022 (implicit differentiation of fixed points).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.builtins import tuple as traced_tuple
+from autograd.core import make_vjp
+from autograd.extend import defvjp, primitive
+from autograd.scipy.special import logsumexp
+
+from boltzgrad.errors import NotDifferentiable
+from boltzgrad.gradients.route import Route, RouteResult
+from boltzgrad.gradients.tabular.sweeps import (
+    leader_values,
+    matrix_of,
+    planned,
+    remaining,
+    soft_backup,
+    soft_values,
+    sweep,
+)
+from boltzgrad.problems.configurable import ConfigurableMDP
+from boltzgrad.problems.contexts import as_contexts
+from boltzgrad.problems.kernel import Array, Kernel, SparsePattern
+from boltzgrad.problems.objectives import PolicyObjective
+from boltzgrad.problems.tabular import TabularModel, untraced
+
+_BELOW = 1e-16
+_SWEEP_LIMIT = 20_000
+_TAPE_LIMIT = 2e8  # numbers on the tape
+
+
+@primitive
+def _sparse_product(values: Any, v: Any, pattern: SparsePattern) -> Array:
+    """Rows of a sparse kernel times v, as a primitive of autograd."""
+    return pattern.row_sums(values * v[pattern.indices]).ravel()
+
+
+defvjp(
+    _sparse_product,
+    lambda ans, values, v, pattern: lambda g: np.repeat(g, pattern.row_lengths) * v[pattern.indices],  # noqa: ARG005
+    lambda ans, values, v, pattern: (  # noqa: ARG005
+        lambda g: np.bincount(
+            pattern.indices, weights=np.repeat(g, pattern.row_lengths) * values, minlength=pattern.n_states
+        )
+    ),
+    argnums=(0, 1),
+)
+
+
+def _product(kernel: Kernel, values: Any, v: Any, shape: tuple[int, int]) -> Any:
+    """Σ_s' p v (S, A) from the kernel's (traced) values."""
+    if hasattr(kernel, "pattern"):
+        return anp.reshape(_sparse_product(values, v, kernel.pattern), shape)
+    return anp.reshape(anp.dot(anp.reshape(values, (-1, shape[0])), v), shape)
+
+
+Arrays = tuple[Any, ...]
+
+
+def _soft_step(model: TabularModel) -> Callable[[Any, Arrays], Any]:
+    shape, gamma, tau = (model.n_states, model.n_actions), model.follower_discount, model.temperature
+
+    def step(v: Any, arrays: Arrays) -> Any:
+        reward, values = arrays
+        q = reward + gamma * _product(model.follower_kernel, values, v, shape)
+        return tau * logsumexp(q / tau, axis=1)
+
+    return step
+
+
+def _policy(model: TabularModel, v: Any, arrays: Arrays) -> Any:
+    reward, values = arrays
+    q = reward + model.follower_discount * _product(
+        model.follower_kernel, values, v, (model.n_states, model.n_actions)
+    )
+    # Normalised: exp((Q − V)/τ) would carry V·ε/τ a row.  The shift is a constant, which the quotient forgets.
+    e = anp.exp((q - np.max(untraced(q), axis=1, keepdims=True)) / model.temperature)
+    return e / anp.sum(e, axis=1, keepdims=True)
+
+
+def _leader_step(model: TabularModel) -> Callable[[Any, Arrays], Any]:
+    shape, gamma = (model.n_states, model.n_actions), model.leader_discount
+
+    def step(v: Any, arrays: Arrays) -> Any:
+        reward, values, policy = arrays
+        return anp.sum(policy * (reward + gamma * _product(model.kernel, values, v, shape)), axis=1)
+
+    return step
+
+
+FixedPoint = Callable[[Callable[[Any, Arrays], Any], Arrays, Array, int], Any]
+
+
+def _taped(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:
+    v: Any = start
+    for _ in range(sweeps):
+        v = step(v, arrays)
+    return v
+
+
+@primitive
+def _solved(arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Array:  # noqa: ARG001
+    """The fixed point itself: `start` is already converged; what matters is the derivative below."""
+    return start
+
+
+def _solved_vjp(ans: Array, arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Any:  # noqa: ARG001
+    in_v, _ = make_vjp(lambda v: step(v, arrays), ans)
+    in_arrays, _ = make_vjp(lambda a: traced_tuple((step(ans, a),)), traced_tuple(arrays))
+
+    def vjp(g: Array) -> Any:
+        u = sweep(lambda u: g + in_v(u), np.array(g)).x
+        return in_arrays((u,))
+
+    return vjp
+
+
+defvjp(_solved, _solved_vjp, None, None)
+
+
+def _implicit(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:  # noqa: ARG001
+    return _solved(traced_tuple(arrays), step, start)
+
+
+def _plain_solutions(model: TabularModel) -> tuple[Array, Array, int]:
+    """(V_F, V_L, sweeps that reach rounding) of the untraced model."""
+    v = soft_values(model).x
+    _, policy = soft_backup(model, planned(model), v)
+    v_leader = leader_values(model, policy).x
+    count = max(
+        remaining(planned(model), policy, model.follower_discount, _BELOW, _SWEEP_LIMIT),
+        remaining(matrix_of(model.transition), policy, model.leader_discount, _BELOW, _SWEEP_LIMIT),
+    )
+    return v, v_leader, count
+
+
+def _differentiate(problem: ConfigurableMDP, theta: Array, fixed_point: FixedPoint) -> RouteResult:
+    solved = [_plain_solutions(model) for model in problem.contexts(theta).models]
+
+    def J(theta: Any) -> Any:
+        contexts = as_contexts(problem.build(theta))
+        total: Any = 0.0
+        for c, (model, (v0, v_leader0, sweeps)) in enumerate(zip(contexts.models, solved, strict=True)):
+            arrays = (model.follower_reward, model.follower_kernel.values)
+            v = fixed_point(_soft_step(model), arrays, v0, sweeps)
+            policy = _policy(model, v, arrays)
+            if isinstance(problem.objective, PolicyObjective):
+                worth = problem.objective.function(theta, policy)
+            else:
+                inputs = (model.leader_reward, model.kernel.values, policy)
+                worth = anp.sum(model.initial * fixed_point(_leader_step(model), inputs, v_leader0, sweeps))
+            total = total + contexts.probabilities[c] * worth
+        if problem.regulariser is not None:
+            total = total + problem.regulariser.function(theta)
+        return total
+
+    try:
+        vjp, value = make_vjp(J, theta)
+    except (TypeError, NotImplementedError) as error:
+        raise NotDifferentiable(f"autograd cannot trace this problem's build or objective: {error}") from error
+    gradient = np.asarray(vjp(1.0))
+    return RouteResult(float(value), gradient, 4.0 * _BELOW * float(np.abs(gradient).max()))
+
+
+def unrolled(problem: ConfigurableMDP, theta: Array) -> RouteResult:
+    """Through every sweep.  Shapes: theta (d,) -> gradient (d,).  Raises: NotDifferentiable."""
+    return _differentiate(problem, theta, _taped)
+
+
+def unrolled_implicit(problem: ConfigurableMDP, theta: Array) -> RouteResult:
+    """Through an implicit VJP at each fixed point.  Shapes: theta (d,) -> gradient (d,).  Raises: NotDifferentiable."""
+    return _differentiate(problem, theta, _implicit)
+
+
+def _skip_taped(problem: ConfigurableMDP, theta: Array) -> str:
+    tape = 0.0
+    for model in problem.contexts(theta).models:
+        if _sizes(model) > 2e6:
+            return "the tape would be too long"
+        *_, count = _plain_solutions(model)
+        if count > _SWEEP_LIMIT:
+            return f"more than {_SWEEP_LIMIT} sweeps to unroll (discount {model.follower_discount})"
+        tape += 12.0 * count * _sizes(model)
+    return f"the tape would hold {tape:.1e} numbers" if tape > _TAPE_LIMIT else ""
+
+
+def _skip_implicit(problem: ConfigurableMDP, theta: Array) -> str:
+    largest = max(_sizes(model) for model in problem.contexts(theta).models)
+    return f"{largest:.1e} kernel entries: too slow without compilation" if largest > 2e6 else ""
+
+
+def _sizes(model: TabularModel) -> float:
+    return float(np.size(model.kernel.values)) if hasattr(model.kernel, "pattern") else float(model.follower_reward.size)
+
+
+UNROLLED = Route("unrolled", "autograd through every backup", unrolled, _skip_taped)
+UNROLLED_IMPLICIT = Route(
+    "unrolled-implicit", "autograd through an implicit VJP of each fixed point", unrolled_implicit, _skip_implicit
+)
