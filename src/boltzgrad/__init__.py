@@ -11,10 +11,12 @@ from boltzgrad.problems import (
     SparsePattern,
     TabularModel,
 )
+from boltzgrad.verify import AgreementReport, verify
 
 __version__ = "0.1.0"
 
 __all__ = [
+    "AgreementReport",
     "ConfigurableMDP",
     "ContextualModel",
     "Hypergradient",
@@ -26,4 +28,5 @@ __all__ = [
     "hypergradient",
     "problems",
     "solvers",
+    "verify",
 ]

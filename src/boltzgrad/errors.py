@@ -34,6 +34,10 @@ class NotDifferentiable(BoltzgradError):
     """A `build`, pull-back or objective cannot be differentiated, or returned no derivative."""
 
 
+class NotSmooth(NotDifferentiable):
+    """The leader's value has a kink or a jump at this θ, or is piecewise constant."""
+
+
 class NotConverged(BoltzgradError, ArithmeticError):
     """A solve missed its tolerance: which one, by how much, and what to try."""
 

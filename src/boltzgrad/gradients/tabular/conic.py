@@ -179,15 +179,18 @@ def _adjoint(program: SoftProgram, forward: Array, load: Array) -> Array:
 
 def _dual_of(program: SoftProgram, load: Array) -> Array:
     """The dual of a signed objective, as the difference of the duals of two positive ones."""
-    size = float(np.abs(load).max())
-    for lift in (_LIFT, 1.0):
+    size, centre = float(np.abs(load).max()), program.centre
+    failure = NotConverged("soft Bellman cone program: not tried")
+    for lift, around in ((_LIFT, centre), (1.0, centre), (1.0, np.zeros_like(centre)), (10.0, centre)):
+        program.centre = around
         try:
             plus, minus = (program.solve(np.maximum(sign * load, 0.0) + lift * size)[1] for sign in (1.0, -1.0))
             return np.asarray(plus - minus)
-        except NotConverged:
-            if lift == 1.0:
-                raise
-    raise AssertionError("unreachable")
+        except NotConverged as error:
+            failure = error
+        finally:
+            program.centre = centre
+    raise failure
 
 
 def _context(problem: ConfigurableMDP, theta: Array, model: TabularModel) -> tuple[float, list[TabularArrays], Array]:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from boltzgrad.errors import BoltzgradError, NotDifferentiable
+from boltzgrad.errors import BoltzgradError, NotDifferentiable, NotSmooth
 from boltzgrad.gradients.route import Route, RouteResult, always
 from boltzgrad.gradients.tabular.sweeps import leader_values, planned, soft_backup, soft_values
 from boltzgrad.problems.configurable import ConfigurableMDP
@@ -135,7 +135,7 @@ def _refuse_unless_analytic(evaluate: Evaluator, theta: Array, base: float) -> N
 def real_differences(problem: ConfigurableMDP, theta: Array) -> RouteResult:
     """Shapes: theta (d,) -> slopes along a few random directions (all coordinates when d is small).
 
-    Raises: NotDifferentiable where J is not smooth in θ.
+    Raises: NotSmooth where J is not smooth in θ.
     """
     evaluate = Evaluator(problem)
     base = float(np.real(evaluate(theta)))
@@ -157,14 +157,14 @@ def real_differences(problem: ConfigurableMDP, theta: Array) -> RouteResult:
 def ridders(f: Callable[[float], float], at_zero: float, where: str) -> tuple[float, float]:
     """(f'(0), error estimate) by extrapolated central differences over falling steps.
 
-    Raises: NotDifferentiable if f jumps at 0, if its one-sided slopes do not come together, or if it is flat near
+    Raises: NotSmooth if f jumps at 0, if its one-sided slopes do not come together, or if it is flat near
     0 and not further off.
     """
     steps = 0.1 * _RATIO ** -np.arange(9.0)
     ahead, behind = np.array([f(h) for h in steps]), np.array([f(-h) for h in steps])
     noise = _noise(f, at_zero)
     if noise > 1e-7 * max(abs(at_zero), float(np.ptp(np.r_[ahead, behind, at_zero]))):
-        raise NotDifferentiable(
+        raise NotSmooth(
             f"J is not smooth at this theta ({where}): it jumps by {noise:.3g} over a step of 1e-13; build has a "
             "discontinuity there, or computes in single precision"
         )
@@ -172,12 +172,12 @@ def ridders(f: Callable[[float], float], at_zero: float, where: str) -> tuple[fl
     seen = np.flatnonzero(gap * steps > 20.0 * noise)
     # A smooth f shrinks the gap with the step, a kink keeps it.
     if seen.size >= 4 and gap[seen[-1]] > 0.3 * gap[seen[-3]]:
-        raise NotDifferentiable(
+        raise NotSmooth(
             f"J is not smooth at this theta ({where}): the slopes from right and left differ by {gap[seen[-3]]:.3g} at "
             f"step {steps[seen[-3]]:.1e} and still by {gap[seen[-1]]:.3g} at {steps[seen[-1]]:.1e}; build has a kink there"
         )
     if np.ptp(np.r_[ahead[2:], behind[2:], at_zero]) == 0.0 and np.ptp(np.r_[ahead, behind]) > 0.0:
-        raise NotDifferentiable(
+        raise NotSmooth(
             f"J is constant near this theta but not further off ({where}): build rounds or cuts theta"
         )
     table = (ahead - behind) / (2.0 * steps)

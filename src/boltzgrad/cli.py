@@ -1,0 +1,203 @@
+"""The command line: `boltzgrad verify NAME`, `boltzgrad list`.
+
+Exit status: 0 agreement, 1 disagreement (or nothing could confirm the gradient, or a solve failed), 2 wrong use.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import importlib
+import json
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+import boltzgrad
+from boltzgrad import problems
+from boltzgrad.errors import BoltzgradError, InvalidOption, InvalidTheta, NotConverged, NotDifferentiable
+from boltzgrad.problems import ConfigurableMDP
+
+AGREEMENT, DISAGREEMENT, WRONG_USE = 0, 1, 2
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit status."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    try:
+        return int(arguments.run(arguments))
+    except (NotConverged, NotDifferentiable) as error:
+        print(f"boltzgrad: {type(error).__name__}: {error}", file=sys.stderr)
+        return DISAGREEMENT
+    except BoltzgradError as error:
+        print(f"boltzgrad: {type(error).__name__}: {error}", file=sys.stderr)
+        return WRONG_USE
+    except KeyboardInterrupt:
+        print("boltzgrad: interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return AGREEMENT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="boltzgrad", description=boltzgrad.__doc__)
+    parser.add_argument("--version", action="version", version=f"boltzgrad {boltzgrad.__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    check = commands.add_parser("verify", help="hold a problem's reference hypergradient against every witness")
+    check.add_argument("name", nargs="?", help="a problem of the zoo (see `boltzgrad list`)")
+    check.add_argument("--problem", metavar="MODULE:FACTORY", help="your own: a ConfigurableMDP or a function that makes one")
+    check.add_argument("--theta", default="0", metavar="zeros|SEED|FILE.npy", help="where to look (default: seed 0)")
+    check.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the problem")
+    check.add_argument("--routes", metavar="A,B", help="only these witnesses")
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.add_argument("--html", metavar="FILE", help="write the report as a page, too")
+    check.set_defaults(run=_verify)
+
+    listing = commands.add_parser("list", help="every problem of the zoo, with sizes and options")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=_list)
+    return parser
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    if (arguments.name is None) == (arguments.problem is None):
+        raise InvalidOption("give the name of a zoo problem, or --problem module:factory (one of them)")
+    options = dict(_option(text) for text in arguments.set)
+    if arguments.name is not None:
+        problem = problems.load(arguments.name, **options)
+    else:
+        problem = _own_problem(arguments.problem, options)
+    theta = _theta(problem, arguments.theta)
+    routes = arguments.routes.split(",") if arguments.routes else None
+    with _Progress() as progress:
+        report = boltzgrad.verify(problem, theta, routes=routes, progress=progress)
+    if arguments.html:
+        try:
+            Path(arguments.html).write_text(report.to_html(), encoding="utf-8")
+        except OSError as error:
+            raise InvalidOption(f"--html {arguments.html}: {error.strerror}") from error
+    print(report.to_json() if arguments.json else report)
+    return AGREEMENT if report.ok else DISAGREEMENT
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    rows = []
+    for entry in problems.entries():
+        problem = entry.factory()
+        models = problem.contexts(np.zeros(problem.dim)).models
+        rows.append(
+            {
+                "name": entry.name,
+                "states": models[0].n_states,
+                "actions": models[0].n_actions,
+                "contexts": len(models),
+                "dim": problem.dim,
+                "options": entry.options,
+                "summary": entry.summary,
+            }
+        )
+    if arguments.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return AGREEMENT
+    width = max(len(str(row["name"])) for row in rows)
+    print(f"{'name':{width}}  states  actions  contexts    d  what it is")
+    for row in rows:
+        print(
+            f"{row['name']:{width}}  {row['states']:>6}  {row['actions']:>7}  {row['contexts']:>8}  {row['dim']:>3}  {row['summary']}"
+        )
+        options = ", ".join(f"{k}={v!r}" for k, v in dict(row["options"]).items())  # type: ignore[call-overload]
+        print(f"{'':{width}}  --set {options}")
+    return AGREEMENT
+
+
+def _option(text: str) -> tuple[str, Any]:
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise InvalidOption(f"--set {text!r}: expected OPTION=VALUE")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def _own_problem(path: str, options: dict[str, Any]) -> ConfigurableMDP:
+    module_name, sign, attribute = path.partition(":")
+    if not sign or not module_name or not attribute:
+        raise InvalidOption(f"--problem {path!r}: expected module:factory")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ImportError as error:
+        raise InvalidOption(f"--problem {path!r}: cannot import {module_name!r}: {error}") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise InvalidOption(f"--problem {path!r}: {module_name!r} has no {attribute!r}")
+        found = getattr(found, part)
+    if isinstance(found, ConfigurableMDP):
+        if options:
+            raise InvalidOption(f"--set goes with a factory; {path!r} is a finished problem")
+        return found
+    if not isinstance(found, Callable):  # type: ignore[arg-type]
+        raise InvalidOption(f"--problem {path!r} is a {type(found).__name__}, expected a ConfigurableMDP or a factory")
+    try:
+        problem = found(**options)
+    except TypeError as error:
+        raise InvalidOption(f"--problem {path!r}: {error}") from error
+    if not isinstance(problem, ConfigurableMDP):
+        raise InvalidOption(f"--problem {path!r} returned a {type(problem).__name__}, expected a ConfigurableMDP")
+    return problem
+
+
+def _theta(problem: ConfigurableMDP, text: str) -> Any:
+    if text == "zeros":
+        return np.zeros(problem.dim)
+    if text.isdigit():
+        return problem.initial_theta(seed=int(text))
+    path = Path(text)
+    if path.suffix != ".npy":
+        raise InvalidTheta(f"--theta {text!r}: expected 'zeros', a seed (0, 1, …) or a .npy file")
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidTheta(f"--theta {text}: cannot read it: {error}") from error
+
+
+class _Progress:
+    """A line on standard error for each route that takes more than a second, kept up to date while it runs."""
+
+    def __enter__(self) -> Callable[[Literal["start", "end"], str], None]:
+        self._timer: threading.Timer | None = None
+        return self._event
+
+    def __exit__(self, *exc: object) -> None:
+        self._cancel()
+
+    def _event(self, event: Literal["start", "end"], name: str) -> None:
+        self._cancel()
+        if event == "start":
+            self._later(name, 1, 1)
+
+    def _later(self, name: str, seconds: int, wait: int) -> None:
+        self._timer = threading.Timer(wait, self._say, (name, seconds))
+        self._timer.daemon = True
+        self._timer.start()
+
+    def _say(self, name: str, seconds: int) -> None:
+        print(f"  … {name}: {seconds} s", file=sys.stderr, flush=True)
+        self._later(name, 2 * seconds, seconds)
+
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""The agreement report: rows, verdict, and how they are shown as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.errors import GradientMismatch
+from boltzgrad.gradients import Hypergradient
+from boltzgrad.problems.kernel import Array
+from boltzgrad.verify.tolerances import SAFETY, Verdict
+
+
+@dataclass(frozen=True, eq=False)
+class Row:
+    """One route of a report.
+
+    `gradient` (d,), or slopes (k,) along `directions` (k, d).  `difference` is the largest from the reference, at
+    entry `where`; `allowed` the bound it was judged by (for the reference itself, its proved error bound).
+    """
+
+    route: str
+    summary: str
+    verdict: Verdict | str
+    value: float = float("nan")
+    gradient: Array | None = None
+    directions: Array | None = None
+    difference: float = 0.0
+    where: int = 0
+    allowed: float = float("nan")
+    seconds: float = 0.0
+    note: str = ""
+    independent: bool = True
+
+    @property
+    def norm(self) -> float:
+        """‖∇J‖₂ where the whole gradient is there, else NaN."""
+        return float("nan") if self.gradient is None or self.directions is not None else float(np.linalg.norm(self.gradient))
+
+    @property
+    def place(self) -> str:
+        """Where the largest difference is, in words."""
+        return f"coordinate {self.where}" if self.directions is None else f"direction {self.where}"
+
+
+@dataclass(frozen=True, eq=False)
+class AgreementReport:
+    """The reference and every witness.
+
+    `ok` is true when no witness disagrees, J is smooth, and at least one independent witness agrees.
+    """
+
+    problem: Any
+    reference: Hypergradient
+    rows: tuple[Row, ...]
+
+    @property
+    def agreeing(self) -> tuple[Row, ...]:
+        """Independent witnesses that agree."""
+        return tuple(r for r in self.rows if r.verdict == Verdict.AGREES and r.independent)
+
+    @property
+    def against(self) -> tuple[Row, ...]:
+        """Witnesses that disagree, or say that J is not smooth."""
+        return tuple(r for r in self.rows if r.verdict in (Verdict.DISAGREES, Verdict.NOT_SMOOTH))
+
+    @property
+    def ok(self) -> bool:
+        """Whether the reference hypergradient is confirmed."""
+        return bool(self.agreeing) and not self.against
+
+    def raise_if_disagree(self) -> None:
+        """Raise GradientMismatch unless `ok`, naming the route, the coordinate, the difference and what was allowed."""
+        if self.ok:
+            return
+        if not self.against:
+            reasons = "; ".join(f"{r.route}: {r.verdict}{f' ({r.note})' if r.note else ''}" for r in self.rows[1:])
+            raise GradientMismatch(f"{self._title()}: no witness could confirm the reference. {reasons or 'None was run.'}")
+        raise GradientMismatch("\n".join(self._complaint(row) for row in self.against))
+
+    def summary(self) -> str:
+        """One line: what the witnesses say."""
+        counts = {v: sum(r.verdict == v for r in self.rows) for v in Verdict}
+        parts = [f"{counts[v]} {v}" for v in Verdict if counts[v]]
+        reference = self.reference
+        worst = max((r.difference for r in self.agreeing), default=float("nan"))
+        scale = float(np.abs(reference.gradient).max()) or 1.0
+        if self.ok:
+            verdict = f"AGREEMENT: ∇J confirmed to {worst / scale:.1e} of ‖∇J‖_∞"
+        elif self.against:
+            verdict = "DISAGREEMENT: " + ", ".join(f"{r.route} {r.verdict}" for r in self.against)
+        else:
+            verdict = "CANNOT TELL: no independent witness agrees"
+        return f"{verdict}; witnesses: {', '.join(parts) or 'none'}"
+
+    def __str__(self) -> str:
+        reference = self.reference
+        lines = [self._title(), self._followers(), ""]
+        head = ("route", "J", "‖∇J‖", "max |Δ|", "allowed", "seconds", "verdict")
+        table = [head, *(self._cells(row) for row in self.rows)]
+        widths = [max(len(r[i]) for r in table) for i in range(len(head))]
+        for k, cells in enumerate(table):
+            text = "  ".join(
+                c.ljust(w) if i in (0, 6) else c.rjust(w) for i, (c, w) in enumerate(zip(cells, widths, strict=True))
+            )
+            lines.append(text.rstrip())
+            if k == 0:
+                lines.append("─" * len(text))
+        lines += [
+            "",
+            f"Reference: proved |error| ≤ {_number(reference.error_bound)} in every entry"
+            f"{' (vacuous)' if not np.isfinite(reference.error_bound) else ''}, "
+            f"estimated {_number(reference.error_estimate)}; allowed = {SAFETY:g} × (2 × estimate + the witness's own).",
+            self.summary(),
+        ]
+        return "\n".join(lines)
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The report as JSON, for machines.  NaN and infinity become null."""
+        reference = self.reference
+        data = {
+            "problem": getattr(self.problem, "name", ""),
+            "ok": self.ok,
+            "summary": self.summary(),
+            "theta": reference.theta.tolist(),
+            "value": reference.value,
+            "gradient": reference.gradient.tolist(),
+            "error_bound": _finite(reference.error_bound),
+            "error_estimate": _finite(reference.error_estimate),
+            "rows": [
+                {
+                    "route": row.route,
+                    "summary": row.summary,
+                    "verdict": str(row.verdict),
+                    "value": _finite(row.value),
+                    "gradient_norm": _finite(row.norm),
+                    "gradient": None if row.gradient is None or row.directions is not None else row.gradient.tolist(),
+                    "slopes": None if row.directions is None or row.gradient is None else row.gradient.tolist(),
+                    "difference": _finite(row.difference) if row.gradient is not None else None,
+                    "at": row.place if row.gradient is not None else None,
+                    "allowed": _finite(row.allowed),
+                    "seconds": row.seconds,
+                    "note": row.note,
+                }
+                for row in self.rows
+            ],
+        }
+        return json.dumps(data, indent=indent, ensure_ascii=False)
+
+    def to_html(self) -> str:
+        """The report as one self-contained HTML page, with the pairwise differences and the largest entries drawn."""
+        from boltzgrad.verify.html import page
+
+        return page(self)
+
+    def _title(self) -> str:
+        sizes = {(s.model.n_states, s.model.n_actions) for s in self.reference.contexts}
+        size = ", ".join(f"{S} states × {A} actions" for S, A in sorted(sizes))
+        many = f", {len(self.reference.contexts)} contexts" if len(self.reference.contexts) > 1 else ""
+        return f"{getattr(self.problem, 'name', '') or 'problem'}: {size}{many}, d = {self.reference.theta.size}"
+
+    def _followers(self) -> str:
+        return "follower: " + "; ".join(
+            f"{f.method}, {f.iterations} iterations, residual {f.residual:.1e}, ‖V − V*‖ ≤ {f.sup_bound:.1e}"
+            for f in (s.follower for s in self.reference.contexts)
+        )
+
+    def _cells(self, row: Row) -> tuple[str, ...]:
+        verdict = str(row.verdict) + (f" — {row.note}" if row.note else "")
+        if row.gradient is None:
+            took = f"{row.seconds:.2f}" if row.seconds else ""
+            return (row.route, "", "", "", "", took, verdict)
+        difference = "" if row.verdict == "reference" else f"{row.difference:.1e}"
+        norm = "" if np.isnan(row.norm) else f"{row.norm:.9g}"
+        allowed = "" if row.verdict == "reference" else _number(row.allowed)
+        return (row.route, f"{row.value:.12g}", norm, difference, allowed, f"{row.seconds:.3f}", verdict)
+
+    def _complaint(self, row: Row) -> str:
+        if row.verdict == Verdict.NOT_SMOOTH or row.gradient is None:
+            return f"{self._title()}: {row.route}: {row.note}"
+        seen = self.reference.gradient if row.directions is None else row.directions @ self.reference.gradient
+        others = ", ".join(r.route for r in self.agreeing) or "no other route"
+        message = (
+            f"{self._title()}: {row.place}: {row.route} {row.gradient[row.where]:.12g}, reference {seen[row.where]:.12g}; "
+            f"difference {row.difference:.3g}, allowed {row.allowed:.3g} ({SAFETY:g} × the estimated errors of both). "
+            f"With the reference: {others}."
+        )
+        if row.difference <= row.allowed:
+            message += f" The values differ: J = {row.value:.12g} against {self.reference.value:.12g}."
+        return message
+
+
+def _number(x: float) -> str:
+    return "∞" if np.isinf(x) else f"{x:.1e}"
+
+
+def _finite(x: float) -> float | None:
+    return float(x) if np.isfinite(x) else None

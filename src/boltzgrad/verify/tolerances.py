@@ -1,0 +1,82 @@
+r"""When two gradients agree: the only file in which a tolerance is argued about.
+
+A difference between the reference and a witness has three honest sources: rounding of the reference, rounding of the
+witness, and what the witness's method leaves (truncation, step size, solver residual).  The first two are
+about equal and are *measured* for this problem at this θ (`Hypergradient.error_estimate`); the third the witness
+reports.  The allowance is their sum times `SAFETY`:
+
+    allowed = SAFETY · (2 · rounding + method),
+
+times ‖u‖₁ for a slope along u, because |u·e| ≤ ‖u‖₁ ‖e‖_∞.  A comparison is always with the whole vector's scale,
+never entry by entry relative, and never "absolute or relative".
+
+An allowance that could hide a plausible mistake proves nothing.  `RESOLUTION` is the relative size of
+difference that a comparison must be able to see; every mutant in `mutants.py` is further from the truth than
+that, and a test says so.  A larger allowance gives the verdict "cannot tell".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from boltzgrad.problems.kernel import Array
+
+SAFETY = 16.0
+RESOLUTION = 1e-5
+# A gradient that is a cancellation is judged against this fraction of the terms it is a sum of.
+CANCELLATION = 1e-3
+# Values J are compared to this relative size: no estimate of their rounding is needed to see a wrong one.
+VALUE_RESOLUTION = 1e-6
+
+
+class Verdict(StrEnum):
+    """What a witness says."""
+
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    CANNOT_TELL = "cannot tell"
+    NOT_SMOOTH = "not smooth"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """A comparison: the largest difference, where it is, what was allowed, and the verdict."""
+
+    difference: float
+    where: int
+    allowed: float
+    verdict: Verdict
+
+
+def allowance(rounding: float, method: float, directions: Array | None) -> float:
+    """The largest difference that honest arithmetic explains."""
+    stretch = 1.0 if directions is None else float(np.abs(directions).sum(axis=1).max())
+    return SAFETY * (2.0 * rounding * stretch + method)
+
+
+def judge(
+    reference: Array, candidate: Array, *, allowed: float, magnitude: float, values: tuple[float, float] | None = None
+) -> Judgement:
+    """Compare a candidate with what the reference says of the same entries.
+
+    `magnitude` is the size of the terms that the gradient is a sum of; `values` the two J's.
+    A NaN anywhere is a disagreement.
+    """
+    off = np.abs(candidate - reference)
+    off[np.isnan(off)] = np.inf
+    where = int(np.argmax(off))
+    difference = float(off[where])
+    scale = max(float(np.abs(reference).max()), CANCELLATION * magnitude)
+    wrong_value = values is not None and not abs(values[0] - values[1]) <= VALUE_RESOLUTION * max(1.0, abs(values[0]))
+    if wrong_value or not difference <= allowed:
+        verdict = Verdict.DISAGREES
+    elif allowed > RESOLUTION * scale:
+        verdict = Verdict.CANNOT_TELL
+    else:
+        verdict = Verdict.AGREES
+    return Judgement(difference, where, allowed, verdict)
