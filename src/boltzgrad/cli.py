@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("verify", help="hold a problem's reference hypergradient against every witness")
     check.add_argument("name", nargs="?", help="a problem of the zoo (see `boltzgrad list`)")
-    check.add_argument("--problem", metavar="MODULE:FACTORY", help="your own: a ConfigurableMDP or a function that makes one")
+    check.add_argument(
+        "--problem", metavar="MODULE:FACTORY", help="your own: a ConfigurableMDP or a function that makes one"
+    )
     check.add_argument("--theta", default="0", metavar="zeros|SEED|FILE.npy", help="where to look (default: seed 0)")
     check.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the problem")
     check.add_argument("--routes", metavar="A,B", help="only these witnesses")
@@ -109,9 +111,8 @@ def _list(arguments: argparse.Namespace) -> int:
     width = max(len(str(row["name"])) for row in rows)
     print(f"{'name':{width}}  states  actions  contexts    d  what it is")
     for row in rows:
-        print(
-            f"{row['name']:{width}}  {row['states']:>6}  {row['actions']:>7}  {row['contexts']:>8}  {row['dim']:>3}  {row['summary']}"
-        )
+        sizes = f"{row['states']:>6}  {row['actions']:>7}  {row['contexts']:>8}  {row['dim']:>3}"
+        print(f"{row['name']:{width}}  {sizes}  {row['summary']}")
         options = ", ".join(f"{k}={v!r}" for k, v in dict(row["options"]).items())  # type: ignore[call-overload]
         print(f"{'':{width}}  --set {options}")
     return AGREEMENT

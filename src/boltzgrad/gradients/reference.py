@@ -38,7 +38,9 @@ class Hypergradient:
     outside: Array
 
     def __repr__(self) -> str:
-        return f"<Hypergradient J = {self.value:.12g}, ‖∇J‖ = {np.linalg.norm(self.gradient):.6g}, d = {self.theta.size}>"
+        return (
+            f"<Hypergradient J = {self.value:.12g}, ‖∇J‖ = {np.linalg.norm(self.gradient):.6g}, d = {self.theta.size}>"
+        )
 
     @property
     def follower(self) -> FollowerSolution:

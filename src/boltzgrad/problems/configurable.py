@@ -137,9 +137,9 @@ class ConfigurableMDP:
         """
         theta = self.check_theta(theta)
         if self._pullback is None or self._pushforward is None:
-            contexts, pullback = traced_vjp(self._checked_build, theta)
+            contexts, by_tape = traced_vjp(self._checked_build, theta)
             _refuse_complex(contexts)
-            return LinearisedBuild(contexts, pullback, traced_jvp(self._checked_build, theta), self.dim)
+            return LinearisedBuild(contexts, by_tape, traced_jvp(self._checked_build, theta), self.dim)
         model = self.model(theta)
         single = isinstance(model, TabularModel)
         contexts = as_contexts(model)

@@ -89,9 +89,7 @@ class SparsePattern:
     def _merge(self) -> tuple[Array, Array, Array, Array]:
         """How entries of the (S·A, S) kernel add up into the (S, S) kernel under a policy, column by column."""
         entries = np.arange(self.nnz, dtype=self.indptr.dtype)
-        by_state = sparse.csr_array(
-            (entries, self.indices, self.state_indptr), shape=(self.n_states, self.n_states)
-        )
+        by_state = sparse.csr_array((entries, self.indices, self.state_indptr), shape=(self.n_states, self.n_states))
         columns = by_state.tocsc()
         rows = columns.indices
         first = np.empty(self.nnz, dtype=bool)

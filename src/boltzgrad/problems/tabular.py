@@ -49,6 +49,10 @@ class TabularArrays:
         """The arrays, in the order of the fields, without an absent `follower_transition`."""
         return tuple(x for f in fields(self) if (x := getattr(self, f.name)) is not None)
 
+    def scaled(self, factor: float) -> TabularArrays:
+        """The record times a number."""
+        return self.map(lambda x: factor * x)
+
     def map(self, function: Callable[[Array], Array]) -> TabularArrays:
         """The record with `function` applied to each array."""
         return TabularArrays(*map(function, self.parts()))
@@ -87,7 +91,9 @@ class TabularModel:
     follower_kernel: Kernel = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        put = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
         for name in ("follower_reward", "leader_reward"):
             put(name, _array(name, getattr(self, name), ndim=2, axes="(states, actions)"))
         shape = self.follower_reward.shape
@@ -193,9 +199,7 @@ def _array(name: str, x: Any, *, ndim: int | None = None, axes: str = "") -> Any
         value = np.asarray(untraced(x))
     except ValueError as error:
         raise InvalidModel(f"{name} is not an array of numbers: {error}") from None
-    if value.dtype == object or not (
-        np.issubdtype(value.dtype, np.number) or np.issubdtype(value.dtype, np.bool_)
-    ):
+    if value.dtype == object or not (np.issubdtype(value.dtype, np.number) or np.issubdtype(value.dtype, np.bool_)):
         hint = ""
         if value.dtype == object and any(isinstance(entry, Box) for entry in value.ravel()[:1000]):
             hint = "; it mixes traced values into a plain NumPy array: build it with autograd.numpy"
@@ -221,9 +225,7 @@ def _kernel(name: str, x: Any, shape: tuple[int, ...]) -> Kernel:
         x = SparseKernel.from_scipy(x, A)
     if isinstance(x, SparseKernel):
         if (x.n_states, x.n_actions) != (S, A):
-            raise InvalidModel(
-                f"{name} has {x.n_states} states × {x.n_actions} actions, the rewards have {S} × {A}"
-            )
+            raise InvalidModel(f"{name} has {x.n_states} states × {x.n_actions} actions, the rewards have {S} × {A}")
         values = _array(f"{name}.values", x.values)
         if values.shape != (x.pattern.nnz,):
             raise InvalidModel(f"{name}.values has shape {values.shape}, its pattern holds {x.pattern.nnz} entries")
@@ -243,7 +245,10 @@ def _probabilities(
 ) -> None:
     """Check rows of probabilities: none negative, sums at most one (exactly one if `whole`)."""
     flat = np.real(values).ravel()
-    label = lambda row: name if whole else f"{name}[{row // n_actions}, {row % n_actions}]"  # noqa: E731
+
+    def label(row: int) -> str:
+        return name if whole else f"{name}[{row // n_actions}, {row % n_actions}]"
+
     if flat.size and flat.min() < 0.0:
         entry = int(np.argmin(flat))
         row = int(np.searchsorted(indptr, entry, side="right")) - 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.kernel import Array, DenseKernel
 from boltzgrad.problems.tabular import TabularModel
 
 EXTENDED_EPS = float(np.finfo(np.longdouble).eps)
@@ -78,13 +78,13 @@ def residual_rounding(model: TabularModel, v: Array, eps: float) -> float:
     """
     n = longest_row(model) + model.n_actions + 8
     size = float(np.abs(model.follower_reward).max() + 2.0 * np.abs(v).max())
-    return n * eps * (size + model.temperature * (1.0 + np.log(model.n_actions)))
+    return float(n * eps * (size + model.temperature * (1.0 + np.log(model.n_actions))))
 
 
 def longest_row(model: TabularModel) -> int:
     """The largest number of successors of a (state, action)."""
     kernel = model.follower_kernel
-    return kernel.n_states if not hasattr(kernel, "pattern") else int(kernel.pattern.row_lengths.max(initial=0))
+    return kernel.n_states if isinstance(kernel, DenseKernel) else int(kernel.pattern.row_lengths.max(initial=0))
 
 
 def span(x: Array) -> float:
@@ -100,7 +100,7 @@ def span_contraction(model: TabularModel) -> float:
     kernel = model.follower_kernel
     if kernel.row_sums.min() < 1.0 - 1e-12:
         return model.follower_discount
-    if not hasattr(kernel, "pattern"):
+    if isinstance(kernel, DenseKernel):
         overlap = float(kernel.flat.min(axis=0).sum())
     else:
         rows = kernel.n_states * kernel.n_actions

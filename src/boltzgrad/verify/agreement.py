@@ -37,7 +37,7 @@ def verify(
     (True, ['reference', 'agrees', 'agrees'])
     """
     chosen = select(problem, None if routes is None else list(routes))
-    tell = progress or (lambda event, name: None)  # noqa: ARG005
+    tell = progress or (lambda event, name: None)
     tell("start", "adjoint")
     began = time.perf_counter()
     reference = hypergradient(problem, theta)

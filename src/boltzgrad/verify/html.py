@@ -117,9 +117,7 @@ def _bars(report: AgreementReport, most: int = 16) -> str:
     order = np.argsort(-np.abs(gradient))[:most]
     top = float(np.abs(gradient[order]).max()) or 1.0
     bar, left, half = 20, 60, 260
-    out = [
-        f"<line x1='{left + half}' y1='0' x2='{left + half}' y2='{len(order) * (bar + 6)}' stroke='var(--soft)'/>"
-    ]
+    out = [f"<line x1='{left + half}' y1='0' x2='{left + half}' y2='{len(order) * (bar + 6)}' stroke='var(--soft)'/>"]
     for k, j in enumerate(order):
         y, length = k * (bar + 6) + 3, half * abs(gradient[j]) / top
         x = left + half - (length if gradient[j] < 0 else 0)

@@ -38,7 +38,11 @@ class Row:
     @property
     def norm(self) -> float:
         """‖∇J‖₂ where the whole gradient is there, else NaN."""
-        return float("nan") if self.gradient is None or self.directions is not None else float(np.linalg.norm(self.gradient))
+        return (
+            float("nan")
+            if self.gradient is None or self.directions is not None
+            else float(np.linalg.norm(self.gradient))
+        )
 
     @property
     def place(self) -> str:
@@ -78,7 +82,9 @@ class AgreementReport:
             return
         if not self.against:
             reasons = "; ".join(f"{r.route}: {r.verdict}{f' ({r.note})' if r.note else ''}" for r in self.rows[1:])
-            raise GradientMismatch(f"{self._title()}: no witness could confirm the reference. {reasons or 'None was run.'}")
+            raise GradientMismatch(
+                f"{self._title()}: no witness could confirm the reference. {reasons or 'None was run.'}"
+            )
         raise GradientMismatch("\n".join(self._complaint(row) for row in self.against))
 
     def summary(self) -> str:

@@ -60,7 +60,12 @@ def allowance(rounding: float, method: float, directions: Array | None) -> float
 
 
 def judge(
-    reference: Array, candidate: Array, *, allowed: float, magnitude: float, values: tuple[float, float] | None = None
+    reference: Array,
+    candidate: Array,
+    *,
+    allowed: float,
+    magnitude: float,
+    values: tuple[float, float] | None = None,
 ) -> Judgement:
     """Compare a candidate with what the reference says of the same entries.
 

@@ -273,7 +273,7 @@ def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:
     gradients = []
     for k in range(2):
         cotangent = ContextualArrays(
-            tuple(cots[k].map(lambda x, p=p: p * x) for p, (_, cots, _) in zip(weights, solved, strict=True)),
+            tuple(cots[k].scaled(float(p)) for p, (_, cots, _) in zip(weights, solved, strict=True)),
             np.array([value for value, _, _ in solved]),
         )
         gradients.append(linearised.pullback(cotangent))

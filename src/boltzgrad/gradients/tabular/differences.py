@@ -66,6 +66,10 @@ class Evaluator:
             total += self.problem.regulariser.function(theta)
         return total
 
+    def along(self, theta: Array, u: Array) -> Callable[[float], float]:
+        """T ↦ J(θ + tu)."""
+        return lambda t: float(np.real(self(theta + t * u)))
+
 
 def _work(problem: ConfigurableMDP, evaluator: Evaluator, theta: Array) -> float:
     """Multiplications of one more evaluation, about."""
@@ -98,7 +102,7 @@ def complex_step(problem: ConfigurableMDP, theta: Array) -> RouteResult:
         slopes.append(_imaginary_slope(evaluate, theta, u))
     gradient = np.array(slopes)
     _refuse_unless_analytic(evaluate, theta, base)
-    note = "" if directions is None else f"along {len(directions)} random direction{'s'[:len(directions) > 1]}"
+    note = "" if directions is None else f"along {len(directions)} random direction{'s'[: len(directions) > 1]}"
     # An imaginary part that still moves by `change` is that far off at most over the remaining sweeps.
     horizon = max(1.0 / (1.0 - max(m.follower_discount, m.leader_discount)) for m in problem.contexts(theta).models)
     left = evaluate.change * horizon if evaluate.change > 1e-13 else 0.0
@@ -123,7 +127,7 @@ def _imaginary_slope(evaluate: Evaluator, theta: Array, u: Array) -> float:
 def _refuse_unless_analytic(evaluate: Evaluator, theta: Array, base: float) -> None:
     """Hold one complex slope against a real difference of the same J: abs, conj or real are not analytic."""
     u = random_directions(theta.size, 1)[0]
-    real, error = ridders(lambda t: float(np.real(evaluate(theta + t * u))), base, "a random direction")
+    real, error = ridders(evaluate.along(theta, u), base, "a random direction")
     imaginary = _imaginary_slope(evaluate, theta, u)
     if abs(imaginary - real) > 100.0 * error + 1e-3 * abs(real):
         raise NotDifferentiable(
@@ -144,10 +148,10 @@ def real_differences(problem: ConfigurableMDP, theta: Array) -> RouteResult:
         directions, note = np.eye(problem.dim), ""
     else:
         directions = random_directions(problem.dim, min(REAL_DIRECTIONS, affordable))
-        note = f"along {len(directions)} random direction{'s'[:len(directions) > 1]}"
+        note = f"along {len(directions)} random direction{'s'[: len(directions) > 1]}"
     slopes, errors = [], []
     for k, u in enumerate(directions):
-        slope, error = ridders(lambda t, u=u: float(np.real(evaluate(theta + t * u))), base, f"direction {k}")
+        slope, error = ridders(evaluate.along(theta, u), base, f"direction {k}")
         slopes.append(slope)
         errors.append(error)
     whole = problem.dim == len(directions) and not note
@@ -177,9 +181,7 @@ def ridders(f: Callable[[float], float], at_zero: float, where: str) -> tuple[fl
             f"step {steps[seen[-3]]:.1e} and still by {gap[seen[-1]]:.3g} at {steps[seen[-1]]:.1e}; build has a kink there"
         )
     if np.ptp(np.r_[ahead[2:], behind[2:], at_zero]) == 0.0 and np.ptp(np.r_[ahead, behind]) > 0.0:
-        raise NotSmooth(
-            f"J is constant near this theta but not further off ({where}): build rounds or cuts theta"
-        )
+        raise NotSmooth(f"J is constant near this theta but not further off ({where}): build rounds or cuts theta")
     table = (ahead - behind) / (2.0 * steps)
     best, error, row = float(table[0]), np.inf, [float(table[0])]
     for i in range(1, len(steps)):

@@ -75,7 +75,7 @@ def coordinate_bounds(
         for weight, solution in zip(weights, solutions, strict=True):
             error, direct, value = _cotangent_error(problem, theta, solution)
             w = float(weight)
-            errors.append(error.map(lambda x, w=w: w * (1.0 + problem.entry_error) * x))
+            errors.append(error.scaled(w * (1.0 + problem.entry_error)))
             beside += w * direct
             values.append(value)
         total = ContextualArrays(tuple(errors), np.array(values))
@@ -107,9 +107,7 @@ def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: Contex
     return out
 
 
-def _cotangent_error(
-    problem: ConfigurableMDP, theta: Array, s: ContextSolution
-) -> tuple[TabularArrays, Array, float]:
+def _cotangent_error(problem: ConfigurableMDP, theta: Array, s: ContextSolution) -> tuple[TabularArrays, Array, float]:
     """(error of each cotangent array, error of ∂f/∂θ at fixed π, error of the value) of one context."""
     eps = problem.entry_error
     model, policy, tau = s.model, s.follower.policy, s.model.temperature
@@ -132,9 +130,7 @@ def _cotangent_error(
         value_error = float(model.initial @ e_L + eps * (model.initial @ np.abs(s.leader.value)))
     kernel, gamma = model.follower_kernel, model.follower_discount
     y, w = np.abs(s.adjoint), np.abs(s.guidance)
-    residual = np.abs(
-        gamma * kernel.accumulate(s.guidance) - s.follower.system.apply(s.adjoint, transposed=True)
-    )
+    residual = np.abs(gamma * kernel.accumulate(s.guidance) - s.follower.system.apply(s.adjoint, transposed=True))
     b = (
         residual
         + n * (gamma * kernel.accumulate(w + policy * y[:, None]) + 2 * y)

@@ -32,7 +32,7 @@ def rounding_estimate(
     size = _ULPS * float(np.finfo(float).eps)
 
     def nudge(x: Array) -> Array:
-        return x * (1.0 + size * rng.choice((-1.0, 1.0), size=x.shape))
+        return np.asarray(x * (1.0 + size * rng.choice((-1.0, 1.0), size=x.shape)))
 
     largest = 0.0
     for _ in range(_PROBES):

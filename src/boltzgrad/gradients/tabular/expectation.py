@@ -16,7 +16,14 @@ import numpy as np
 from scipy import sparse
 
 from boltzgrad.gradients.route import RouteResult
-from boltzgrad.gradients.tabular.sweeps import leader_values, matrix_of, planned, soft_backup, soft_values, state_kernel
+from boltzgrad.gradients.tabular.sweeps import (
+    leader_values,
+    matrix_of,
+    planned,
+    soft_backup,
+    soft_values,
+    state_kernel,
+)
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import PolicyObjective
@@ -48,7 +55,7 @@ class Ingredients:
     @property
     def grad_v(self) -> Array:
         """∇V_F = Σ_a π ∇Q_F (S, d)."""
-        return np.einsum("sa,sad->sd", self.policy, self.grad_q)
+        return np.asarray(np.einsum("sa,sad->sd", self.policy, self.grad_q))
 
 
 def too_large(problem: ConfigurableMDP, theta: Array) -> str:
@@ -81,9 +88,7 @@ def ingredients(
         moved = column.transition if column.follower_transition is None else column.follower_transition
         u[:, j] = column.follower_reward.ravel() + gamma_F * applied(moved, matrix, v)
     p_follower = state_kernel(matrix, policy)
-    grad_v = np.linalg.solve(
-        np.eye(S) - gamma_F * p_follower, np.einsum("sa,sad->sd", policy, u.reshape(S, A, d))
-    )
+    grad_v = np.linalg.solve(np.eye(S) - gamma_F * p_follower, np.einsum("sa,sad->sd", policy, u.reshape(S, A, d)))
     grad_q = (u + gamma_F * (matrix @ grad_v)).reshape(S, A, d)
     if isinstance(problem.objective, PolicyObjective):
         direct, worth = problem.objective.gradients(theta, policy)
@@ -113,9 +118,7 @@ def ingredients(
     )
 
 
-def by_expectation(
-    problem: ConfigurableMDP, theta: Array, indirect: Callable[[Ingredients], Array]
-) -> RouteResult:
+def by_expectation(problem: ConfigurableMDP, theta: Array, indirect: Callable[[Ingredients], Array]) -> RouteResult:
     """A whole route: direct terms plus `indirect(ingredients)` (d,), summed over contexts.
 
     The method's error is what value iteration leaves in V: the formula is evaluated again one Newton

@@ -18,7 +18,7 @@ from boltzgrad.problems.kernel import Array
 def indirect(at: Ingredients) -> Array:
     """Σ ∇π · worth, with ∇π = π (∇Q_F − ∇V_F) / τ."""
     grad_policy = at.policy[:, :, None] * (at.grad_q - at.grad_v[:, None, :]) / at.model.temperature
-    return np.einsum("sad,sa->d", grad_policy, at.worth)
+    return np.asarray(np.einsum("sad,sa->d", grad_policy, at.worth))
 
 
 def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:

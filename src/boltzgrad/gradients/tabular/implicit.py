@@ -61,9 +61,7 @@ def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:
     linearised = problem.linearise(theta)
     columns = list(linearised.columns())
     value, gradient, error = 0.0, np.zeros(problem.dim), np.zeros(problem.dim)
-    for c, (model, p) in enumerate(
-        zip(linearised.contexts.models, linearised.contexts.probabilities, strict=True)
-    ):
+    for c, (model, p) in enumerate(zip(linearised.contexts.models, linearised.contexts.probabilities, strict=True)):
         mine = [column.models[c] for column in columns]
         v = soft_values(model).x
         worth, slope = _derivative(problem, theta, model, mine, v)

@@ -37,7 +37,7 @@ from boltzgrad.gradients.tabular.sweeps import (
 )
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import as_contexts
-from boltzgrad.problems.kernel import Array, Kernel, SparsePattern
+from boltzgrad.problems.kernel import Array, Kernel, SparseKernel, SparsePattern
 from boltzgrad.problems.objectives import PolicyObjective
 from boltzgrad.problems.tabular import TabularModel, untraced
 
@@ -54,8 +54,8 @@ def _sparse_product(values: Any, v: Any, pattern: SparsePattern) -> Array:
 
 defvjp(
     _sparse_product,
-    lambda ans, values, v, pattern: lambda g: np.repeat(g, pattern.row_lengths) * v[pattern.indices],  # noqa: ARG005
-    lambda ans, values, v, pattern: (  # noqa: ARG005
+    lambda ans, values, v, pattern: lambda g: np.repeat(g, pattern.row_lengths) * v[pattern.indices],
+    lambda ans, values, v, pattern: (
         lambda g: np.bincount(
             pattern.indices, weights=np.repeat(g, pattern.row_lengths) * values, minlength=pattern.n_states
         )
@@ -66,7 +66,7 @@ defvjp(
 
 def _product(kernel: Kernel, values: Any, v: Any, shape: tuple[int, int]) -> Any:
     """Σ_s' p v (S, A) from the kernel's (traced) values."""
-    if hasattr(kernel, "pattern"):
+    if isinstance(kernel, SparseKernel):
         return anp.reshape(_sparse_product(values, v, kernel.pattern), shape)
     return anp.reshape(anp.dot(anp.reshape(values, (-1, shape[0])), v), shape)
 
@@ -87,9 +87,7 @@ def _soft_step(model: TabularModel) -> Callable[[Any, Arrays], Any]:
 
 def _policy(model: TabularModel, v: Any, arrays: Arrays) -> Any:
     reward, values = arrays
-    q = reward + model.follower_discount * _product(
-        model.follower_kernel, values, v, (model.n_states, model.n_actions)
-    )
+    q = reward + model.follower_discount * _product(model.follower_kernel, values, v, (model.n_states, model.n_actions))
     # Normalised: exp((Q − V)/τ) would carry V·ε/τ a row.  The shift is a constant, which the quotient forgets.
     e = anp.exp((q - np.max(untraced(q), axis=1, keepdims=True)) / model.temperature)
     return e / anp.sum(e, axis=1, keepdims=True)
@@ -207,10 +205,17 @@ def _skip_implicit(problem: ConfigurableMDP, theta: Array) -> str:
 
 
 def _sizes(model: TabularModel) -> float:
-    return float(np.size(model.kernel.values)) if hasattr(model.kernel, "pattern") else float(model.follower_reward.size)
+    return (
+        float(np.size(model.kernel.values))
+        if isinstance(model.kernel, SparseKernel)
+        else float(model.follower_reward.size)
+    )
 
 
 UNROLLED = Route("unrolled", "autograd through every backup", unrolled, _skip_taped)
 UNROLLED_IMPLICIT = Route(
-    "unrolled-implicit", "autograd through an implicit VJP of each fixed point", unrolled_implicit, _skip_implicit
+    "unrolled-implicit",
+    "autograd through an implicit VJP of each fixed point",
+    unrolled_implicit,
+    _skip_implicit,
 )

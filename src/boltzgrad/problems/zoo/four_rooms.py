@@ -127,9 +127,7 @@ class _Goal:
         )
 
 
-def four_rooms(
-    kernel: str = "simulator", temperature: float = 1e-3, penalty_weight: float = 5.0
-) -> ConfigurableMDP:
+def four_rooms(kernel: str = "simulator", temperature: float = 1e-3, penalty_weight: float = 5.0) -> ConfigurableMDP:
     """One goal: θ (105,), σ = softmax(θ); cell i costs the follower 0.2 σ_i, entry 104 is spare.
 
     The leader earns 1 on each step in the target cell and pays `penalty_weight`·0.2·(1 − σ_104) when the

@@ -37,16 +37,14 @@ def grid_world(
         reached[:, b] = np.clip(row + dr, 0, N - 1) * N + np.clip(column + dc, 0, N - 1)
     # Entry m of action a is the step in direction (a + m) mod 4: m = 0 as intended, else a slip.
     turn = (np.arange(A)[:, None] + np.arange(A)[None, :]) % A
-    pattern = SparsePattern(
-        np.arange(S * A + 1) * A, reached[:, turn].reshape(-1), n_states=S, n_actions=A
-    )
+    pattern = SparsePattern(np.arange(S * A + 1) * A, reached[:, turn].reshape(-1), n_states=S, n_actions=A)
     follower, leader, kernel, start = split(dim)
 
     def tile(numbers: np.ndarray) -> np.ndarray:
         """Square tiles of cells, numbered through `numbers` again and again."""
         side = max(1, int(np.ceil(np.sqrt(len(numbers)))))
         block = (row * side // N) * side + column * side // N
-        return numbers[block % len(numbers)]
+        return np.asarray(numbers[block % len(numbers)])
 
     cost = rng.uniform(0.0, 0.1, size=S)
     cost[(N // 2) * N + N // 2] = -1.0

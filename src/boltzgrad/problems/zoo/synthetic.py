@@ -54,9 +54,7 @@ def _problem(
         moved = (jacobian(theta) @ direction).reshape(S, A)
         return TabularArrays(np.zeros_like(kernel), np.zeros(S), moved, unused)
 
-    return ConfigurableMDP(
-        build, dim=dim, pullback=pullback, pushforward=pushforward, objective=objective, name=name
-    )
+    return ConfigurableMDP(build, dim=dim, pullback=pullback, pushforward=pushforward, objective=objective, name=name)
 
 
 def synthetic(seed: int = 0, n_parameters: int = 100) -> ConfigurableMDP:

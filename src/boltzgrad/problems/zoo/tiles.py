@@ -81,7 +81,11 @@ def tiled_problem(
         add(out, tiles.leader_tile, cotangent.leader_reward)
         add(out, tiles.initial_tile, _through_softmax(tiles.initial(theta), cotangent.initial))
         p = _softmax_rows(tiles.logits + theta[tiles.logit_tile])
-        add(out, tiles.logit_tile, _through_softmax(p, tiles.continuation * cotangent.transition.reshape(p.shape)))
+        add(
+            out,
+            tiles.logit_tile,
+            _through_softmax(p, tiles.continuation * cotangent.transition.reshape(p.shape)),
+        )
         return out
 
     def pushforward(theta: Array, direction: Array) -> TabularArrays:
@@ -94,9 +98,7 @@ def tiled_problem(
             direction[tiles.leader_tile],
         )
 
-    return ConfigurableMDP(
-        build, dim=dim, pullback=pullback, pushforward=pushforward, initial_scale=0.3, name=name
-    )
+    return ConfigurableMDP(build, dim=dim, pullback=pullback, pushforward=pushforward, initial_scale=0.3, name=name)
 
 
 def split(dim: int) -> tuple[Array, Array, Array, Array]:

@@ -46,6 +46,12 @@ class Krylov:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the caller measures the residual itself
             x, _ = gmres(
-                matrix, b, rtol=max(rtol, 1e-14), atol=0.0, restart=_RESTART, maxiter=_CYCLES, M=self._preconditioner
+                matrix,
+                b,
+                rtol=max(rtol, 1e-14),
+                atol=0.0,
+                restart=_RESTART,
+                maxiter=_CYCLES,
+                M=self._preconditioner,
             )
         return np.asarray(x)

@@ -42,9 +42,7 @@ def spreads_fast(pattern: SparsePattern) -> bool:
     GMRES converges in a few dozen steps; on slowly spreading graphs it is the other way round.
     """
     S = pattern.n_states
-    graph = sparse.csr_array(
-        (np.ones(pattern.nnz, dtype=np.int8), pattern.indices, pattern.state_indptr), shape=(S, S)
-    )
+    graph = sparse.csr_array((np.ones(pattern.nnz, dtype=np.int8), pattern.indices, pattern.state_indptr), shape=(S, S))
     order, before = breadth_first_order(graph, S // 2, directed=False)
     depth = np.zeros(S, dtype=np.int64)
     for node in order[1:]:

@@ -91,7 +91,9 @@ class LinearSystem:
         if self.method == "krylov":
             return Krylov(self.apply, S, self.discount)
         if self.method == "dense":
-            matrix = np.multiply(self.p if isinstance(self.p, np.ndarray) else self.p.toarray(), -self.discount, order="F")
+            matrix = np.multiply(
+                self.p if isinstance(self.p, np.ndarray) else self.p.toarray(), -self.discount, order="F"
+            )
             matrix.flat[:: S + 1] += 1.0
             return DenseLU(matrix)
         merged = (
@@ -130,7 +132,10 @@ class LinearSystem:
         x = factor.solve(b, transposed=transposed, rtol=inner)
         r = b - self.apply(x, transposed)
         size, count = float(np.linalg.norm(r, order)), 0
-        target = lambda: max(rtol * float(np.linalg.norm(b, order)), 2.0 * EPS * float(np.linalg.norm(x, order)))  # noqa: E731
+
+        def target() -> float:
+            return max(rtol * float(np.linalg.norm(b, order)), 2.0 * EPS * float(np.linalg.norm(x, order)))
+
         while size > target() and count < _MAX_REFINEMENTS and np.isfinite(size):
             step = factor.solve(r, transposed=transposed, rtol=max(inner, 1e-6))
             better = x + step
@@ -144,4 +149,3 @@ class LinearSystem:
         bound = (size + rounding) / (1.0 - self.discount)
         allowed = self._allowed(b, x, order, rtol)
         return Solved(x, size, bound, count), bool(np.isfinite(size) and size <= allowed)
-
