@@ -86,11 +86,19 @@ class Hypergradient:
         return self.contexts[0]
 
 
-def hypergradient(problem: ConfigurableMDP, theta: Any, *, warm_start: Hypergradient | None = None) -> Hypergradient:
+def hypergradient(
+    problem: ConfigurableMDP,
+    theta: Any,
+    *,
+    warm_start: Hypergradient | None = None,
+    tolerance: float | None = None,
+) -> Hypergradient:
     r"""The exact hypergradient ∇J(θ) by Newton and one adjoint solve.
 
     Shapes: theta (d,) -> gradient (d,).  Source: BC-HG Theorem 1, (5), in adjoint form; SoBiRL (24) for a
     general objective.  `warm_start` is an earlier result of the same problem, whose values start Newton.
+    `tolerance` is the follower's residual ‖TV − V‖_∞ to stop at (by default, what float64 can reach and one refinement
+    in extended precision); `error_bound` covers what is left.
     Checked by: covariance, hpgd, implicit, complex-step, differences, unrolled, conic (`boltzgrad.verify`).
     Raises: InvalidTheta, InvalidModel, NotDifferentiable, NotConverged.
 
@@ -110,7 +118,7 @@ def hypergradient(problem: ConfigurableMDP, theta: Any, *, warm_start: Hypergrad
         if len(starts) != len(linearised.contexts.models):
             raise InvalidOption(f"warm_start has {len(starts)} contexts, the problem {len(linearised.contexts.models)}")
     solutions = tuple(
-        solve_context(model, problem, theta, start)
+        solve_context(model, problem, theta, warm_start=start, tolerance=tolerance)
         for model, start in zip(linearised.contexts.models, starts, strict=True)
     )
     value, cotangent, outside = assemble(problem, theta, linearised.contexts, solutions)

@@ -47,6 +47,6 @@ class Route:
     independent: bool = True
 
 
-def always(problem: Any, theta: Array) -> str:  # noqa: ARG001 - the signature of Route.skip
+def always(problem: Any, theta: Array) -> str:
     """Never a reason to skip."""
     return ""

@@ -10,7 +10,8 @@ import numpy as np
 
 from boltzgrad.errors import InvalidModel
 from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.tabular import TabularArrays, TabularModel, _array, untraced
+from boltzgrad.problems.tabular import TabularArrays, TabularModel
+from boltzgrad.problems.validation import numeric_array, untraced
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +33,7 @@ class ContextualModel:
             if not isinstance(model, TabularModel):
                 raise InvalidModel(f"models[{i}] is a {type(model).__name__}, expected a TabularModel")
         object.__setattr__(self, "models", models)
-        weights = _array("probabilities", self.probabilities, ndim=1, axes="(contexts,)")
+        weights = numeric_array("probabilities", self.probabilities, ndim=1, axes="(contexts,)")
         object.__setattr__(self, "probabilities", weights)
         plain = np.real(np.asarray(untraced(weights)))
         if plain.shape != (len(models),):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -27,6 +29,14 @@ def _traced_arrays(build: Build, store: list[ContextualModel]) -> Callable[[Any]
     return arrays
 
 
+@contextlib.contextmanager
+def _constant_builds_allowed() -> Iterator[None]:
+    """A model that does not depend on θ has derivative zero; autograd only warns about it."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Output seems independent of input")
+        yield
+
+
 def _explain(error: Exception) -> NotDifferentiable:
     return NotDifferentiable(
         f"autograd could not trace build(theta): {type(error).__name__}: {error}. Write build with "
@@ -39,7 +49,8 @@ def traced_vjp(build: Build, theta: Array) -> tuple[ContextualModel, Callable[[C
     """The models at θ and the pull-back of their arrays' cotangents to θ, from one evaluation of `build`."""
     store: list[ContextualModel] = []
     try:
-        vjp, _ = make_vjp(_traced_arrays(build, store), theta)
+        with _constant_builds_allowed():
+            vjp, _ = make_vjp(_traced_arrays(build, store), theta)
     except BoltzgradError:
         raise
     except Exception as error:
@@ -57,7 +68,8 @@ def traced_jvp(build: Build, theta: Array) -> Callable[[Array], ContextualArrays
     def pushforward(direction: Array) -> ContextualArrays:
         store: list[ContextualModel] = []
         try:
-            _, tangents = make_jvp(_traced_arrays(build, store))(theta)(direction)
+            with _constant_builds_allowed():
+                _, tangents = make_jvp(_traced_arrays(build, store))(theta)(direction)
         except BoltzgradError:
             raise
         except Exception as error:

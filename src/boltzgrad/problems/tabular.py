@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -11,20 +10,9 @@ import numpy as np
 from autograd.extend import Box
 from scipy import sparse
 
-from boltzgrad.errors import InvalidModel, SuspiciousModel
+from boltzgrad.errors import InvalidModel
 from boltzgrad.problems.kernel import Array, DenseKernel, Kernel, SparseKernel
-
-# A row of probabilities may exceed one by rounding; float64 rows of 10^6 entries stay far below this.
-_ROW_SLACK = 1e-10
-# A deficit between rounding and this is more likely float32 arithmetic than an episode that may end.
-_DEFICIT_OF_FLOAT32 = 1e-5
-
-
-def untraced(x: Any) -> Any:
-    """The plain value behind however many autograd boxes."""
-    while isinstance(x, Box):
-        x = x._value
-    return x
+from boltzgrad.problems.validation import check_probabilities, numeric_array, real_number, untraced
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +83,7 @@ class TabularModel:
             object.__setattr__(self, name, value)
 
         for name in ("follower_reward", "leader_reward"):
-            put(name, _array(name, getattr(self, name), ndim=2, axes="(states, actions)"))
+            put(name, numeric_array(name, getattr(self, name), ndim=2, axes="(states, actions)"))
         shape = self.follower_reward.shape
         if self.leader_reward.shape != shape:
             raise InvalidModel(
@@ -111,16 +99,16 @@ class TabularModel:
             put("follower_kernel", _kernel("follower_transition", self.follower_transition, shape))
             put("follower_transition", _public(self.follower_kernel))
         put("transition", _public(self.kernel))
-        put("initial", _array("initial", self.initial, ndim=1, axes="(states,)"))
+        put("initial", numeric_array("initial", self.initial, ndim=1, axes="(states,)"))
         if self.initial.shape != shape[:1]:
             raise InvalidModel(f"initial has shape {self.initial.shape}, expected ({shape[0]},) as in the rewards")
-        _probabilities("initial", np.asarray(untraced(self.initial))[None, :], np.array([0, shape[0]]), 1, True)
+        check_probabilities("initial", np.asarray(untraced(self.initial))[None, :], np.array([0, shape[0]]), 1, True)
         for name in ("follower_discount", "leader_discount"):
-            discount = _scalar(name, getattr(self, name))
+            discount = real_number(name, getattr(self, name))
             if not 0.0 <= discount < 1.0:
                 raise InvalidModel(f"{name} is {discount!r}; it must lie in [0, 1)")
             put(name, discount)
-        temperature = _scalar("temperature", self.temperature)
+        temperature = real_number("temperature", self.temperature)
         if not (temperature > 0.0 and np.isfinite(temperature)):
             raise InvalidModel(
                 f"temperature is {temperature!r}; it must be positive and finite "
@@ -186,35 +174,6 @@ def _public(kernel: Kernel) -> Any:
     return kernel if isinstance(kernel.values, Box) else kernel.flat
 
 
-def _scalar(name: str, x: Any) -> float:
-    try:
-        return float(x)
-    except (TypeError, ValueError):
-        raise InvalidModel(f"{name} is {x!r}; it must be a real number") from None
-
-
-def _array(name: str, x: Any, *, ndim: int | None = None, axes: str = "") -> Any:
-    """`x` as float64 (complex128 under a complex step), finite; an autograd box is checked and kept."""
-    try:
-        value = np.asarray(untraced(x))
-    except ValueError as error:
-        raise InvalidModel(f"{name} is not an array of numbers: {error}") from None
-    if value.dtype == object or not (np.issubdtype(value.dtype, np.number) or np.issubdtype(value.dtype, np.bool_)):
-        hint = ""
-        if value.dtype == object and any(isinstance(entry, Box) for entry in value.ravel()[:1000]):
-            hint = "; it mixes traced values into a plain NumPy array: build it with autograd.numpy"
-        raise InvalidModel(f"{name} holds {value.dtype} values, expected real numbers{hint}")
-    if ndim is not None and value.ndim != ndim:
-        raise InvalidModel(f"{name} has shape {value.shape}, expected {ndim} axes {axes}")
-    bad = np.argwhere(~np.isfinite(value))
-    if len(bad):
-        at = ", ".join(map(str, bad[0]))
-        raise InvalidModel(f"{name}[{at}] is {value[tuple(bad[0])]}; every entry must be finite")
-    if isinstance(x, Box):
-        return x
-    return value.astype(np.complex128 if np.iscomplexobj(value) else np.float64, copy=False)
-
-
 def _kernel(name: str, x: Any, shape: tuple[int, ...]) -> Kernel:
     S, A = shape
     if sparse.issparse(x):
@@ -226,55 +185,15 @@ def _kernel(name: str, x: Any, shape: tuple[int, ...]) -> Kernel:
     if isinstance(x, SparseKernel):
         if (x.n_states, x.n_actions) != (S, A):
             raise InvalidModel(f"{name} has {x.n_states} states × {x.n_actions} actions, the rewards have {S} × {A}")
-        values = _array(f"{name}.values", x.values)
+        values = numeric_array(f"{name}.values", x.values)
         if values.shape != (x.pattern.nnz,):
             raise InvalidModel(f"{name}.values has shape {values.shape}, its pattern holds {x.pattern.nnz} entries")
-        _probabilities(name, np.asarray(untraced(values)), x.pattern.indptr, A, False, x.pattern.indices)
+        check_probabilities(name, np.asarray(untraced(values)), x.pattern.indptr, A, False, x.pattern.indices)
         return x.with_values(values)
     values = x.values if isinstance(x, DenseKernel) else x
-    values = _array(name, values)
+    values = numeric_array(name, values)
     if values.shape != (S, A, S):
         raise InvalidModel(f"{name} has shape {values.shape}, expected ({S}, {A}, {S}) as in the rewards")
     plain = np.asarray(untraced(values))
-    _probabilities(name, plain.reshape(S * A, S), np.arange(S * A + 1) * S, A, False)
+    check_probabilities(name, plain.reshape(S * A, S), np.arange(S * A + 1) * S, A, False)
     return DenseKernel(values)
-
-
-def _probabilities(
-    name: str, values: Array, indptr: Array, n_actions: int, whole: bool, indices: Array | None = None
-) -> None:
-    """Check rows of probabilities: none negative, sums at most one (exactly one if `whole`)."""
-    flat = np.real(values).ravel()
-
-    def label(row: int) -> str:
-        return name if whole else f"{name}[{row // n_actions}, {row % n_actions}]"
-
-    if flat.size and flat.min() < 0.0:
-        entry = int(np.argmin(flat))
-        row = int(np.searchsorted(indptr, entry, side="right")) - 1
-        column = int(indices[entry]) if indices is not None else entry - int(indptr[row])
-        at = f"{name}[{column}]" if whole else f"{label(row)[:-1]}, {column}]"
-        raise InvalidModel(f"{at} is {flat[entry]:.6g}; probabilities must not be negative")
-    if values.ndim == 2:
-        sums = np.real(values).sum(axis=1)
-    else:
-        sums = np.zeros(indptr.size - 1)
-        filled = np.flatnonzero(np.diff(indptr))
-        if filled.size:
-            sums[filled] = np.add.reduceat(flat, indptr[filled])
-    row = int(np.argmax(sums))
-    if sums[row] > 1.0 + _ROW_SLACK:
-        raise InvalidModel(f"{label(row)} sums to {sums[row]:.12g}; rows must be probabilities (at most 1)")
-    missing = 1.0 - sums
-    if whole:
-        if missing[0] > _ROW_SLACK:
-            raise InvalidModel(f"{name} sums to {sums[0]:.12g}; it must be a probability distribution")
-        return
-    odd = np.flatnonzero((missing > _ROW_SLACK) & (missing < _DEFICIT_OF_FLOAT32))
-    if odd.size:
-        warnings.warn(
-            f"{label(int(odd[0]))} sums to 1 − {missing[odd[0]]:.3g}: taken as an episode that may end, "
-            "but it looks like float32 rounding; normalise the rows in float64",
-            SuspiciousModel,
-            stacklevel=2,
-        )

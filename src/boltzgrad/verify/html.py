@@ -98,7 +98,7 @@ def _heat_map(report: AgreementReport) -> str:
                 power = np.log10(max(relative, 1e-17))
                 heat = min(max((power + 16.0) / 14.0, 0.0), 1.0)
                 fill = f"hsl({210 - 200 * heat:.0f} {35 + 40 * heat:.0f}% {82 - 32 * heat:.0f}%)"
-                label, ink = ("0" if relative == 0.0 else f"{power:.0f}"), "#14202b"
+                label, ink = ("=" if relative == 0.0 else f"{power:.0f}"), "#14202b"
             out.append(
                 f"<rect x='{x}' y='{y}' width='{cell - 2}' height='{cell - 2}' rx='3' fill='{fill}' stroke='var(--line)'>"
                 f"<title>{escape(a.route)} – {escape(b.route)}: {relative:.2e}</title></rect>"
@@ -107,8 +107,9 @@ def _heat_map(report: AgreementReport) -> str:
     width, height = left + n * cell + 90, top + n * cell + 10
     return (
         f"<figure><div class='scroll'><svg viewBox='0 0 {width} {height}' width='{width}' role='img' "
-        f"aria-label='pairwise differences'>{''.join(out)}</svg></div><figcaption>log₁₀ of the largest difference between "
-        "two routes, relative to ‖∇J‖_∞; a dot where two routes looked along different directions.</figcaption></figure>"
+        f"aria-label='pairwise differences'>{''.join(out)}</svg></div><figcaption>log₁₀ of the largest difference "
+        "between two routes, relative to ‖∇J‖_∞ (= none at all); a dot where two routes looked along different "
+        "directions.</figcaption></figure>"
     )
 
 

@@ -90,12 +90,19 @@ class AgreementReport:
     def summary(self) -> str:
         """One line: what the witnesses say."""
         counts = {v: sum(r.verdict == v for r in self.rows) for v in Verdict}
-        parts = [f"{counts[v]} {v}" for v in Verdict if counts[v]]
-        reference = self.reference
-        worst = max((r.difference for r in self.agreeing), default=float("nan"))
-        scale = float(np.abs(reference.gradient).max()) or 1.0
+        parts = [
+            f"{counts[v]} {'agree' if (v, counts[v] > 1) == (Verdict.AGREES, True) else v}"
+            for v in Verdict
+            if counts[v]
+        ]
+        scale = float(np.abs(self.reference.gradient).max()) or 1.0
         if self.ok:
-            verdict = f"AGREEMENT: ∇J confirmed to {worst / scale:.1e} of ‖∇J‖_∞"
+            nearest = min(self.agreeing, key=lambda r: r.difference)
+            furthest = max(self.agreeing, key=lambda r: r.difference)
+            verdict = (
+                f"AGREEMENT to {nearest.difference / scale:.0e} ({nearest.route}) … "
+                f"{furthest.difference / scale:.0e} ({furthest.route}) of ‖∇J‖_∞"
+            )
         elif self.against:
             verdict = "DISAGREEMENT: " + ", ".join(f"{r.route} {r.verdict}" for r in self.against)
         else:

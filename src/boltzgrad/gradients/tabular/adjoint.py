@@ -65,10 +65,15 @@ class ContextSolution:
 
 
 def solve_context(
-    model: TabularModel, problem: ConfigurableMDP, theta: Array, warm_start: Array | None = None
+    model: TabularModel,
+    problem: ConfigurableMDP,
+    theta: Array,
+    *,
+    warm_start: Array | None = None,
+    tolerance: float | None = None,
 ) -> ContextSolution:
     """Solve one model and its adjoint.  Raises: NotConverged, NotDifferentiable."""
-    follower = solve_follower(model, warm_start=warm_start)
+    follower = solve_follower(model, warm_start=warm_start, tolerance=tolerance)
     policy, objective = follower.policy, problem.objective
     leader: LeaderSolution | None = None
     policy_gradient: Array | None = None

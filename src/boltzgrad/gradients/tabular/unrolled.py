@@ -39,7 +39,8 @@ from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import as_contexts
 from boltzgrad.problems.kernel import Array, Kernel, SparseKernel, SparsePattern
 from boltzgrad.problems.objectives import PolicyObjective
-from boltzgrad.problems.tabular import TabularModel, untraced
+from boltzgrad.problems.tabular import TabularModel
+from boltzgrad.problems.validation import untraced
 
 _BELOW = 1e-16
 _SWEEP_LIMIT = 20_000
@@ -114,12 +115,12 @@ def _taped(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, swe
 
 
 @primitive
-def _solved(arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Array:  # noqa: ARG001
+def _solved(arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Array:
     """The fixed point itself: `start` is already converged; what matters is the derivative below."""
     return start
 
 
-def _solved_vjp(ans: Array, arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Any:  # noqa: ARG001
+def _solved_vjp(ans: Array, arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Any:
     in_v, _ = make_vjp(lambda v: step(v, arrays), ans)
     in_arrays, _ = make_vjp(lambda a: traced_tuple((step(ans, a),)), traced_tuple(arrays))
 
@@ -133,7 +134,7 @@ def _solved_vjp(ans: Array, arrays: Any, step: Callable[[Any, Arrays], Any], sta
 defvjp(_solved, _solved_vjp, None, None)
 
 
-def _implicit(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:  # noqa: ARG001
+def _implicit(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:
     return _solved(traced_tuple(arrays), step, start)
 
 

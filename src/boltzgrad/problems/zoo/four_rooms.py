@@ -18,7 +18,8 @@ import numpy as np
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel
 from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.tabular import TabularArrays, TabularModel, untraced
+from boltzgrad.problems.tabular import TabularArrays, TabularModel
+from boltzgrad.problems.validation import untraced
 from boltzgrad.problems.zoo.options import one_of, real
 
 MAP = """\

@@ -16,7 +16,8 @@ import numpy as np
 
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.kernel import Array, SparseKernel, SparsePattern
-from boltzgrad.problems.tabular import TabularArrays, TabularModel, untraced
+from boltzgrad.problems.tabular import TabularArrays, TabularModel
+from boltzgrad.problems.validation import untraced
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,7 +24,7 @@ class DenseLU:
         if info != 0:
             raise NotConverged(f"dense LU broke down at pivot {info}: the matrix is singular to working precision")
 
-    def solve(self, b: Array, *, transposed: bool, rtol: float) -> Array:  # noqa: ARG002 - exact whatever rtol
+    def solve(self, b: Array, *, transposed: bool, rtol: float) -> Array:
         """Solution of the system, or of its transpose."""
         x, _ = lapack.dgetrs(self._lu, self._pivots, b, trans=int(transposed))
         return np.asarray(x)
@@ -50,6 +50,6 @@ class SparseLU:
         except RuntimeError as error:
             raise NotConverged(f"sparse LU failed: {error}") from error
 
-    def solve(self, b: Array, *, transposed: bool, rtol: float) -> Array:  # noqa: ARG002 - exact whatever rtol
+    def solve(self, b: Array, *, transposed: bool, rtol: float) -> Array:
         """Solution of the system, or of its transpose."""
         return np.asarray(self._lu.solve(b, "T" if transposed else "N"))
