@@ -1,0 +1,64 @@
+"""Random models and small problems that several test files use."""
+
+import autograd.numpy as anp
+import numpy as np
+
+import boltzgrad as bg
+
+
+def random_model(rng, S=5, A=3, *, ending=0.0, own=False, sparse=False, **options):
+    """A dense random model; `ending` cuts rows, `own` gives the follower a kernel of its own."""
+
+    def kernel():
+        p = rng.dirichlet(np.ones(S), size=(S, A)) * (1.0 - ending * rng.uniform(size=(S, A, 1)))
+        return bg.problems.SparseKernel.from_scipy(_csr(p), A) if sparse else p
+
+    options = {"follower_discount": 0.9, "leader_discount": 0.85, "temperature": 0.2, **options}
+    return bg.TabularModel(
+        kernel(),
+        rng.dirichlet(np.ones(S)),
+        rng.uniform(size=(S, A)),
+        rng.uniform(size=(S, A)),
+        kernel() if own else None,
+        **options,
+    )
+
+
+def _csr(p):
+    from scipy import sparse
+
+    return sparse.csr_array(p.reshape(-1, p.shape[-1]))
+
+
+def smooth_problem(seed=0, S=4, A=3, d=5, *, own=False, contexts=1, objective="return", regulariser=None, **options):
+    """Everything depends on θ: rewards, kernel(s), start and context probabilities; autograd only."""
+    rng = np.random.default_rng(seed)
+    options = {"follower_discount": 0.9, "leader_discount": 0.8, "temperature": 0.3, **options}
+    logit, tilt = rng.standard_normal((contexts, S, A, S)), rng.standard_normal((contexts, S, A, S, d))
+    other, lean = rng.standard_normal((S, A, S)), rng.standard_normal((S, A, S, d))
+    start, push = rng.standard_normal(S), rng.standard_normal((S, d))
+    follower, leader = rng.standard_normal((2, S, A, d))
+    mix = rng.standard_normal((contexts, d))
+
+    def softmax(x):
+        e = anp.exp(x - np.max(np.real(bg.problems.validation.untraced(x)), axis=-1, keepdims=True))
+        return e / anp.sum(e, axis=-1, keepdims=True)
+
+    def build(theta):
+        def one(c):
+            return bg.TabularModel(
+                softmax(logit[c] + anp.dot(tilt[c], theta)),
+                softmax(start + anp.dot(push, theta)),
+                anp.exp(0.3 * anp.dot(follower, theta)),
+                anp.exp(0.3 * anp.dot(leader, theta)),
+                softmax(other + anp.dot(lean, theta)) if own else None,
+                **options,
+            )
+
+        if contexts == 1:
+            return one(0)
+        return bg.ContextualModel([one(c) for c in range(contexts)], softmax(anp.dot(mix, theta)))
+
+    return bg.ConfigurableMDP(
+        build, dim=d, objective=objective, regulariser=regulariser, initial_scale=0.3, name="smooth"
+    )
