@@ -1,5 +1,11 @@
 """Fixtures that hand out the helpers of `tests_helpers.py`."""
 
+import os
+
+# One thread a process: the matrices are small, and parallel test workers would fight over the cores.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 

@@ -1,6 +1,6 @@
 """Reference hypergradients for bilevel reinforcement learning: exact, bounded, and held against witnesses."""
 
-from boltzgrad import problems, solvers
+from boltzgrad import errors, problems, solvers
 from boltzgrad.gradients import Hypergradient, hypergradient
 from boltzgrad.problems import (
     ConfigurableMDP,
@@ -25,6 +25,7 @@ __all__ = [
     "SparseKernel",
     "SparsePattern",
     "TabularModel",
+    "errors",
     "hypergradient",
     "problems",
     "solvers",

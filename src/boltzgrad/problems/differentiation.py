@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from autograd.core import make_vjp
 from boltzgrad.errors import BoltzgradError, NotDifferentiable
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
 from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.objectives import constants_allowed
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
 
 Build = Callable[[Any], TabularModel | ContextualModel]
@@ -29,14 +28,6 @@ def _traced_arrays(build: Build, store: list[ContextualModel]) -> Callable[[Any]
     return arrays
 
 
-@contextlib.contextmanager
-def _constant_builds_allowed() -> Iterator[None]:
-    """A model that does not depend on θ has derivative zero; autograd only warns about it."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Output seems independent of input")
-        yield
-
-
 def _explain(error: Exception) -> NotDifferentiable:
     return NotDifferentiable(
         f"autograd could not trace build(theta): {type(error).__name__}: {error}. Write build with "
@@ -49,7 +40,7 @@ def traced_vjp(build: Build, theta: Array) -> tuple[ContextualModel, Callable[[C
     """The models at θ and the pull-back of their arrays' cotangents to θ, from one evaluation of `build`."""
     store: list[ContextualModel] = []
     try:
-        with _constant_builds_allowed():
+        with constants_allowed():
             vjp, _ = make_vjp(_traced_arrays(build, store), theta)
     except BoltzgradError:
         raise
@@ -68,7 +59,7 @@ def traced_jvp(build: Build, theta: Array) -> Callable[[Array], ContextualArrays
     def pushforward(direction: Array) -> ContextualArrays:
         store: list[ContextualModel] = []
         try:
-            with _constant_builds_allowed():
+            with constants_allowed():
                 _, tangents = make_jvp(_traced_arrays(build, store))(theta)(direction)
         except BoltzgradError:
             raise

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import warnings
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +16,14 @@ from boltzgrad.problems.kernel import Array
 
 ThetaGradient = Callable[[Array], Array]
 PolicyGradient = Callable[[Array, Array], tuple[Array, Array]]
+
+
+@contextlib.contextmanager
+def constants_allowed() -> Iterator[None]:
+    """What does not depend on θ has derivative zero, which autograd returns with a warning."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Output seems independent of input")
+        yield
 
 
 @dataclass(frozen=True)
@@ -50,7 +60,8 @@ class PolicyObjective:
             if self.gradient is not None:
                 in_theta, in_policy = self.gradient(theta, policy)
             else:
-                in_theta, in_policy = grad(self.function, (0, 1))(theta, policy)
+                with constants_allowed():
+                    in_theta, in_policy = grad(self.function, (0, 1))(theta, policy)
         except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
             raise NotDifferentiable(
                 f"the objective's gradient failed: {error}. Write f(theta, policy) with autograd.numpy, "
@@ -85,7 +96,8 @@ class Regulariser:
         Raises: NotDifferentiable if it cannot be computed or has the wrong shape.
         """
         try:
-            out = np.asarray((self.gradient or grad(self.function))(theta), float)
+            with constants_allowed():
+                out = np.asarray((self.gradient or grad(self.function))(theta), float)
         except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
             raise NotDifferentiable(f"the regulariser's gradient failed: {error}") from error
         if out.shape != theta.shape:

@@ -180,7 +180,8 @@ def ridders(f: Callable[[float], float], at_zero: float, where: str) -> tuple[fl
             f"J is not smooth at this theta ({where}): the slopes from right and left differ by {gap[seen[-3]]:.3g} at "
             f"step {steps[seen[-3]]:.1e} and still by {gap[seen[-1]]:.3g} at {steps[seen[-1]]:.1e}; build has a kink there"
         )
-    if np.ptp(np.r_[ahead[2:], behind[2:], at_zero]) == 0.0 and np.ptp(np.r_[ahead, behind]) > 0.0:
+    near, far = np.ptp(np.r_[ahead[2:], behind[2:], at_zero]), np.ptp(np.r_[ahead, behind])
+    if near <= 4.0 * noise and far > 1e3 * max(noise, near):
         raise NotSmooth(f"J is constant near this theta but not further off ({where}): build rounds or cuts theta")
     table = (ahead - behind) / (2.0 * steps)
     best, error, row = float(table[0]), np.inf, [float(table[0])]
@@ -197,9 +198,11 @@ def ridders(f: Callable[[float], float], at_zero: float, where: str) -> tuple[fl
 
 
 def _noise(f: Callable[[float], float], at_zero: float) -> float:
-    """The noise of f, from second differences over steps so small that nothing else is left in them."""
-    second = [abs(f(h) - 2.0 * at_zero + f(-h)) for h in (1e-13, 2e-13, 3e-13)]
-    return 2.0 * max(max(second), float(np.finfo(float).eps) * abs(at_zero))
+    """The noise of f: what a straight line leaves over steps so small that f has nothing else to show."""
+    steps = 1e-13 * np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
+    values = np.array([f(h) for h in steps])
+    left = values - np.polyval(np.polyfit(steps * 1e13, values, 1), steps * 1e13)
+    return 4.0 * max(float(np.abs(left).max()), float(np.finfo(float).eps) * abs(at_zero))
 
 
 COMPLEX = Route("complex-step", "Im J(θ + ihu)/h through value iteration", complex_step, always)

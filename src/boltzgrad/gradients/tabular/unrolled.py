@@ -38,7 +38,7 @@ from boltzgrad.gradients.tabular.sweeps import (
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import as_contexts
 from boltzgrad.problems.kernel import Array, Kernel, SparseKernel, SparsePattern
-from boltzgrad.problems.objectives import PolicyObjective
+from boltzgrad.problems.objectives import PolicyObjective, constants_allowed
 from boltzgrad.problems.tabular import TabularModel
 from boltzgrad.problems.validation import untraced
 
@@ -171,7 +171,8 @@ def _differentiate(problem: ConfigurableMDP, theta: Array, fixed_point: FixedPoi
         return total
 
     try:
-        vjp, value = make_vjp(J, theta)
+        with constants_allowed():
+            vjp, value = make_vjp(J, theta)
     except (TypeError, NotImplementedError) as error:
         raise NotDifferentiable(f"autograd cannot trace this problem's build or objective: {error}") from error
     gradient = np.asarray(vjp(1.0))

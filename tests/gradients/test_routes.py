@@ -1,0 +1,156 @@
+"""Every route computes the same hypergradient, on problems where everything depends on θ and on the zoo."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+
+import boltzgrad as bg
+from boltzgrad.gradients import witnesses
+
+OBJECTIVE = bg.PolicyObjective(
+    lambda theta, pi: (
+        anp.sum(theta**2) + anp.sum(anp.sin(pi) * anp.arange(1.0, 13.0).reshape(4, 3)) + theta[0] * pi[1, 2]
+    )
+)
+PROBLEMS = {
+    "plain": {},
+    "own kernel": {"own": True},
+    "contexts": {"contexts": 3},
+    "contexts, own kernel": {"contexts": 2, "own": True},
+    "equal discounts": {"leader_discount": 0.9},
+    "undiscounted leader": {"leader_discount": 0.0},
+    "myopic follower": {"follower_discount": 0.0},
+    "regularised": {"regulariser": lambda theta: -anp.sum(anp.cosh(theta))},
+    "general objective": {"objective": OBJECTIVE},
+    "general objective, contexts, regularised": {
+        "objective": OBJECTIVE,
+        "contexts": 2,
+        "regulariser": lambda theta: anp.sum(theta),
+    },
+    "cold": {"temperature": 0.01},
+    "patient": {"follower_discount": 0.99, "leader_discount": 0.99},
+}
+EXACT = ("covariance", "hpgd", "implicit", "unrolled", "unrolled-implicit", "complex-step")
+
+
+def relative(result, reference):
+    seen = result.seen_by(reference.gradient)
+    return np.abs(result.gradient - seen).max() / np.abs(reference.gradient).max()
+
+
+def by_name(problem):
+    return {route.name: route for route in witnesses(problem)}
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+@pytest.mark.parametrize("route", EXACT)
+def test_exact_routes(make_problem, case, route):
+    problem = make_problem(seed=4, **PROBLEMS[case])
+    theta = problem.initial_theta(seed=5)
+    reference = bg.hypergradient(problem, theta)
+    result = by_name(problem)[route].run(problem, theta)
+    assert relative(result, reference) <= 1e-11
+    assert result.value == pytest.approx(reference.value, rel=1e-12)
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_real_differences_within_their_own_estimate(make_problem, case):
+    problem = make_problem(seed=4, **PROBLEMS[case])
+    theta = problem.initial_theta(seed=5)
+    result = by_name(problem)["differences"].run(problem, theta)
+    error = np.abs(result.gradient - result.seen_by(bg.hypergradient(problem, theta).gradient)).max()
+    assert error <= result.error_estimate
+    assert result.error_estimate <= 1e-6 * np.abs(result.gradient).max()
+
+
+@pytest.mark.parametrize("case", PROBLEMS)
+def test_conic_within_its_own_estimate(make_problem, case):
+    pytest.importorskip("cvxpy")
+    problem = make_problem(seed=4, **PROBLEMS[case])
+    theta = problem.initial_theta(seed=5)
+    reference = bg.hypergradient(problem, theta)
+    result = by_name(problem)["conic"].run(problem, theta)
+    error = np.abs(result.gradient - reference.gradient).max()
+    assert error <= result.error_estimate + 16 * reference.error_estimate
+    assert result.error_estimate <= 1e-6 * np.abs(reference.gradient).max()
+
+
+@pytest.mark.parametrize("temperature", [0.001, 0.003, 0.005])
+@pytest.mark.parametrize("kernel", ["simulator", "matrix", "as-published"])
+@pytest.mark.parametrize("seed", [None, 1])
+def test_four_rooms(temperature, kernel, seed):
+    """Adjoint against complex step to 1e-11, all exact routes to 1e-9, conic within its own bound."""
+    problem = bg.problems.load("four-rooms", kernel=kernel, temperature=temperature)
+    # A step of 1 in every direction reaches penalties that matter; the published start is N(0, 0.01²).
+    theta = np.zeros(105) if seed is None else 100.0 * problem.initial_theta(seed=seed)
+    reference = bg.hypergradient(problem, theta)
+    routes = by_name(problem)
+    assert relative(routes["complex-step"].run(problem, theta), reference) <= 1e-11
+    for name in EXACT[:-1]:
+        assert relative(routes[name].run(problem, theta), reference) <= 1e-9
+    if not routes["conic"].skip(problem, theta):
+        result = routes["conic"].run(problem, theta)
+        error = np.abs(result.gradient - reference.gradient).max()
+        assert error <= result.error_estimate + 16 * reference.error_estimate
+
+
+@pytest.mark.parametrize("name", bg.problems.names())
+@pytest.mark.parametrize("seed", [None, 2])
+def test_zoo(name, seed):
+    problem = bg.problems.load(name)
+    theta = np.zeros(problem.dim) if seed is None else problem.initial_theta(seed=seed)
+    report = bg.verify(problem, theta, routes=["covariance", "hpgd", "implicit", "unrolled-implicit", "conic"])
+    report.raise_if_disagree()
+    assert len(report.agreeing) >= 4
+
+
+@pytest.mark.parametrize("options", [{"ending": 0.3}, {"branching": 2, "n_actions": 2}, {"n_actions": 1}])
+def test_sparse_kernels(options):
+    problem = bg.problems.load("garnet", n_states=30, follower_discount=0.9, leader_discount=0.8, **options)
+    report = bg.verify(problem, problem.initial_theta(seed=1))
+    report.raise_if_disagree()
+    assert {r.route for r in report.agreeing} >= {*EXACT, "differences"}
+
+
+@pytest.mark.parametrize("discount", [0.99, 0.9999])
+def test_small_temperature_and_long_horizons(discount):
+    """τ = 1e-4, γ to 0.9999: the routes that do not need 10⁵ sweeps still confirm the gradient."""
+    problem = bg.problems.load(
+        "garnet", n_states=20, temperature=1e-4, follower_discount=discount, leader_discount=0.9, n_parameters=8
+    )
+    report = bg.verify(problem, problem.initial_theta(seed=1), routes=["covariance", "implicit"])
+    report.raise_if_disagree()
+
+
+def test_large_problems_are_differenced_along_random_directions(monkeypatch):
+    from boltzgrad.gradients.tabular import differences
+
+    monkeypatch.setattr(differences, "_COMPLEX_WORK", 1e7)
+    problem = bg.problems.load("garnet", n_states=40)
+    theta = problem.initial_theta()
+    result = differences.complex_step(problem, theta)
+    assert result.directions.shape[0] < problem.dim
+    assert result.note.startswith("along")
+    assert relative(result, bg.hypergradient(problem, theta)) < 1e-11
+
+
+def test_nothing_of_the_witnesses_comes_from_the_reference():
+    """A witness shares no code with the reference: none of its modules reaches the solvers' package."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys, types; sys.modules['boltzgrad.solvers'] = None\n"
+        "pkg = types.ModuleType('boltzgrad'); import importlib.util as u, os\n"
+        "pkg.__path__ = [os.path.dirname(u.find_spec('boltzgrad').origin)]; sys.modules['boltzgrad'] = pkg\n"
+        "g = types.ModuleType('boltzgrad.gradients'); g.__path__ = [pkg.__path__[0] + '/gradients']\n"
+        "sys.modules['boltzgrad.gradients'] = g\n"
+        "import importlib\n"
+        "for m in ('covariance', 'hpgd', 'implicit', 'differences', 'unrolled', 'conic'):\n"
+        "    importlib.import_module('boltzgrad.gradients.tabular.' + m)\n"
+        "print('independent')\n"
+        "try:\n    importlib.import_module('boltzgrad.gradients.tabular.adjoint')\n"
+        "except ImportError: print('the reference is not')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.splitlines() == ["independent", "the reference is not"], done.stderr
