@@ -1,0 +1,52 @@
+# Two commands for a machine with only Python (3.11 or newer) and make: `make verify` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+CORES ?= 2
+# Small matrices: more BLAS threads only get in one another's way.
+export OMP_NUM_THREADS ?= 1
+export OPENBLAS_NUM_THREADS ?= 1
+
+.PHONY: verify test lint types check format benchmark clean help
+
+help: ## what there is to make
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+verify: $(VENV)/.verify ## the main job: Four-Rooms' reference hypergradient against every witness
+	$(BIN)/boltzgrad verify four-rooms
+
+test: $(VENV)/.dev ## every test
+	$(BIN)/python -m pytest -n $(CORES)
+
+lint: $(VENV)/.dev ## ruff, lint and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.dev ## mypy --strict on src
+	$(BIN)/mypy
+
+check: lint types test ## all of it
+
+format: $(VENV)/.dev ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmark: $(VENV)/.dev ## hypergradients side by side with peers (install the extra `peers` to have them)
+	$(BIN)/python benchmarks/hypergradient.py
+
+clean: ## forget the environment
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(VENV)/.python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "boltzgrad needs Python 3.11 or newer, $(PYTHON) is %d.%d: make PYTHON=python3.12 …" % sys.version_info[:2] or 0)'
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.verify: $(VENV)/.python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[conic]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
+	$(PIP) install --constraint constraints.txt --editable '.[dev]'
+	@touch $@ $(VENV)/.verify

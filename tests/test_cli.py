@@ -1,0 +1,185 @@
+"""The command line: what it prints, and its exit status (0 agreement, 1 disagreement, 2 wrong use)."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import boltzgrad as bg
+from boltzgrad import cli
+from boltzgrad.gradients import Route, RouteResult
+from boltzgrad.gradients.route import always
+from boltzgrad.verify import agreement
+
+FAST = ["--routes", "covariance,implicit"]
+
+
+def run(capsys, *arguments):
+    status = cli.main([str(a) for a in arguments])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_verify_agrees(capsys):
+    status, out, _ = run(capsys, "verify", "four-rooms", "--set", "temperature=0.003", "--set", "kernel=matrix", *FAST)
+    assert status == 0
+    assert "four-rooms: 104 states × 4 actions, d = 105" in out
+    assert "AGREEMENT" in out.splitlines()[-1]
+
+
+def test_verify_disagrees(capsys, monkeypatch):
+    wrong = Route("wrong", "", lambda p, t: RouteResult(bg.hypergradient(p, t).value, np.ones(p.dim), 0.0), always)
+    monkeypatch.setattr(agreement, "select", lambda problem, names: (wrong,))
+    status, out, _ = run(capsys, "verify", "synthetic-hard")
+    assert status == 1
+    assert "DISAGREEMENT: wrong disagrees" in out
+
+
+def test_json_is_json(capsys):
+    status, out, _ = run(capsys, "verify", "synthetic-hard", "--json", *FAST)
+    data = json.loads(out)
+    assert status == 0
+    assert data["ok"]
+    assert len(data["rows"]) == 3
+
+
+def test_theta_zeros_seed_and_file(capsys, tmp_path):
+    problem = bg.problems.load("synthetic-hard")
+    np.save(tmp_path / "t.npy", problem.initial_theta(seed=5))
+    values = {}
+    for theta in ("zeros", "5", tmp_path / "t.npy"):
+        _, out, _ = run(capsys, "verify", "synthetic-hard", "--theta", theta, "--json", *FAST)
+        values[str(theta)] = json.loads(out)["value"]
+    assert values["5"] == values[str(tmp_path / "t.npy")] != values["zeros"]
+
+
+def test_html_is_written(capsys, tmp_path):
+    page = tmp_path / "report.html"
+    status, *_ = run(capsys, "verify", "synthetic-hard", "--html", page, *FAST)
+    assert status == 0
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+
+
+def test_list(capsys):
+    status, out, _ = run(capsys, "list")
+    assert status == 0
+    for name in bg.problems.names():
+        assert name in out
+    status, out, _ = run(capsys, "list", "--json")
+    rows = {r["name"]: r for r in json.loads(out)}
+    assert rows["four-rooms"]["dim"] == 105
+    assert rows["four-rooms-two-goals"]["contexts"] == 2
+
+
+OWN = """
+import numpy as np, autograd.numpy as anp, boltzgrad as bg
+
+def factory(scale=1.0):
+    move = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]])
+    def build(theta):
+        reward = scale * anp.reshape(theta, (2, 2))
+        return bg.TabularModel(move, [1.0, 0.0], reward, np.array([[0.0, 0.0], [1.0, 1.0]]),
+                               follower_discount=0.9, leader_discount=0.9, temperature=0.5)
+    return bg.ConfigurableMDP(build, dim=4, name="mine")
+
+finished = factory()
+
+def kinked():
+    inner = finished.build
+    return bg.ConfigurableMDP(lambda theta: inner(anp.abs(theta)), dim=4)
+
+def broken():
+    return 3
+"""
+
+
+@pytest.fixture
+def own(tmp_path, monkeypatch):
+    (tmp_path / "my_own_problem.py").write_text(OWN)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.delitem(sys.modules, "my_own_problem", raising=False)
+
+
+@pytest.mark.parametrize("arguments", [["my_own_problem:factory", "--set", "scale=2.0"], ["my_own_problem:finished"]])
+def test_own_problem(capsys, own, arguments):
+    status, out, _ = run(capsys, "verify", "--problem", *arguments)
+    assert status == 0
+    assert out.startswith("mine: 2 states × 2 actions, d = 4")
+
+
+def test_own_problem_with_a_kink(capsys, own):
+    status, out, _ = run(capsys, "verify", "--problem", "my_own_problem:kinked", "--theta", "zeros")
+    assert status == 1
+    assert "not smooth" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["verify"], "give the name of a zoo problem, or --problem"),
+        (["verify", "four-rooms", "--problem", "a:b"], "one of them"),
+        (["verify", "four-roms"], "did you mean 'four-rooms'"),
+        (["verify", "four-rooms", "--set", "temp=1"], "did you mean 'temperature'"),
+        (["verify", "four-rooms", "--set", "temperature"], "expected OPTION=VALUE"),
+        (["verify", "four-rooms", "--set", "temperature=-1"], "temperature is -1.0"),
+        (["verify", "four-rooms", "--routes", "covarience"], "did you mean 'covariance'"),
+        (["verify", "four-rooms", "--theta", "nowhere.npy"], "cannot read it"),
+        (["verify", "four-rooms", "--theta", "ones"], "expected 'zeros', a seed"),
+        (["verify", "--problem", "my_own_problem"], "expected module:factory"),
+        (["verify", "--problem", "no_such_module:f"], "cannot import 'no_such_module'"),
+        (["verify", "--problem", "my_own_problem:nothing"], "has no 'nothing'"),
+        (["verify", "--problem", "my_own_problem:broken"], "returned a int, expected a ConfigurableMDP"),
+        (["verify", "--problem", "my_own_problem:factory", "--set", "size=1"], "unexpected keyword argument 'size'"),
+        (["verify", "--problem", "my_own_problem:finished", "--set", "scale=1"], "--set goes with a factory"),
+        (["verify", "synthetic", "--html", "no/such/folder/x.html", *FAST], "No such file or directory"),
+    ],
+)
+def test_wrong_use(capsys, own, arguments, message):
+    status, out, err = run(capsys, *arguments)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("boltzgrad: ")
+    assert message in err
+
+
+def test_a_theta_file_of_the_wrong_length(capsys, tmp_path):
+    np.save(tmp_path / "short.npy", np.zeros(3))
+    status, _, err = run(capsys, "verify", "four-rooms", "--theta", tmp_path / "short.npy")
+    assert status == 2
+    assert "theta has shape (3,), expected (105,)" in err
+
+
+@pytest.mark.parametrize("arguments", [[], ["frobnicate"], ["verify", "--nonsense"]])
+def test_argparse_wrong_use(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(arguments)
+    assert stopped.value.code == 2
+
+
+def test_a_progress_line_when_a_route_takes_more_than_a_second(capsys, monkeypatch):
+    import time
+
+    def slow(problem, theta):
+        time.sleep(1.3)
+        ref = bg.hypergradient(problem, theta)
+        return RouteResult(ref.value, ref.gradient, 0.0)
+
+    quick = Route(
+        "quick",
+        "",
+        lambda p, t: RouteResult(bg.hypergradient(p, t).value, bg.hypergradient(p, t).gradient, 0.0),
+        always,
+    )
+    monkeypatch.setattr(agreement, "select", lambda problem, names: (Route("slow", "", slow, always), quick))
+    _, out, err = run(capsys, "verify", "synthetic-hard")
+    assert "… slow: 1 s" in err
+    assert "quick" not in err
+    assert "…" not in out.splitlines()[0]
+
+
+def test_installed_command():
+    done = subprocess.run([sys.executable, "-m", "boltzgrad.cli", "--version"], capture_output=True, text=True)
+    assert done.stdout.strip() == f"boltzgrad {bg.__version__}"

@@ -1,0 +1,90 @@
+"""Every mutant is rejected on the problem that exposes it, for the mistake it names and for no other reason."""
+
+import numpy as np
+import pytest
+
+import boltzgrad as bg
+from boltzgrad.gradients import Route, RouteResult
+from boltzgrad.gradients.route import always
+from boltzgrad.verify import agreement
+from boltzgrad.verify.mutants import Formula, tabular
+from boltzgrad.verify.tolerances import RESOLUTION, Verdict, allowance, judge
+
+MUTANTS = {m.name: m for m in tabular()}
+
+
+def verdict_on(problem, gradient_of, seed=1):
+    theta = problem.initial_theta(seed=seed)
+    reference = bg.hypergradient(problem, theta)
+    allowed = allowance(reference.error_estimate, 0.0, None)
+    return judge(
+        reference.gradient, gradient_of(problem, theta), allowed=allowed, magnitude=reference.magnitude
+    ), reference
+
+
+def test_there_are_enough():
+    assert len(MUTANTS) >= 15
+
+
+@pytest.mark.parametrize("name", bg.problems.names())
+def test_the_formula_without_a_mistake_is_accepted(name):
+    judgement, _ = verdict_on(bg.problems.load(name), lambda p, t: Formula(p, t).gradient())
+    assert judgement.verdict == Verdict.AGREES
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_rejected_where_exposed(name):
+    judgement, reference = verdict_on(MUTANTS[name].exposed_by, MUTANTS[name].gradient)
+    assert judgement.verdict == Verdict.DISAGREES
+    # Far enough from the truth that an allowance small enough to say "agrees" cannot hide it.
+    assert judgement.difference > 10 * RESOLUTION * np.abs(reference.gradient).max()
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_invisible_where_the_mistake_makes_no_difference(name):
+    mutant = MUTANTS[name]
+    if mutant.hidden_by is not None:
+        judgement, _ = verdict_on(mutant.hidden_by, mutant.gradient)
+        assert judgement.verdict == Verdict.AGREES
+        return
+    problem = bg.problems.load("garnet")
+    theta = problem.initial_theta(seed=1)
+    reference = bg.hypergradient(problem, theta)
+    spared = mutant.spared(problem.dim)
+    off = np.abs(mutant.gradient(problem, theta) - reference.gradient)
+    allowed = allowance(reference.error_estimate, 0.0, None)
+    assert spared.size
+    assert off[spared].max() <= allowed
+    assert np.delete(off, spared).max() > RESOLUTION * np.abs(reference.gradient).max()
+
+
+@pytest.mark.parametrize("name", sorted(MUTANTS))
+def test_a_report_with_a_mutant_for_a_route_fails_and_names_it(name, monkeypatch):
+    """The whole main job, with one route replaced by the mutant."""
+    mutant = MUTANTS[name]
+    route = Route(
+        "suspect",
+        mutant.mistake,
+        lambda p, t: RouteResult(bg.hypergradient(p, t).value, mutant.gradient(p, t), 0.0),
+        always,
+    )
+    monkeypatch.setattr(agreement, "select", lambda problem, names: (route,))
+    problem = mutant.exposed_by
+    report = bg.verify(problem, problem.initial_theta(seed=1))
+    assert not report.ok
+    with pytest.raises(
+        bg.errors.GradientMismatch, match=r"coordinate \d+: suspect .*reference .*; difference .*, allowed"
+    ):
+        report.raise_if_disagree()
+
+
+def test_the_real_allowances_stay_below_what_separates_the_mutants():
+    """On the problems that expose them, every witness's allowance is below the nearest mutant's distance."""
+    for problem in (bg.problems.load("four-rooms", temperature=0.003), bg.problems.load("synthetic-hard")):
+        theta = problem.initial_theta(seed=1)
+        report = bg.verify(problem, theta)
+        widest = max(r.allowed for r in report.agreeing)
+        distances = [np.abs(m.gradient(problem, theta) - report.reference.gradient).max() for m in MUTANTS.values()]
+        exposed = [d for d in distances if d > RESOLUTION * np.abs(report.reference.gradient).max()]
+        assert len(exposed) >= 5
+        assert widest < 0.01 * min(exposed)
