@@ -7,6 +7,8 @@ import boltzgrad as bg
 
 COLOURS = {"agrees": "#4ec98a", "disagrees": "#ff7b6b", "reference": "#9fb0c0", "skipped": "#9fb0c0"}
 
+SPACE = "\u00a0"  # viewers fold ordinary spaces
+
 
 def draw(text: str, command: str) -> str:
     """The SVG of a terminal that shows `command` and its output."""
@@ -15,13 +17,12 @@ def draw(text: str, command: str) -> str:
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width:.0f} {height}" width="{width:.0f}" role="img" '
         f'aria-label="agreement table"><rect width="100%" height="100%" rx="8" fill="#17202a"/>'
-        '<g font-family="ui-monospace, DejaVu Sans Mono, Menlo, monospace" font-size="13" fill="#e4eaf0" '
-        'xml:space="preserve">'
+        '<g font-family="ui-monospace, DejaVu Sans Mono, Menlo, monospace" font-size="13" fill="#e4eaf0">'
     ]
     for k, line in enumerate(lines):
-        shown, y = escape(line), 30 + 19 * k
+        shown, y = escape(line).replace(" ", SPACE), 30 + 19 * k
         for word, colour in COLOURS.items():
-            shown = shown.replace(f"  {word}", f'  <tspan fill="{colour}">{word}</tspan>')
+            shown = shown.replace(2 * SPACE + word, f'{2 * SPACE}<tspan fill="{colour}">{word}</tspan>')
         style = ' fill="#7fb0e6"' if k == 0 else ' fill="#4ec98a"' if line.startswith("AGREEMENT") else ""
         out.append(f'<text x="20" y="{y}"{style}>{shown}</text>')
     return "\n".join([*out, "</g></svg>\n"])

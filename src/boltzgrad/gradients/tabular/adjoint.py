@@ -64,6 +64,49 @@ class ContextSolution:
         return TabularArrays(world, weight * leader.value, m, visits, own if model.own_kernel else None)
 
 
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The forward half: the leader's value under the follower's answer, before any adjoint."""
+
+    value: float
+    leader: LeaderSolution | None = None
+    policy_gradient: Array | None = None
+    direct: Array | None = None
+
+
+def evaluate(model: TabularModel, problem: ConfigurableMDP, theta: Array, follower: FollowerSolution) -> Evaluation:
+    """The leader's value of one model.  Raises: NotConverged, NotDifferentiable."""
+    objective = problem.objective
+    if isinstance(objective, PolicyObjective):
+        direct, policy_gradient = objective.gradients(theta, follower.policy)
+        return Evaluation(objective.value(theta, follower.policy), None, policy_gradient, direct)
+    leader = evaluate_leader(model, follower)
+    return Evaluation(leader.expected_return, leader)
+
+
+def adjoin(model: TabularModel, follower: FollowerSolution, forward: Evaluation) -> ContextSolution:
+    """The adjoint of a solved model: w, y and m of the formula above."""
+    policy, leader, slope = follower.policy, forward.leader, forward.policy_gradient
+    if leader is not None:
+        guidance = leader.occupancy[:, None] * policy * leader.benefit / model.temperature
+    else:
+        assert slope is not None
+        guidance = policy * (slope - (policy * slope).sum(axis=1)[:, None]) / model.temperature
+    load = model.follower_discount * model.follower_kernel.accumulate(guidance)
+    adjoint = follower.system.solve_transposed(load).x
+    return ContextSolution(
+        model=model,
+        follower=follower,
+        leader=leader,
+        value=forward.value,
+        guidance=guidance,
+        adjoint=adjoint,
+        sensitivity=guidance + policy * adjoint[:, None],
+        policy_gradient=slope,
+        direct=forward.direct,
+    )
+
+
 def solve_context(
     model: TabularModel,
     problem: ConfigurableMDP,
@@ -74,32 +117,7 @@ def solve_context(
 ) -> ContextSolution:
     """Solve one model and its adjoint.  Raises: NotConverged, NotDifferentiable."""
     follower = solve_follower(model, warm_start=warm_start, tolerance=tolerance)
-    policy, objective = follower.policy, problem.objective
-    leader: LeaderSolution | None = None
-    policy_gradient: Array | None = None
-    direct: Array | None = None
-    if isinstance(objective, PolicyObjective):
-        value = objective.value(theta, policy)
-        direct, policy_gradient = objective.gradients(theta, policy)
-        centred = policy_gradient - (policy * policy_gradient).sum(axis=1)[:, None]
-        guidance = policy * centred / model.temperature
-    else:
-        leader = evaluate_leader(model, follower)
-        value = leader.expected_return
-        guidance = leader.occupancy[:, None] * policy * leader.benefit / model.temperature
-    load = model.follower_discount * model.follower_kernel.accumulate(guidance)
-    adjoint = follower.system.solve_transposed(load).x
-    return ContextSolution(
-        model=model,
-        follower=follower,
-        leader=leader,
-        value=value,
-        guidance=guidance,
-        adjoint=adjoint,
-        sensitivity=guidance + policy * adjoint[:, None],
-        policy_gradient=policy_gradient,
-        direct=direct,
-    )
+    return adjoin(model, follower, evaluate(model, problem, theta, follower))
 
 
 def assemble(

@@ -27,6 +27,25 @@ def garnet(
     logits and the start's logits.  With `ending` > 0 a step ends the episode with a probability drawn from
     U(0, `ending`) for each (s, a).  Source: Archibald et al. 1995 (Garnet: generic average-reward test problems).
     """
+    return tiled_problem(
+        garnet_tiles(n_states, n_actions, branching, n_parameters, seed, ending),
+        dim=n_parameters,
+        follower_discount=real("follower_discount", follower_discount),
+        leader_discount=real("leader_discount", leader_discount),
+        temperature=real("temperature", temperature),
+        name="garnet",
+    )
+
+
+def garnet_tiles(
+    n_states: int = 100,
+    n_actions: int = 4,
+    branching: int = 4,
+    n_parameters: int = 64,
+    seed: int = 0,
+    ending: float = 0.0,
+) -> Tiles:
+    """The tables behind `garnet`.  Raises: InvalidOption."""
     S = positive_integer("n_states", n_states)
     A = positive_integer("n_actions", n_actions)
     k = positive_integer("branching", branching)
@@ -35,7 +54,7 @@ def garnet(
     successors = rng.integers(S, size=(S * A, k), dtype=np.int32)
     pattern = SparsePattern(np.arange(S * A + 1) * k, successors.ravel(), n_states=S, n_actions=A)
     follower, leader, kernel, start = split(dim)
-    tiles = Tiles(
+    return Tiles(
         pattern,
         follower_reward=rng.uniform(size=(S, A)),
         leader_reward=rng.uniform(size=(S, A)),
@@ -46,12 +65,4 @@ def garnet(
         logit_tile=rng.choice(kernel, size=(S * A, k)),
         initial_tile=rng.choice(start, size=S),
         continuation=1.0 - real("ending", ending) * rng.uniform(size=(S * A, 1)),
-    )
-    return tiled_problem(
-        tiles,
-        dim=dim,
-        follower_discount=real("follower_discount", follower_discount),
-        leader_discount=real("leader_discount", leader_discount),
-        temperature=real("temperature", temperature),
-        name="garnet",
     )

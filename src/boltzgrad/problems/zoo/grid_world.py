@@ -27,6 +27,18 @@ def grid_world(
     earns U(0, 1) by cell.  θ (n_parameters,) shifts the follower's and the leader's rewards, the slipping
     and the start, each in square tiles of cells.
     """
+    return tiled_problem(
+        grid_tiles(size, n_parameters, seed),
+        dim=n_parameters,
+        follower_discount=real("follower_discount", follower_discount),
+        leader_discount=real("leader_discount", leader_discount),
+        temperature=real("temperature", temperature),
+        name="grid-world",
+    )
+
+
+def grid_tiles(size: int = 10, n_parameters: int = 64, seed: int = 0) -> Tiles:
+    """The tables behind `grid_world`.  Raises: InvalidOption."""
     N = positive_integer("size", size, least=2)
     dim = positive_integer("n_parameters", n_parameters, least=4)
     S, A = N * N, len(_MOVES)
@@ -51,7 +63,7 @@ def grid_world(
     slip = np.log([1.0 - 3 * _SLIP, _SLIP, _SLIP, _SLIP])
     directions = np.arange(A, dtype=np.int32)
     kernel_tile = kernel[(tile(np.arange(len(kernel), dtype=np.int32))[:, None] + directions) % len(kernel)]
-    tiles = Tiles(
+    return Tiles(
         pattern,
         follower_reward=np.repeat(-cost[:, None], A, axis=1),
         leader_reward=np.repeat(rng.uniform(size=(S, 1)), A, axis=1),
@@ -62,12 +74,4 @@ def grid_world(
         logit_tile=np.repeat(kernel_tile, A, axis=0),
         initial_tile=tile(start),
         continuation=np.ones((S * A, 1)),
-    )
-    return tiled_problem(
-        tiles,
-        dim=dim,
-        follower_discount=real("follower_discount", follower_discount),
-        leader_discount=real("leader_discount", leader_discount),
-        temperature=real("temperature", temperature),
-        name="grid-world",
     )
