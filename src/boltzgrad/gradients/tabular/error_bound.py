@@ -197,10 +197,10 @@ def _leader_errors(s: ContextSolution, leader: LeaderSolution, followed: _Follow
     residual = np.abs((policy * q).sum(axis=1) - v).astype(float)
     sizes = np.abs(model.leader_reward) + gamma * model.kernel.expect(np.abs(v))
     n = EXTENDED_EPS * (model.kernel.longest_sum + model.n_actions + 8)
-    shift = np.abs((q - v[:, None]).astype(float))
+    benefit = (q - v[:, None]).astype(float)
     b = (
         residual
-        + (followed.policy * shift).sum(axis=1)
+        + (followed.policy * np.abs(benefit)).sum(axis=1)
         + (eps + n) * ((policy + followed.policy) * sizes).sum(axis=1)
         + (model.n_actions + 2) * EPS * np.abs(v)
     )
@@ -209,7 +209,7 @@ def _leader_errors(s: ContextSolution, leader: LeaderSolution, followed: _Follow
         (1 + eps) * gamma * model.kernel.expect(e_L)
         + e_L[:, None]
         + (eps + n) * sizes
-        + np.abs(shift - np.abs(leader.benefit))
+        + np.abs(benefit - leader.benefit)
         + 2 * EPS * np.abs(leader.benefit)
     )
     return e_L, np.asarray(e_B)
