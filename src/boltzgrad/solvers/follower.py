@@ -24,8 +24,10 @@ from boltzgrad.solvers.linear import LinearSystem, choose
 from boltzgrad.solvers.soft_bellman import (
     EXTENDED_EPS,
     Backup,
+    Soften,
     backup,
     backup_extended,
+    boltzmann,
     residual_rounding,
     span,
     span_contraction,
@@ -72,11 +74,13 @@ def solve_follower(
     tolerance: float | None = None,
     warm_start: Array | None = None,
     max_iterations: int | None = None,
+    soften: Soften = boltzmann,
 ) -> FollowerSolution:
     """The fixed point V = TV of a model, with bounds.
 
     `tolerance` is the residual ‖TV − V‖_∞ to reach; by default what float64 can reach, then one refinement in
-    extended precision.  `warm_start` (S,) is a first guess of V.
+    extended precision.  `warm_start` (S,) is a first guess of V.  `soften` replaces the soft maximum where a leader
+    moves too (`solvers.game`); it must be convex, monotone and commute with constants, like the soft maximum.
 
     Raises: NotConverged if the residual misses the tolerance; InvalidModel for a complex model; InvalidOption.
 
@@ -95,9 +99,9 @@ def solve_follower(
     if tolerance is not None and not tolerance > 0.0:
         raise InvalidOption(f"tolerance is {tolerance!r}; expected a positive number")
     if method == "newton":
-        return _newton(model, v, tolerance, max_iterations or 500)
+        return _newton(model, v, tolerance, max_iterations or 500, soften)
     if method == "value-iteration":
-        return _value_iteration(model, v, tolerance, max_iterations)
+        return _value_iteration(model, v, tolerance, max_iterations, soften)
     raise InvalidOption(f"method is {method!r}; expected 'newton' or 'value-iteration'")
 
 
@@ -107,17 +111,19 @@ def _floor(model: TabularModel, v: Array) -> float:
     return float(_FLOOR * EPS * max(size, np.finfo(float).tiny))
 
 
-def _newton(model: TabularModel, v: Array, tolerance: float | None, max_iterations: int) -> FollowerSolution:
+def _newton(
+    model: TabularModel, v: Array, tolerance: float | None, max_iterations: int, soften: Soften
+) -> FollowerSolution:
     gamma, tau = model.follower_discount, model.temperature
     system: LinearSystem | None = None
     factorisations, moved, best, stalled = 0, np.inf, np.inf, 0
     costly = choose(model.follower_kernel) == "sparse"
     for iteration in range(max_iterations + 1):
-        step = backup(model, v)
+        step = backup(model, v, soften)
         if costly and float(np.abs(step.value - v).max()) > tau:
             # Backups carry news one step further each, at a hundredth of the cost of a factorisation.
             for _ in range(_SWEEPS):
-                v, step = step.value, backup(model, step.value)
+                v, step = step.value, backup(model, step.value, soften)
         gap = step.value - v
         size = float(np.abs(gap).max())
         goal = tolerance if tolerance is not None else _floor(model, v)
@@ -140,12 +146,12 @@ def _newton(model: TabularModel, v: Array, tolerance: float | None, max_iteratio
         model.follower_kernel, step.policy, gamma, reuse=system if moved <= _REUSE * tau else None
     )
     extended = v.astype(np.longdouble)
-    last, residual = backup_extended(model, extended), 0.0
+    last, residual = backup_extended(model, extended, soften), 0.0
     gap = last.value - extended
     residual = float(np.abs(gap).max())
     if tolerance is None:
         refined = extended + policy_system.solve(gap.astype(float)).x
-        polished = backup_extended(model, refined)
+        polished = backup_extended(model, refined, soften)
         polished_residual = float(np.abs(polished.value - refined).max())
         if polished_residual < residual:
             extended, last, residual = refined, polished, polished_residual
@@ -154,10 +160,10 @@ def _newton(model: TabularModel, v: Array, tolerance: float | None, max_iteratio
 
 
 def _value_iteration(
-    model: TabularModel, v: Array, tolerance: float | None, max_iterations: int | None
+    model: TabularModel, v: Array, tolerance: float | None, max_iterations: int | None, soften: Soften
 ) -> FollowerSolution:
     gamma = model.follower_discount
-    step = backup(model, v)
+    step = backup(model, v, soften)
     first = float(np.abs(step.value - v).max())
     if max_iterations is None:
         decay = -np.log(max(gamma, 0.5))
@@ -168,7 +174,7 @@ def _value_iteration(
         if size <= goal:
             break
         v = step.value
-        step = backup(model, v)
+        step = backup(model, v, soften)
         size = float(np.abs(step.value - v).max())
     if size > goal:
         raise _missed(model, "value iteration", size, goal, iteration)

@@ -41,8 +41,8 @@ class LeaderSolution:
         return f"<LeaderSolution J = {self.expected_return:.12g}, ‖V_L − exact‖ ≤ {self.bound:.1e}>"
 
 
-def evaluate_leader(model: TabularModel, follower: FollowerSolution) -> LeaderSolution:
-    """The leader's exact values under the follower's answer.
+def evaluate_leader(model: TabularModel, follower: FollowerSolution, *, policy: Array | None = None) -> LeaderSolution:
+    """The leader's exact values under the follower's answer, or under another `policy` (S, A).
 
     Reuses the follower's factorisation where both use one discount and one kernel.  Raises: NotConverged.
 
@@ -52,11 +52,12 @@ def evaluate_leader(model: TabularModel, follower: FollowerSolution) -> LeaderSo
     >>> round(evaluate_leader(model, solve_follower(model)).expected_return, 12)
     2.0
     """
-    policy, gamma = follower.policy, model.leader_discount
-    if gamma == model.follower_discount and not model.own_kernel:
+    gamma = model.leader_discount
+    if policy is None and gamma == model.follower_discount and not model.own_kernel:
         system = follower.system
     else:
-        system = LinearSystem(model.kernel, policy, gamma)
+        system = LinearSystem(model.kernel, follower.policy if policy is None else policy, gamma)
+    policy = follower.policy if policy is None else policy
     reward = (policy * model.leader_reward).sum(axis=1)
     first = system.solve(reward)
     # Q − V cancels most of V when γ_L is near one: one refinement with its residual in extended precision.

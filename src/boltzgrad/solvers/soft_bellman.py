@@ -8,6 +8,7 @@ monotone, with Jacobian γ P_π (SoBiRL Prop 4.1).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,19 +56,21 @@ def _over_actions(ufunc: np.ufunc, x: Array) -> Array:
     return out
 
 
-def backup(model: TabularModel, v: Array) -> Backup:
+Soften = Callable[[Array, float], tuple[Array, Array]]
+"""(Q (S, A), τ) ↦ (∂value/∂Q (S, A), value (S,)): `boltzmann`, or a leader's mixture of several (`solvers.game`)."""
+
+
+def backup(model: TabularModel, v: Array, soften: Soften = boltzmann) -> Backup:
     """T applied to V in float64."""
     q = model.follower_reward + model.follower_discount * model.follower_kernel.expect(v)
-    policy, value = boltzmann(q, model.temperature)
-    return Backup(q, policy, value)
+    return Backup(q, *soften(q, model.temperature))
 
 
-def backup_extended(model: TabularModel, v: Array) -> Backup:
+def backup_extended(model: TabularModel, v: Array, soften: Soften = boltzmann) -> Backup:
     """T applied to V in extended precision: the residual TV − V is a difference of nearly equal numbers."""
     discount = np.longdouble(model.follower_discount)
     q = model.follower_reward + discount * model.follower_kernel.expect_extended(v)
-    policy, value = boltzmann(q, model.temperature)
-    return Backup(q, policy, value)
+    return Backup(q, *soften(q, model.temperature))
 
 
 def residual_rounding(model: TabularModel, v: Array, eps: float) -> float:
