@@ -6,7 +6,8 @@ import pytest
 
 import boltzgrad as bg
 from boltzgrad.errors import NotDifferentiable, NotSmooth
-from boltzgrad.gradients.tabular.differences import complex_step, real_differences, ridders
+from boltzgrad.gradients.differences import complex_step, real_differences, ridders
+from boltzgrad.gradients.tabular.differences import TabularEvaluator
 
 SMOOTH = {
     "exp": (np.exp, 1.0),
@@ -70,7 +71,7 @@ def test_a_build_that_is_not_smooth_is_reported(reward, message):
     """ "A build that returns something that does not depend smoothly on θ" has its own verdict, and fails the report."""
     problem = problem_with(reward)
     with pytest.raises(NotSmooth, match=message):
-        real_differences(problem, np.zeros(3))
+        real_differences(TabularEvaluator(problem), np.zeros(3))
     report = bg.verify(problem, np.zeros(3))
     assert not report.ok
     row = next(r for r in report.rows if r.route == "differences")
@@ -84,7 +85,7 @@ def test_abs_away_from_its_kink_is_no_disagreement():
     problem = problem_with(lambda theta: anp.abs(anp.dot(W, theta)))
     theta = np.array([0.3, -0.2, 0.5])
     with pytest.raises(NotDifferentiable, match="not analytic in theta"):
-        complex_step(problem, theta)
+        complex_step(TabularEvaluator(problem), theta)
     report = bg.verify(problem, theta)
     assert report.ok
     assert next(r for r in report.rows if r.route == "complex-step").verdict == "skipped"

@@ -24,7 +24,7 @@ def test_the_contract():
 
 def test_cotangents_are_derivatives_in_the_models_own_arrays(make_model, rng):
     """∂J/∂(each entry) against a complex step in that entry, with p's entries unconstrained."""
-    from boltzgrad.gradients.tabular.differences import Evaluator
+    from boltzgrad.gradients.tabular.differences import TabularEvaluator
 
     for options in ({}, {"own": True}, {"ending": 0.3}):
         model = make_model(rng, S=3, A=2, **options)
@@ -40,7 +40,7 @@ def test_cotangents_are_derivatives_in_the_models_own_arrays(make_model, rng):
         problem = bg.ConfigurableMDP(build, dim=sum(sizes))
         zero = np.zeros(sum(sizes))
         gradient = bg.hypergradient(problem, zero).gradient
-        evaluate = Evaluator(problem)
+        evaluate = TabularEvaluator(problem)
         evaluate(zero)
         stepped = [np.imag(evaluate(zero + 1e-30j * u)) / 1e-30 for u in np.eye(sum(sizes))]
         np.testing.assert_allclose(gradient, stepped, rtol=1e-12, atol=1e-12)

@@ -8,15 +8,13 @@ from typing import Any, Literal
 
 import numpy as np
 
-from boltzgrad.errors import InvalidModel, InvalidOption, InvalidTheta, NotDifferentiable
+from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
 from boltzgrad.problems.differentiation import Build, traced_jvp, traced_vjp
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import PolicyObjective, Regulariser
+from boltzgrad.problems.parametric import ENTRY_ULPS, ParametricProblem
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
-
-ENTRY_ULPS = 8
-"""How many units in the last place an entry computed by `build` may be off, by default."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,7 +35,7 @@ class LinearisedBuild:
             direction = np.zeros(self.dim)
 
 
-class ConfigurableMDP:
+class ConfigurableMDP(ParametricProblem):
     """A leader's θ (d,) configures the world of a tabular follower.
 
     `build(theta)` returns a `TabularModel`, or a `ContextualModel` (several models with probabilities).
@@ -80,8 +78,7 @@ class ConfigurableMDP:
     ) -> None:
         if not callable(build):
             raise InvalidOption(f"build is {build!r}; expected a function theta -> TabularModel")
-        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
-            raise InvalidOption(f"dim is {dim!r}; expected a positive integer, the length of theta")
+        super().__init__(dim=dim, name=name, initial_scale=initial_scale, entry_error=entry_error)
         if (pullback is None) != (pushforward is None):
             given = "pullback" if pullback else "pushforward"
             raise InvalidOption(f"only {given} was given; give both derivatives by hand, or neither")
@@ -89,33 +86,8 @@ class ConfigurableMDP:
             raise InvalidOption(f"objective is {objective!r}; expected 'return' or a PolicyObjective")
         if regulariser is not None and not isinstance(regulariser, Regulariser):
             regulariser = Regulariser(regulariser)
-        self.build, self.dim, self.name = build, int(dim), name
-        self.objective, self.regulariser = objective, regulariser
-        self.initial_scale, self.entry_error = float(initial_scale), float(entry_error)
+        self.build, self.objective, self.regulariser = build, objective, regulariser
         self._pullback, self._pushforward = pullback, pushforward
-
-    def __repr__(self) -> str:
-        return f"<ConfigurableMDP {self.name or getattr(self.build, '__name__', '?')!r}, dim={self.dim}>"
-
-    def initial_theta(self, seed: int = 0) -> Array:
-        """A reproducible starting point (d,), N(0, initial_scale²)."""
-        return self.initial_scale * np.random.default_rng(seed).standard_normal(self.dim)
-
-    def check_theta(self, theta: Any) -> Array:
-        """`theta` as a fresh float64 array (d,).  Raises: InvalidTheta."""
-        try:
-            array = np.asarray(theta)
-        except ValueError as error:
-            raise InvalidTheta(f"theta is not an array of numbers: {error}") from None
-        if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
-            raise InvalidTheta(f"theta holds {array.dtype} values, expected real numbers (float64)")
-        if array.shape != (self.dim,):
-            raise InvalidTheta(f"theta has shape {array.shape}, expected ({self.dim},)")
-        array = np.array(array, dtype=np.float64)
-        bad = np.flatnonzero(~np.isfinite(array))
-        if bad.size:
-            raise InvalidTheta(f"theta[{bad[0]}] is {array[bad[0]]}; every entry must be finite")
-        return array
 
     def model(self, theta: Any) -> TabularModel | ContextualModel:
         """What `build` returns at θ, checked.  Raises: InvalidTheta, InvalidModel."""

@@ -61,10 +61,11 @@ class FollowerSolution:
     system: LinearSystem
 
     def __repr__(self) -> str:
-        return (
-            f"<FollowerSolution {self.value.size} states, {self.method}, {self.iterations} iterations, "
-            f"residual {self.residual:.1e}, ‖V − V*‖ ≤ {self.sup_bound:.1e}>"
-        )
+        return f"<FollowerSolution {self.value.size} states, {self.describe()}>"
+
+    def describe(self) -> str:
+        """How it was solved, and how well, in words."""
+        return f"{self.method}, {self.iterations} iterations, residual {self.residual:.1e}, ‖V − V*‖ ≤ {self.sup_bound:.1e}"
 
 
 def solve_follower(

@@ -111,7 +111,7 @@ class AgreementReport:
 
     def __str__(self) -> str:
         reference = self.reference
-        lines = [self._title(), self._followers(), ""]
+        lines = [self._title(), f"follower: {reference.solution}", ""]
         head = ("route", "J", "‖∇J‖", "max |Δ|", "allowed", "seconds", "verdict")
         table = [head, *(self._cells(row) for row in self.rows)]
         widths = [max(len(r[i]) for r in table) for i in range(len(head))]
@@ -170,16 +170,8 @@ class AgreementReport:
         return page(self)
 
     def _title(self) -> str:
-        sizes = {(s.model.n_states, s.model.n_actions) for s in self.reference.contexts}
-        size = ", ".join(f"{S} states × {A} actions" for S, A in sorted(sizes))
-        many = f", {len(self.reference.contexts)} contexts" if len(self.reference.contexts) > 1 else ""
-        return f"{getattr(self.problem, 'name', '') or 'problem'}: {size}{many}, d = {self.reference.theta.size}"
-
-    def _followers(self) -> str:
-        return "follower: " + "; ".join(
-            f"{f.method}, {f.iterations} iterations, residual {f.residual:.1e}, ‖V − V*‖ ≤ {f.sup_bound:.1e}"
-            for f in (s.follower for s in self.reference.contexts)
-        )
+        reference = self.reference
+        return f"{getattr(self.problem, 'name', '') or 'problem'}: {reference.size}, d = {reference.theta.size}"
 
     def _cells(self, row: Row) -> tuple[str, ...]:
         verdict = str(row.verdict) + (f" — {row.note}" if row.note else "")

@@ -1,209 +1,49 @@
-r"""Differences of J itself, on value iteration: complex step, and adaptive real differences.
-
-**Complex step.**  J is analytic where `build` is, so Im J(θ + ihu)/h is the slope along u with no subtraction;
-h = 10⁻³⁰ leaves no truncation.  The sweeps run in complex arithmetic until the imaginary part stands still.
-
-**Real differences.**  Central differences over a falling sequence of steps, extrapolated (Ridders 1982), each
-with an error estimate from the table and from the measured noise of J.  They need nothing of `build`
-but its values, so they also notice one that does not depend smoothly on θ: the slopes from the left and from
-the right then do not come together as the step shrinks.
-"""
+"""J of a tabular problem by value iteration, for differencing."""
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
-from dataclasses import dataclass, field
-
 import numpy as np
 
-from boltzgrad.errors import BoltzgradError, NotDifferentiable, NotSmooth
-from boltzgrad.gradients.route import Route, RouteResult, always
+from boltzgrad.gradients.differences import Evaluator, difference_routes
 from boltzgrad.gradients.tabular.sweeps import leader_values, planned, soft_backup, soft_values
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import as_contexts
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import PolicyObjective
 
-COMPLEX_STEP = 1e-30
-REAL_DIRECTIONS = 6
-_RATIO = 8.0  # of one real step to the next
-# Multiplications to spend: they decide along how many directions a large problem is differenced.
-_COMPLEX_WORK, _REAL_WORK = 6e10, 2e10
-_SEED = 7
 
+class TabularEvaluator(Evaluator):
+    """J(θ) of a `ConfigurableMDP` by soft value iteration and policy evaluation sweeps."""
 
-@dataclass
-class Evaluator:
-    """J(θ) by sweeps alone, real or complex, each evaluation starting from the base point's values."""
-
-    problem: ConfigurableMDP
-    starts: list[tuple[Array, Array]] = field(default_factory=list)
-    change: float = 0.0
-    sweeps: int = 0
+    def __init__(self, problem: ConfigurableMDP) -> None:
+        self.problem = problem
+        self._starts: list[tuple[Array, Array]] = []
 
     def __call__(self, theta: Array) -> complex:
         """J at θ.  Raises: whatever `build` raises there."""
-        contexts = as_contexts(self.problem.build(theta))
-        first = not self.starts
+        problem, contexts, first = self.problem, as_contexts(self.problem.build(theta)), not self._starts
         total: complex = 0.0
+        self.work = 0.0
         for c, (model, weight) in enumerate(zip(contexts.models, contexts.probabilities, strict=True)):
-            start_v, start_l = (None, None) if first else self.starts[c]
+            start_v, start_l = (None, None) if first else self._starts[c]
             follower = soft_values(model, start_v)
             _, policy = soft_backup(model, planned(model), follower.x)
-            self.change, self.sweeps = max(self.change, follower.change), self.sweeps + follower.sweeps
-            v_leader = np.zeros(0)
-            if isinstance(self.problem.objective, PolicyObjective):
-                total += weight * self.problem.objective.function(theta, policy)
+            change, sweeps, v_leader = follower.change, follower.sweeps, np.zeros(0)
+            if isinstance(problem.objective, PolicyObjective):
+                total += weight * problem.objective.function(theta, policy)
             else:
                 leader = leader_values(model, policy, start_l)
-                self.change, self.sweeps = max(self.change, leader.change), self.sweeps + leader.sweeps
-                v_leader = leader.x
+                change, sweeps, v_leader = max(change, leader.change), sweeps + leader.sweeps, leader.x
                 total += weight * (model.initial @ v_leader)
+            entries = model.transition.size if isinstance(model.transition, np.ndarray) else model.transition.nnz
+            self.work += float(sweeps * (entries + 30 * model.follower_reward.size))
+            self.change = max(self.change, change)
+            self.horizon = max(self.horizon, 1.0 / (1.0 - max(model.follower_discount, model.leader_discount)))
             if first:
-                self.starts.append((follower.x, v_leader))
-        if self.problem.regulariser is not None:
-            total += self.problem.regulariser.function(theta)
+                self._starts.append((follower.x, v_leader))
+        if problem.regulariser is not None:
+            total += problem.regulariser.function(theta)
         return total
 
-    def along(self, theta: Array, u: Array) -> Callable[[float], float]:
-        """T ↦ J(θ + tu)."""
-        return lambda t: float(np.real(self(theta + t * u)))
 
-
-def _work(problem: ConfigurableMDP, evaluator: Evaluator, theta: Array) -> float:
-    """Multiplications of one more evaluation, about."""
-    sizes = sum(
-        (m.transition.size if isinstance(m.transition, np.ndarray) else m.transition.nnz) + 30 * m.follower_reward.size
-        for m in problem.contexts(theta).models
-    )
-    return float(evaluator.sweeps * sizes)
-
-
-def random_directions(dim: int, count: int) -> Array:
-    """Seeded unit vectors (count, dim): an error in any coordinate shows along each of them."""
-    u = np.random.default_rng(_SEED).standard_normal((count, dim))
-    return np.asarray(u / np.linalg.norm(u, axis=1, keepdims=True))
-
-
-def complex_step(problem: ConfigurableMDP, theta: Array) -> RouteResult:
-    """Shapes: theta (d,) -> gradient (d,), or slopes along a few random directions of a large problem.
-
-    Raises: NotDifferentiable if `build` or the objective refuses a complex θ or loses its imaginary part.
-    """
-    evaluate = Evaluator(problem)
-    base = float(np.real(evaluate(theta)))
-    affordable = int(_COMPLEX_WORK / max(4.0 * _work(problem, evaluate, theta), 1.0))
-    directions = None
-    if affordable < problem.dim:
-        directions = random_directions(problem.dim, max(1, min(affordable, 8)))
-    slopes = []
-    for u in np.eye(problem.dim) if directions is None else directions:
-        slopes.append(_imaginary_slope(evaluate, theta, u))
-    gradient = np.array(slopes)
-    _refuse_unless_analytic(evaluate, theta, base)
-    note = "" if directions is None else f"along {len(directions)} random direction{'s'[: len(directions) > 1]}"
-    # An imaginary part that still moves by `change` is that far off at most over the remaining sweeps.
-    horizon = max(1.0 / (1.0 - max(m.follower_discount, m.leader_discount)) for m in problem.contexts(theta).models)
-    left = evaluate.change * horizon if evaluate.change > 1e-13 else 0.0
-    return RouteResult(base, gradient, left * float(np.abs(gradient).max()), directions, note)
-
-
-def _imaginary_slope(evaluate: Evaluator, theta: Array, u: Array) -> float:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", np.exceptions.ComplexWarning)
-            j = evaluate(theta + 1j * COMPLEX_STEP * u)
-    except BoltzgradError:
-        raise
-    except Exception as error:
-        raise NotDifferentiable(
-            f"build or objective does not take a complex theta ({type(error).__name__}: {error}); the complex step "
-            "does not apply, real differences do"
-        ) from error
-    return float(np.imag(j)) / COMPLEX_STEP
-
-
-def _refuse_unless_analytic(evaluate: Evaluator, theta: Array, base: float) -> None:
-    """Hold one complex slope against a real difference of the same J: abs, conj or real are not analytic."""
-    u = random_directions(theta.size, 1)[0]
-    real, error = ridders(evaluate.along(theta, u), base, "a random direction")
-    imaginary = _imaginary_slope(evaluate, theta, u)
-    if abs(imaginary - real) > 100.0 * error + 1e-3 * abs(real):
-        raise NotDifferentiable(
-            f"build or objective is not analytic in theta: along one direction J rises by {real:.6g} and its imaginary "
-            f"part by {imaginary:.6g} (abs, real, conj, comparisons?); the complex step does not apply"
-        )
-
-
-def real_differences(problem: ConfigurableMDP, theta: Array) -> RouteResult:
-    """Shapes: theta (d,) -> slopes along a few random directions (all coordinates when d is small).
-
-    Raises: NotSmooth where J is not smooth in θ.
-    """
-    evaluate = Evaluator(problem)
-    base = float(np.real(evaluate(theta)))
-    affordable = max(1, int(_REAL_WORK / max(25.0 * _work(problem, evaluate, theta), 1.0)))
-    if problem.dim <= min(REAL_DIRECTIONS, affordable):
-        directions, note = np.eye(problem.dim), ""
-    else:
-        directions = random_directions(problem.dim, min(REAL_DIRECTIONS, affordable))
-        note = f"along {len(directions)} random direction{'s'[: len(directions) > 1]}"
-    slopes, errors = [], []
-    for k, u in enumerate(directions):
-        slope, error = ridders(evaluate.along(theta, u), base, f"direction {k}")
-        slopes.append(slope)
-        errors.append(error)
-    whole = problem.dim == len(directions) and not note
-    return RouteResult(base, np.array(slopes), max(errors), None if whole else directions, note)
-
-
-def ridders(f: Callable[[float], float], at_zero: float, where: str) -> tuple[float, float]:
-    """(f'(0), error estimate) by extrapolated central differences over falling steps.
-
-    Raises: NotSmooth if f jumps at 0, if its one-sided slopes do not come together, or if it is flat near
-    0 and not further off.
-    """
-    steps = 0.1 * _RATIO ** -np.arange(9.0)
-    ahead, behind = np.array([f(h) for h in steps]), np.array([f(-h) for h in steps])
-    noise = _noise(f, at_zero)
-    if noise > 1e-7 * max(abs(at_zero), float(np.ptp(np.r_[ahead, behind, at_zero]))):
-        raise NotSmooth(
-            f"J is not smooth at this theta ({where}): it jumps by {noise:.3g} over a step of 1e-13; build has a "
-            "discontinuity there, or computes in single precision"
-        )
-    gap = np.abs((ahead - at_zero) - (at_zero - behind)) / steps  # |right slope − left slope|
-    seen = np.flatnonzero(gap * steps > 20.0 * noise)
-    # A smooth f shrinks the gap with the step, a kink keeps it.
-    if seen.size >= 4 and gap[seen[-1]] > 0.3 * gap[seen[-3]]:
-        raise NotSmooth(
-            f"J is not smooth at this theta ({where}): the slopes from right and left differ by {gap[seen[-3]]:.3g} at "
-            f"step {steps[seen[-3]]:.1e} and still by {gap[seen[-1]]:.3g} at {steps[seen[-1]]:.1e}; build has a kink there"
-        )
-    near, far = np.ptp(np.r_[ahead[2:], behind[2:], at_zero]), np.ptp(np.r_[ahead, behind])
-    if near <= 4.0 * noise and far > 1e3 * max(noise, near):
-        raise NotSmooth(f"J is constant near this theta but not further off ({where}): build rounds or cuts theta")
-    table = (ahead - behind) / (2.0 * steps)
-    best, error, row = float(table[0]), np.inf, [float(table[0])]
-    for i in range(1, len(steps)):
-        new, factor = [float(table[i])], _RATIO**2
-        for j in range(i):
-            new.append((factor * new[j] - row[j]) / (factor - 1.0))
-            factor *= _RATIO**2
-            off = max(abs(new[-1] - new[-2]), abs(new[-1] - row[j])) + 2.0 * noise / steps[i]
-            if off < error:
-                best, error = new[-1], off
-        row = new
-    return best, error
-
-
-def _noise(f: Callable[[float], float], at_zero: float) -> float:
-    """The noise of f: what a straight line leaves over steps so small that f has nothing else to show."""
-    steps = 1e-13 * np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
-    values = np.array([f(h) for h in steps])
-    left = values - np.polyval(np.polyfit(steps * 1e13, values, 1), steps * 1e13)
-    return 4.0 * max(float(np.abs(left).max()), float(np.finfo(float).eps) * abs(at_zero))
-
-
-COMPLEX = Route("complex-step", "Im J(θ + ihu)/h through value iteration", complex_step, always)
-DIFFERENCES = Route("differences", "extrapolated real differences of J", real_differences, always)
+COMPLEX, DIFFERENCES = difference_routes(TabularEvaluator, "value iteration")

@@ -1,0 +1,85 @@
+"""The families of problems: for each its reference and its witnesses, in the order in which a report shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from boltzgrad.errors import InvalidOption, unknown
+from boltzgrad.gradients.reference import Hypergradient
+from boltzgrad.gradients.route import Route
+from boltzgrad.gradients.tabular.conic import CONIC
+from boltzgrad.gradients.tabular.covariance import COVARIANCE
+from boltzgrad.gradients.tabular.differences import COMPLEX, DIFFERENCES
+from boltzgrad.gradients.tabular.hpgd import HPGD
+from boltzgrad.gradients.tabular.implicit import IMPLICIT
+from boltzgrad.gradients.tabular.reference import tabular_hypergradient
+from boltzgrad.gradients.tabular.unrolled import UNROLLED, UNROLLED_IMPLICIT
+from boltzgrad.problems.configurable import ConfigurableMDP
+
+
+@dataclass(frozen=True)
+class Family:
+    """A kind of problem, the function that computes its reference, and the routes that can witness for it."""
+
+    kind: type
+    reference: Callable[..., Hypergradient]
+    routes: tuple[Route, ...]
+
+
+FAMILIES = (
+    Family(
+        ConfigurableMDP,
+        tabular_hypergradient,
+        (COVARIANCE, HPGD, IMPLICIT, UNROLLED, UNROLLED_IMPLICIT, CONIC, COMPLEX, DIFFERENCES),
+    ),
+)
+
+
+def family_of(problem: Any) -> Family:
+    """The family of a problem.  Raises: InvalidOption for any other object."""
+    for family in FAMILIES:
+        if isinstance(problem, family.kind):
+            return family
+    kinds = ", ".join(family.kind.__name__ for family in FAMILIES)
+    raise InvalidOption(f"problem is a {type(problem).__name__}; expected one of {kinds}, or a problem of the zoo")
+
+
+def hypergradient(
+    problem: Any,
+    theta: Any,
+    *,
+    warm_start: Any = None,
+    tolerance: float | None = None,
+) -> Hypergradient:
+    r"""The exact hypergradient ∇J(θ) by Newton and one adjoint solve.
+
+    Shapes: theta (d,) -> gradient (d,).  Source: BC-HG Theorem 1, (5), in adjoint form; SoBiRL (24) for a
+    general objective.  `warm_start` is an earlier result of the same problem, whose values start Newton.
+    `tolerance` is the follower's residual ‖TV − V‖_∞ to stop at (by default, what float64 can reach and one refinement
+    in extended precision); `error_bound` covers what is left.
+    Checked by: covariance, hpgd, implicit, complex-step, differences, unrolled, conic (`boltzgrad.verify`).
+    Raises: InvalidTheta, InvalidModel, NotDifferentiable, NotConverged.
+
+    >>> import boltzgrad as bg
+    >>> problem = bg.problems.load("four-rooms", temperature=0.003)
+    >>> ref = bg.hypergradient(problem, problem.initial_theta(seed=0))
+    >>> ref.gradient.shape, bool(ref.error_bound < 1e-6)
+    ((105,), True)
+    """
+    return family_of(problem).reference(problem, theta, warm_start=warm_start, tolerance=tolerance)
+
+
+def witnesses(problem: Any) -> tuple[Route, ...]:
+    """The routes that can witness for a problem's reference hypergradient.  Raises: InvalidOption."""
+    return family_of(problem).routes
+
+
+def select(problem: Any, names: list[str] | tuple[str, ...] | None) -> tuple[Route, ...]:
+    """The named witnesses of a problem, or all of them.  Raises: UnknownName."""
+    available = {route.name: route for route in witnesses(problem)}
+    for name in names or ():
+        if name not in available:
+            raise unknown("route", name, available)
+    return tuple(available.values()) if names is None else tuple(available[name] for name in names)

@@ -1,0 +1,105 @@
+"""The reference hypergradient of tabular problems, with the exact solutions it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.errors import InvalidOption
+from boltzgrad.gradients.reference import Hypergradient
+from boltzgrad.gradients.tabular.adjoint import ContextSolution, assemble, solve_context
+from boltzgrad.gradients.tabular.error_bound import coordinate_bounds, magnitudes
+from boltzgrad.gradients.tabular.error_estimate import rounding_estimate
+from boltzgrad.problems.configurable import ConfigurableMDP, LinearisedBuild
+from boltzgrad.problems.contexts import ContextualArrays
+from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.tabular import TabularArrays
+from boltzgrad.solvers import FollowerSolution, LeaderSolution
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TabularHypergradient(Hypergradient):
+    """J(θ) and ∇J(θ) of a `ConfigurableMDP`; `contexts` are the solved models."""
+
+    contexts: tuple[ContextSolution, ...]
+    linearised: LinearisedBuild
+    contextual_cotangent: ContextualArrays
+    outside: Array
+
+    @property
+    def follower(self) -> FollowerSolution:
+        """The follower's exact answer, where there is one context."""
+        return self._only("follower").follower
+
+    @property
+    def leader(self) -> LeaderSolution | None:
+        """The leader's values, where there is one context; None for a general objective f(θ, π)."""
+        return self._only("leader").leader
+
+    @property
+    def cotangent(self) -> TabularArrays | ContextualArrays:
+        """∂J/∂(each array of the model), as a pull-back receives it."""
+        full = self.contextual_cotangent
+        return full.models[0] if len(full.models) == 1 else full
+
+    @property
+    def size(self) -> str:
+        """States, actions and contexts in words."""
+        sizes = {(s.model.n_states, s.model.n_actions) for s in self.contexts}
+        many = f", {len(self.contexts)} contexts" if len(self.contexts) > 1 else ""
+        return ", ".join(f"{S} states × {A} actions" for S, A in sorted(sizes)) + many
+
+    @property
+    def solution(self) -> str:
+        """How each context's follower was solved, and how well."""
+        return "; ".join(s.follower.describe() for s in self.contexts)
+
+    def _coordinate_bounds(self) -> Array:
+        return coordinate_bounds(
+            self.problem, self.theta, self.linearised, self.contexts, self.contextual_cotangent, self.outside
+        )
+
+    def _error_estimate(self) -> float:
+        return rounding_estimate(self.problem, self.theta, self.linearised, self.contexts, self.gradient)
+
+    def _magnitude(self) -> float:
+        return float((magnitudes(self.linearised, self.contextual_cotangent) + np.abs(self.outside)).max())
+
+    def _only(self, what: str) -> ContextSolution:
+        if len(self.contexts) != 1:
+            raise InvalidOption(f"this problem has {len(self.contexts)} contexts; use contexts[i].{what}")
+        return self.contexts[0]
+
+
+def tabular_hypergradient(
+    problem: ConfigurableMDP,
+    theta: Any,
+    *,
+    warm_start: TabularHypergradient | None = None,
+    tolerance: float | None = None,
+) -> TabularHypergradient:
+    """The exact hypergradient by Newton and one adjoint solve (BC-HG Theorem 1, (5), in adjoint form)."""
+    linearised = problem.linearise(theta)
+    theta = problem.check_theta(theta)
+    starts: list[Array | None] = [None] * len(linearised.contexts.models)
+    if warm_start is not None:
+        starts = [s.follower.value for s in warm_start.contexts]
+        if len(starts) != len(linearised.contexts.models):
+            raise InvalidOption(f"warm_start has {len(starts)} contexts, the problem {len(linearised.contexts.models)}")
+    solutions = tuple(
+        solve_context(model, problem, theta, warm_start=start, tolerance=tolerance)
+        for model, start in zip(linearised.contexts.models, starts, strict=True)
+    )
+    value, cotangent, outside = assemble(problem, theta, linearised.contexts, solutions)
+    return TabularHypergradient(
+        value=value,
+        gradient=linearised.pullback(cotangent) + outside,
+        theta=theta,
+        problem=problem,
+        contexts=solutions,
+        linearised=linearised,
+        contextual_cotangent=cotangent,
+        outside=outside,
+    )

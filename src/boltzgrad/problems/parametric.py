@@ -1,0 +1,57 @@
+"""What every problem has: a θ of fixed length, checked where it comes in, and a reproducible starting point."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.errors import InvalidOption, InvalidTheta
+from boltzgrad.problems.kernel import Array
+
+ENTRY_ULPS = 8
+"""How many units in the last place an entry computed from θ may be off, by default."""
+
+
+class ParametricProblem:
+    """A problem with a parameter θ (d,).
+
+    `initial_theta(seed)` draws from N(0, initial_scale²).  `entry_error` is the relative error that entries computed
+    from θ in floating point may carry; proved bounds allow for it.
+    """
+
+    def __init__(
+        self,
+        *,
+        dim: int,
+        name: str = "",
+        initial_scale: float = 1.0,
+        entry_error: float = ENTRY_ULPS * float(np.finfo(float).eps),
+    ) -> None:
+        if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
+            raise InvalidOption(f"dim is {dim!r}; expected a positive integer, the length of theta")
+        self.dim, self.name = int(dim), name
+        self.initial_scale, self.entry_error = float(initial_scale), float(entry_error)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, dim={self.dim}>"
+
+    def initial_theta(self, seed: int = 0) -> Array:
+        """A reproducible starting point (d,), N(0, initial_scale²)."""
+        return self.initial_scale * np.random.default_rng(seed).standard_normal(self.dim)
+
+    def check_theta(self, theta: Any) -> Array:
+        """`theta` as a fresh float64 array (d,).  Raises: InvalidTheta."""
+        try:
+            array = np.asarray(theta)
+        except ValueError as error:
+            raise InvalidTheta(f"theta is not an array of numbers: {error}") from None
+        if not (np.issubdtype(array.dtype, np.floating) or np.issubdtype(array.dtype, np.integer)):
+            raise InvalidTheta(f"theta holds {array.dtype} values, expected real numbers (float64)")
+        if array.shape != (self.dim,):
+            raise InvalidTheta(f"theta has shape {array.shape}, expected ({self.dim},)")
+        array = np.array(array, dtype=np.float64)
+        bad = np.flatnonzero(~np.isfinite(array))
+        if bad.size:
+            raise InvalidTheta(f"theta[{bad[0]}] is {array[bad[0]]}; every entry must be finite")
+        return array
