@@ -30,7 +30,7 @@ SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 # The largest size each method is asked to do; beyond, it needs more time or memory than the machine has (see notes).
 METHODS = {
     "boltzgrad": (1_000_000, ""),
-    "boltzgrad value iteration": (100_000, "10⁵ sweeps-states beyond"),
+    "boltzgrad value iteration": (100_000, "minutes beyond"),
     "jax unrolled": (10_000, "the tape needs about 100 GB at 10⁵"),
     "jax checkpointed": (10_000, "minutes at 10⁵"),
     "jaxopt implicit": (10_000, "minutes at 10⁵"),

@@ -131,7 +131,7 @@ def test_own_problem_with_a_kink(capsys, own):
         (["verify", "--problem", "my_own_problem"], "expected module:factory"),
         (["verify", "--problem", "no_such_module:f"], "cannot import 'no_such_module'"),
         (["verify", "--problem", "my_own_problem:nothing"], "has no 'nothing'"),
-        (["verify", "--problem", "my_own_problem:broken"], "returned a int, expected a ConfigurableMDP"),
+        (["verify", "--problem", "my_own_problem:broken"], "returned a int, expected a problem"),
         (["verify", "--problem", "my_own_problem:factory", "--set", "size=1"], "unexpected keyword argument 'size'"),
         (["verify", "--problem", "my_own_problem:finished", "--set", "scale=1"], "--set goes with a factory"),
         (["verify", "synthetic", "--html", "no/such/folder/x.html", *FAST], "No such file or directory"),

@@ -5,6 +5,8 @@ from boltzgrad.gradients import Hypergradient, hypergradient
 from boltzgrad.problems import (
     ConfigurableMDP,
     ContextualModel,
+    LeaderPolicy,
+    MarkovGame,
     PolicyObjective,
     Regulariser,
     SparseKernel,
@@ -20,6 +22,8 @@ __all__ = [
     "ConfigurableMDP",
     "ContextualModel",
     "Hypergradient",
+    "LeaderPolicy",
+    "MarkovGame",
     "PolicyObjective",
     "Regulariser",
     "SparseKernel",

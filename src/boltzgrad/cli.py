@@ -20,7 +20,7 @@ import numpy as np
 import boltzgrad
 from boltzgrad import problems
 from boltzgrad.errors import BoltzgradError, InvalidOption, InvalidTheta, NotConverged, NotDifferentiable
-from boltzgrad.problems import ConfigurableMDP
+from boltzgrad.problems import ConfigurableMDP, MarkovGame, ParametricProblem
 
 AGREEMENT, DISAGREEMENT, WRONG_USE = 0, 1, 2
 
@@ -52,9 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("verify", help="hold a problem's reference hypergradient against every witness")
     check.add_argument("name", nargs="?", help="a problem of the zoo (see `boltzgrad list`)")
-    check.add_argument(
-        "--problem", metavar="MODULE:FACTORY", help="your own: a ConfigurableMDP or a function that makes one"
-    )
+    check.add_argument("--problem", metavar="MODULE:FACTORY", help="your own: a problem or a function that makes one")
     check.add_argument("--theta", default="0", metavar="zeros|SEED|FILE.npy", help="where to look (default: seed 0)")
     check.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the problem")
     check.add_argument("--routes", metavar="A,B", help="only these witnesses")
@@ -90,32 +88,36 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    rows = []
-    for entry in problems.entries():
-        problem = entry.factory()
-        models = problem.contexts(np.zeros(problem.dim)).models
-        rows.append(
-            {
-                "name": entry.name,
-                "states": models[0].n_states,
-                "actions": models[0].n_actions,
-                "contexts": len(models),
-                "dim": problem.dim,
-                "options": entry.options,
-                "summary": entry.summary,
-            }
-        )
+    rows = [
+        {
+            "name": entry.name,
+            **_sizes(entry.factory()),
+            "options": entry.options,
+            "summary": entry.summary,
+        }
+        for entry in problems.entries()
+    ]
     if arguments.json:
         print(json.dumps(rows, indent=2, ensure_ascii=False))
         return AGREEMENT
-    width = max(len(str(row["name"])) for row in rows)
-    print(f"{'name':{width}}  states  actions  contexts    d  what it is")
+    width, size = (max(len(str(row[key])) for row in rows) for key in ("name", "size"))
+    print(f"{'name':{width}}  {'size':{size}}    d  what it is")
     for row in rows:
-        sizes = f"{row['states']:>6}  {row['actions']:>7}  {row['contexts']:>8}  {row['dim']:>3}"
-        print(f"{row['name']:{width}}  {sizes}  {row['summary']}")
-        options = ", ".join(f"{k}={v!r}" for k, v in dict(row["options"]).items())  # type: ignore[call-overload]
-        print(f"{'':{width}}  --set {options}")
+        print(f"{row['name']:{width}}  {row['size']:{size}}  {row['dim']:>3}  {row['summary']}")
+        print(f"{'':{width}}  --set {', '.join(f'{k}={v!r}' for k, v in row['options'].items())}")
     return AGREEMENT
+
+
+def _sizes(problem: ParametricProblem) -> dict[str, Any]:
+    """The sizes of a problem, for `boltzgrad list`."""
+    if isinstance(problem, ConfigurableMDP):
+        models = problem.contexts(np.zeros(problem.dim)).models
+        many = f", {len(models)} contexts" if len(models) > 1 else ""
+        size = f"{models[0].n_states} states × {models[0].n_actions} actions{many}"
+        return {"family": "tabular", "size": size, "contexts": len(models), "dim": problem.dim}
+    assert isinstance(problem, MarkovGame)
+    size = f"{problem.n_states} states × {problem.n_leader_actions} × {problem.n_follower_actions} actions"
+    return {"family": "game", "size": size, "dim": problem.dim}
 
 
 def _option(text: str) -> tuple[str, Any]:
@@ -128,7 +130,7 @@ def _option(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def _own_problem(path: str, options: dict[str, Any]) -> ConfigurableMDP:
+def _own_problem(path: str, options: dict[str, Any]) -> ParametricProblem:
     module_name, sign, attribute = path.partition(":")
     if not sign or not module_name or not attribute:
         raise InvalidOption(f"--problem {path!r}: expected module:factory")
@@ -141,22 +143,22 @@ def _own_problem(path: str, options: dict[str, Any]) -> ConfigurableMDP:
         if not hasattr(found, part):
             raise InvalidOption(f"--problem {path!r}: {module_name!r} has no {attribute!r}")
         found = getattr(found, part)
-    if isinstance(found, ConfigurableMDP):
+    if isinstance(found, ParametricProblem):
         if options:
             raise InvalidOption(f"--set goes with a factory; {path!r} is a finished problem")
         return found
     if not isinstance(found, Callable):  # type: ignore[arg-type]
-        raise InvalidOption(f"--problem {path!r} is a {type(found).__name__}, expected a ConfigurableMDP or a factory")
+        raise InvalidOption(f"--problem {path!r} is a {type(found).__name__}, expected a problem or a factory")
     try:
         problem = found(**options)
     except TypeError as error:
         raise InvalidOption(f"--problem {path!r}: {error}") from error
-    if not isinstance(problem, ConfigurableMDP):
-        raise InvalidOption(f"--problem {path!r} returned a {type(problem).__name__}, expected a ConfigurableMDP")
+    if not isinstance(problem, ParametricProblem):
+        raise InvalidOption(f"--problem {path!r} returned a {type(problem).__name__}, expected a problem")
     return problem
 
 
-def _theta(problem: ConfigurableMDP, text: str) -> Any:
+def _theta(problem: ParametricProblem, text: str) -> Any:
     if text == "zeros":
         return np.zeros(problem.dim)
     if text.isdigit():

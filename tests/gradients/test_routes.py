@@ -94,7 +94,7 @@ def test_four_rooms(temperature, kernel, seed):
         assert error <= result.error_estimate + 16 * reference.error_estimate
 
 
-@pytest.mark.parametrize("name", bg.problems.names())
+@pytest.mark.parametrize("name", bg.problems.names("tabular"))
 @pytest.mark.parametrize("seed", [None, 2])
 def test_zoo(name, seed):
     problem = bg.problems.load(name)

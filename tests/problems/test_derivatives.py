@@ -7,7 +7,7 @@ import boltzgrad as bg
 from boltzgrad.problems.contexts import ContextualArrays, arrays_of, as_contexts
 from boltzgrad.problems.differentiation import unflatten
 
-ZOO = [(name, {}) for name in bg.problems.names()] + [
+ZOO = [(name, {}) for name in bg.problems.names("tabular")] + [
     ("four-rooms", {"kernel": "as-published"}),
     ("garnet", {"ending": 0.3, "branching": 3}),
 ]

@@ -103,7 +103,7 @@ def test_one_state_closed_form():
     assert solve_follower(model).value[0] == pytest.approx((0.3 + 0.2 * np.log(4)) / 0.1, rel=1e-15)
 
 
-@pytest.mark.parametrize("name", bg.problems.names())
+@pytest.mark.parametrize("name", bg.problems.names("tabular"))
 def test_newton_and_value_iteration_agree(name):
     model = bg.problems.load(name).contexts(np.zeros(bg.problems.load(name).dim)).models[0]
     newton, sweeps = solve_follower(model), solve_follower(model, method="value-iteration")

@@ -7,10 +7,15 @@ import boltzgrad as bg
 from boltzgrad.gradients import Route, RouteResult
 from boltzgrad.gradients.route import always
 from boltzgrad.verify import agreement
-from boltzgrad.verify.mutants import Formula, tabular
+from boltzgrad.verify.mutants import FAMILIES, everything
 from boltzgrad.verify.tolerances import RESOLUTION, Verdict, allowance, judge
 
-MUTANTS = {m.name: m for m in tabular()}
+MUTANTS = {f"{family}: {m.name}": m for family, room in FAMILIES.items() for m in room.MUTANTS}
+LEAST = {"tabular": 15, "game": 10, "lqr": 10}
+
+
+def family_of(problem):
+    return {"ConfigurableMDP": "tabular", "MarkovGame": "game"}.get(type(problem).__name__, "lqr")
 
 
 def verdict_on(problem, gradient_of, seed=1):
@@ -22,13 +27,17 @@ def verdict_on(problem, gradient_of, seed=1):
     ), reference
 
 
-def test_there_are_enough():
-    assert len(MUTANTS) >= 15
+@pytest.mark.parametrize("family", FAMILIES)
+def test_there_are_enough(family):
+    assert len(FAMILIES[family].MUTANTS) >= LEAST[family]
+    assert len(everything()) == len(MUTANTS)
 
 
 @pytest.mark.parametrize("name", bg.problems.names())
 def test_the_formula_without_a_mistake_is_accepted(name):
-    judgement, _ = verdict_on(bg.problems.load(name), lambda p, t: Formula(p, t).gradient())
+    problem = bg.problems.load(name)
+    formula = FAMILIES[family_of(problem)].Formula
+    judgement, _ = verdict_on(problem, lambda p, t: formula(p, t).gradient())
     assert judgement.verdict == Verdict.AGREES
 
 
@@ -80,11 +89,13 @@ def test_a_report_with_a_mutant_for_a_route_fails_and_names_it(name, monkeypatch
 
 def test_the_real_allowances_stay_below_what_separates_the_mutants():
     """On the problems that expose them, every witness's allowance is below the nearest mutant's distance."""
-    for problem in (bg.problems.load("four-rooms", temperature=0.003), bg.problems.load("synthetic-hard")):
+    for name in ("four-rooms", "synthetic-hard", "random-game"):
+        problem = bg.problems.load(name)
         theta = problem.initial_theta(seed=1)
         report = bg.verify(problem, theta)
         widest = max(r.allowed for r in report.agreeing)
-        distances = [np.abs(m.gradient(problem, theta) - report.reference.gradient).max() for m in MUTANTS.values()]
+        mutants = FAMILIES[family_of(problem)].MUTANTS
+        distances = [np.abs(m.gradient(problem, theta) - report.reference.gradient).max() for m in mutants]
         exposed = [d for d in distances if d > RESOLUTION * np.abs(report.reference.gradient).max()]
         assert len(exposed) >= 5
         assert widest < 0.01 * min(exposed)

@@ -20,9 +20,9 @@ import numpy as np
 
 from boltzgrad.errors import BoltzgradError, NotDifferentiable, NotSmooth
 from boltzgrad.gradients.route import Route, RouteResult, always
+from boltzgrad.gradients.tabular.sweeps import COMPLEX_STEP
 from boltzgrad.problems.kernel import Array
 
-COMPLEX_STEP = 1e-30
 REAL_DIRECTIONS = 6
 _RATIO = 8.0  # of one real step to the next
 # Multiplications to spend: they decide along how many directions a large problem is differenced.

@@ -7,6 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from boltzgrad.errors import InvalidOption, unknown
+from boltzgrad.gradients.game import differences as game_differences
+from boltzgrad.gradients.game import unrolled as game_unrolled
+from boltzgrad.gradients.game.lifted import LIFTED
+from boltzgrad.gradients.game.reference import game_hypergradient
+from boltzgrad.gradients.game.theorem2 import THEOREM2
 from boltzgrad.gradients.reference import Hypergradient
 from boltzgrad.gradients.route import Route
 from boltzgrad.gradients.tabular.conic import CONIC
@@ -17,6 +22,7 @@ from boltzgrad.gradients.tabular.implicit import IMPLICIT
 from boltzgrad.gradients.tabular.reference import tabular_hypergradient
 from boltzgrad.gradients.tabular.unrolled import UNROLLED, UNROLLED_IMPLICIT
 from boltzgrad.problems.configurable import ConfigurableMDP
+from boltzgrad.problems.game import MarkovGame
 
 
 @dataclass(frozen=True)
@@ -33,6 +39,18 @@ FAMILIES = (
         ConfigurableMDP,
         tabular_hypergradient,
         (COVARIANCE, HPGD, IMPLICIT, UNROLLED, UNROLLED_IMPLICIT, CONIC, COMPLEX, DIFFERENCES),
+    ),
+    Family(
+        MarkovGame,
+        game_hypergradient,
+        (
+            THEOREM2,
+            *LIFTED,
+            game_unrolled.UNROLLED,
+            game_unrolled.UNROLLED_IMPLICIT,
+            game_differences.COMPLEX,
+            game_differences.DIFFERENCES,
+        ),
     ),
 )
 

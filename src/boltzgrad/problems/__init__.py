@@ -2,8 +2,10 @@
 
 from boltzgrad.problems.configurable import ConfigurableMDP, LinearisedBuild
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel
+from boltzgrad.problems.game import LeaderPolicy, MarkovGame, softmax_table
 from boltzgrad.problems.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.problems.objectives import PolicyObjective, Regulariser
+from boltzgrad.problems.parametric import ParametricProblem
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
 from boltzgrad.problems.zoo import entries, load, names
 
@@ -12,7 +14,10 @@ __all__ = [
     "ContextualArrays",
     "ContextualModel",
     "DenseKernel",
+    "LeaderPolicy",
     "LinearisedBuild",
+    "MarkovGame",
+    "ParametricProblem",
     "PolicyObjective",
     "Regulariser",
     "SparseKernel",
@@ -22,4 +27,5 @@ __all__ = [
     "entries",
     "load",
     "names",
+    "softmax_table",
 ]

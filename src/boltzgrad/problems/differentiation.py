@@ -28,6 +28,34 @@ def _traced_arrays(build: Build, store: list[ContextualModel]) -> Callable[[Any]
     return arrays
 
 
+def traced_array_vjp(function: Callable[[Any], Any], theta: Array) -> tuple[Any, Callable[[Array], Array]]:
+    """(function(θ), its pull-back) of a function from θ to one array.  Raises: NotDifferentiable."""
+    try:
+        with constants_allowed():
+            vjp, value = make_vjp(function, theta)
+    except BoltzgradError:
+        raise
+    except Exception as error:
+        raise _explain(error) from error
+    return value, lambda cotangent: np.asarray(vjp(cotangent))
+
+
+def traced_array_jvp(function: Callable[[Any], Any], theta: Array) -> Callable[[Array], Array]:
+    """The push-forward of a function from θ to one array."""
+
+    def pushforward(direction: Array) -> Array:
+        try:
+            with constants_allowed():
+                value, tangent = make_jvp(function)(theta)(direction)
+        except BoltzgradError:
+            raise
+        except Exception as error:
+            raise _explain(error) from error
+        return np.zeros_like(np.asarray(value)) if tangent is None else np.asarray(tangent)
+
+    return pushforward
+
+
 def _explain(error: Exception) -> NotDifferentiable:
     return NotDifferentiable(
         f"autograd could not trace build(theta): {type(error).__name__}: {error}. Write build with "

@@ -84,14 +84,19 @@ def evaluate(model: TabularModel, problem: ConfigurableMDP, theta: Array, follow
     return Evaluation(leader.expected_return, leader)
 
 
-def adjoin(model: TabularModel, follower: FollowerSolution, forward: Evaluation) -> ContextSolution:
-    """The adjoint of a solved model: w, y and m of the formula above."""
+def adjoin(
+    model: TabularModel, follower: FollowerSolution, forward: Evaluation, *, rounding: Array | float = 0.0
+) -> ContextSolution:
+    """The adjoint of a solved model: w, y and m of the formula above.
+
+    `rounding` (S, A) is added to the centred Benefit (or ∂f/∂π), for estimates of what its rounding does.
+    """
     policy, leader, slope = follower.policy, forward.leader, forward.policy_gradient
     if leader is not None:
-        guidance = leader.occupancy[:, None] * policy * leader.benefit / model.temperature
+        guidance = leader.occupancy[:, None] * policy * (leader.benefit + rounding) / model.temperature
     else:
         assert slope is not None
-        guidance = policy * (slope - (policy * slope).sum(axis=1)[:, None]) / model.temperature
+        guidance = policy * (slope - (policy * slope).sum(axis=1)[:, None] + rounding) / model.temperature
     load = model.follower_discount * model.follower_kernel.accumulate(guidance)
     adjoint = follower.system.solve_transposed(load).x
     return ContextSolution(

@@ -17,6 +17,8 @@ from boltzgrad.problems.tabular import TabularModel
 
 EPS = float(np.finfo(float).eps)
 MAX_SWEEPS = 500_000
+COMPLEX_STEP = 1e-30
+"""The step of complex-step differentiation: its square vanishes beside any number in a model."""
 
 
 @dataclass(frozen=True)
@@ -53,11 +55,14 @@ def sweep(step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS) -> Swept:
     Real and imaginary parts are followed apart: under a complex step the derivative lives in an
     imaginary part some twenty orders smaller than the value.
     """
-    parts = (np.real, np.imag) if np.iscomplexobj(x) else (np.real,)
     best, since, change = np.inf, 0, np.inf
     for count in range(1, max_sweeps + 1):  # noqa: B007 - returned
         new = step(x)
-        change = max(_relative(part(new), part(x)) for part in parts)
+        change = _relative(new.real, x.real)
+        if np.iscomplexobj(new):
+            # What rounds off in h·|value| is no derivative: a coordinate that J does not depend on is at rest.
+            nothing = 8.0 * EPS * COMPLEX_STEP * float(np.abs(new.real).max())
+            change = max(change, _relative(new.imag, x.imag, nothing))
         x = new
         if change < 0.9 * best:
             best, since = change, 0
@@ -68,9 +73,9 @@ def sweep(step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS) -> Swept:
     return Swept(x, change, count)
 
 
-def _relative(new: Array, old: Array) -> float:
-    size = float(np.abs(new).max())
-    return float(np.abs(new - old).max()) / size if size > 0.0 else float(np.abs(old).max() > 0.0)
+def _relative(new: Array, old: Array, nothing: float = 0.0) -> float:
+    size, moved = float(np.abs(new).max()), float(np.abs(new - old).max())
+    return 0.0 if moved <= nothing else moved / size if size > 0.0 else 1.0
 
 
 def soft_values(model: TabularModel, start: Array | None = None) -> Swept:

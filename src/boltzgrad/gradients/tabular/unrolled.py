@@ -19,9 +19,7 @@ from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
-from autograd.builtins import tuple as traced_tuple
 from autograd.core import make_vjp
-from autograd.extend import defvjp, primitive
 from autograd.scipy.special import logsumexp
 
 from boltzgrad.errors import NotDifferentiable
@@ -33,11 +31,11 @@ from boltzgrad.gradients.tabular.sweeps import (
     remaining,
     soft_backup,
     soft_values,
-    sweep,
 )
+from boltzgrad.gradients.tape import Arrays, FixedPoint, implicit, kernel_product, taped
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import as_contexts
-from boltzgrad.problems.kernel import Array, Kernel, SparseKernel, SparsePattern
+from boltzgrad.problems.kernel import Array, SparseKernel
 from boltzgrad.problems.objectives import PolicyObjective, constants_allowed
 from boltzgrad.problems.tabular import TabularModel
 from boltzgrad.problems.validation import untraced
@@ -47,40 +45,12 @@ _SWEEP_LIMIT = 20_000
 _TAPE_LIMIT = 2e8  # numbers on the tape
 
 
-@primitive
-def _sparse_product(values: Any, v: Any, pattern: SparsePattern) -> Array:
-    """Rows of a sparse kernel times v, as a primitive of autograd."""
-    return pattern.row_sums(values * v[pattern.indices]).ravel()
-
-
-defvjp(
-    _sparse_product,
-    lambda ans, values, v, pattern: lambda g: np.repeat(g, pattern.row_lengths) * v[pattern.indices],
-    lambda ans, values, v, pattern: (
-        lambda g: np.bincount(
-            pattern.indices, weights=np.repeat(g, pattern.row_lengths) * values, minlength=pattern.n_states
-        )
-    ),
-    argnums=(0, 1),
-)
-
-
-def _product(kernel: Kernel, values: Any, v: Any, shape: tuple[int, int]) -> Any:
-    """Σ_s' p v (S, A) from the kernel's (traced) values."""
-    if isinstance(kernel, SparseKernel):
-        return anp.reshape(_sparse_product(values, v, kernel.pattern), shape)
-    return anp.reshape(anp.dot(anp.reshape(values, (-1, shape[0])), v), shape)
-
-
-Arrays = tuple[Any, ...]
-
-
 def _soft_step(model: TabularModel) -> Callable[[Any, Arrays], Any]:
     shape, gamma, tau = (model.n_states, model.n_actions), model.follower_discount, model.temperature
 
     def step(v: Any, arrays: Arrays) -> Any:
         reward, values = arrays
-        q = reward + gamma * _product(model.follower_kernel, values, v, shape)
+        q = reward + gamma * kernel_product(model.follower_kernel, values, v, shape)
         return tau * logsumexp(q / tau, axis=1)
 
     return step
@@ -88,7 +58,9 @@ def _soft_step(model: TabularModel) -> Callable[[Any, Arrays], Any]:
 
 def _policy(model: TabularModel, v: Any, arrays: Arrays) -> Any:
     reward, values = arrays
-    q = reward + model.follower_discount * _product(model.follower_kernel, values, v, (model.n_states, model.n_actions))
+    q = reward + model.follower_discount * kernel_product(
+        model.follower_kernel, values, v, (model.n_states, model.n_actions)
+    )
     # Normalised: exp((Q − V)/τ) would carry V·ε/τ a row.  The shift is a constant, which the quotient forgets.
     e = anp.exp((q - np.max(untraced(q), axis=1, keepdims=True)) / model.temperature)
     return e / anp.sum(e, axis=1, keepdims=True)
@@ -99,43 +71,9 @@ def _leader_step(model: TabularModel) -> Callable[[Any, Arrays], Any]:
 
     def step(v: Any, arrays: Arrays) -> Any:
         reward, values, policy = arrays
-        return anp.sum(policy * (reward + gamma * _product(model.kernel, values, v, shape)), axis=1)
+        return anp.sum(policy * (reward + gamma * kernel_product(model.kernel, values, v, shape)), axis=1)
 
     return step
-
-
-FixedPoint = Callable[[Callable[[Any, Arrays], Any], Arrays, Array, int], Any]
-
-
-def _taped(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:
-    v: Any = start
-    for _ in range(sweeps):
-        v = step(v, arrays)
-    return v
-
-
-@primitive
-def _solved(arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Array:
-    """The fixed point itself: `start` is already converged; what matters is the derivative below."""
-    return start
-
-
-def _solved_vjp(ans: Array, arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Any:
-    in_v, _ = make_vjp(lambda v: step(v, arrays), ans)
-    in_arrays, _ = make_vjp(lambda a: traced_tuple((step(ans, a),)), traced_tuple(arrays))
-
-    def vjp(g: Array) -> Any:
-        u = sweep(lambda u: g + in_v(u), np.array(g)).x
-        return in_arrays((u,))
-
-    return vjp
-
-
-defvjp(_solved, _solved_vjp, None, None)
-
-
-def _implicit(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:
-    return _solved(traced_tuple(arrays), step, start)
 
 
 def _plain_solutions(model: TabularModel) -> tuple[Array, Array, int]:
@@ -181,12 +119,12 @@ def _differentiate(problem: ConfigurableMDP, theta: Array, fixed_point: FixedPoi
 
 def unrolled(problem: ConfigurableMDP, theta: Array) -> RouteResult:
     """Through every sweep.  Shapes: theta (d,) -> gradient (d,).  Raises: NotDifferentiable."""
-    return _differentiate(problem, theta, _taped)
+    return _differentiate(problem, theta, taped)
 
 
 def unrolled_implicit(problem: ConfigurableMDP, theta: Array) -> RouteResult:
     """Through an implicit VJP at each fixed point.  Shapes: theta (d,) -> gradient (d,).  Raises: NotDifferentiable."""
-    return _differentiate(problem, theta, _implicit)
+    return _differentiate(problem, theta, implicit)
 
 
 def _skip_taped(problem: ConfigurableMDP, theta: Array) -> str:

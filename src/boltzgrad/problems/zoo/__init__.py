@@ -8,16 +8,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from boltzgrad.errors import unknown
-from boltzgrad.problems.configurable import ConfigurableMDP
-from boltzgrad.problems.zoo import four_rooms, garnet, grid_world, synthetic
+from boltzgrad.problems.parametric import ParametricProblem
+from boltzgrad.problems.zoo import four_rooms, garnet, grid_world, random_game, synthetic, toy_game
 
 
 @dataclass(frozen=True)
 class ZooEntry:
-    """A named problem: what it is, and the function that makes it."""
+    """A named problem: its family ("tabular", "game", …), what it is, and the function that makes it."""
 
     name: str
-    factory: Callable[..., ConfigurableMDP]
+    family: str
+    factory: Callable[..., ParametricProblem]
     summary: str
 
     @property
@@ -29,23 +30,27 @@ class ZooEntry:
 _ZOO = {
     entry.name: entry
     for entry in (
-        ZooEntry("four-rooms", four_rooms.four_rooms, "BC-HG 5.1: penalties on 104 cells, one goal"),
-        ZooEntry("four-rooms-two-goals", four_rooms.two_goals, "HPGD section 3: the goal is a context"),
-        ZooEntry("synthetic", synthetic.synthetic, "SoBiRL J.3: quadratic f(θ, π), degenerate"),
-        ZooEntry("synthetic-hard", synthetic.synthetic_hard, "its non-degenerate variant"),
-        ZooEntry("garnet", garnet.garnet, "random sparse graph; θ in rewards, kernel and start"),
-        ZooEntry("grid-world", grid_world.grid_world, "N × N slippery grid; θ in rewards, kernel and start"),
+        ZooEntry("four-rooms", "tabular", four_rooms.four_rooms, "BC-HG 5.1: penalties on 104 cells, one goal"),
+        ZooEntry("four-rooms-two-goals", "tabular", four_rooms.two_goals, "HPGD section 3: the goal is a context"),
+        ZooEntry("synthetic", "tabular", synthetic.synthetic, "SoBiRL J.3: quadratic f(θ, π), degenerate"),
+        ZooEntry("synthetic-hard", "tabular", synthetic.synthetic_hard, "its non-degenerate variant"),
+        ZooEntry("garnet", "tabular", garnet.garnet, "random sparse graph; θ in rewards, kernel and start"),
+        ZooEntry("grid-world", "tabular", grid_world.grid_world, "N × N slippery grid; θ in rewards, kernel and start"),
+        ZooEntry("toy-game", "game", toy_game.toy_game, "BC-HG 5.3: three states, a bonus that tempts the follower"),
+        ZooEntry(
+            "random-game", "game", random_game.random_game, "random sparse Markov game, softmax table for the leader"
+        ),
     )
 }
 
 
-def names() -> list[str]:
-    """Every name in the zoo.
+def names(family: str | None = None) -> list[str]:
+    """Every name in the zoo, or those of one family.
 
-    >>> names()[0]
-    'four-rooms'
+    >>> names("game")
+    ['toy-game', 'random-game']
     """
-    return list(_ZOO)
+    return [name for name, entry in _ZOO.items() if family in (None, entry.family)]
 
 
 def entries() -> list[ZooEntry]:
@@ -53,7 +58,7 @@ def entries() -> list[ZooEntry]:
     return list(_ZOO.values())
 
 
-def load(name: str, **options: Any) -> ConfigurableMDP:
+def load(name: str, **options: Any) -> Any:
     """The named problem.
 
     Raises: UnknownName for a name or option that does not exist (with the nearest), InvalidOption for a bad value.

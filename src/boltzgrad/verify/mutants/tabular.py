@@ -1,33 +1,23 @@
-"""Plausible wrong hypergradients of the tabular family: what every check must be able to reject.
-
-`Formula` is Theorem 1 step by step, each step a method; unmutated it equals the reference.  A mutant overrides
-one step with a mistake that people make (and papers and code have made).  Each names a problem that exposes
-it, and either one on which the same mistake is invisible (so that the rejection is for that mistake and no other)
-or the coordinates of θ that it leaves alone.
-"""
+"""Plausible wrong hypergradients of the tabular family: Theorem 1 with one mistake each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
-from boltzgrad import problems
 from boltzgrad.gradients.tabular.expectation import applied
 from boltzgrad.gradients.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel
 from boltzgrad.problems import ConfigurableMDP, PolicyObjective, TabularArrays, TabularModel
 from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.zoo.tiles import split
+from boltzgrad.verify.mutants.mutant import WrongFormula, mutants_of
 
 
-class Formula:
+class Formula(WrongFormula):
     """Theorem 1 (or SoBiRL (24)), dense and small, one method a step.  Source: BC-HG (5), (6)."""
 
-    mistake: ClassVar[str] = "none: the correct formula"
-    exposed_by: ClassVar[tuple[str, dict[str, Any]]] = ("garnet", {})
-    hidden_by: ClassVar[tuple[str, dict[str, Any]] | None] = None
-    spares: ClassVar[int | None] = None  # a group of `zoo.tiles.split`
+    mistake = "none: the correct formula"
+    exposed_by = ("garnet", {})
 
     def __init__(self, problem: ConfigurableMDP, theta: Array) -> None:
         self.problem, self.theta = problem, theta
@@ -409,45 +399,4 @@ class FirstContextOnly(Formula):
         return 1.0 if c == 0 else 0.0
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """A wrong gradient with what exposes it.
-
-    `exposed_by` is a problem on which the mistake shows; it makes no difference on `hidden_by`, or, where there is no
-    such problem, in the coordinates `spared(dim)` of a tiled zoo problem.
-    """
-
-    name: str
-    mistake: str
-    formula: type[Formula]
-
-    def gradient(self, problem: ConfigurableMDP, theta: Array) -> Array:
-        """The wrong gradient (d,)."""
-        return self.formula(problem, theta).gradient()
-
-    @property
-    def exposed_by(self) -> ConfigurableMDP:
-        """A problem on which the mistake shows."""
-        name, options = self.formula.exposed_by
-        return problems.load(name, **options)
-
-    @property
-    def hidden_by(self) -> ConfigurableMDP | None:
-        """A problem on which the mistake makes no difference."""
-        if self.formula.hidden_by is None:
-            return None
-        name, options = self.formula.hidden_by
-        return problems.load(name, **options)
-
-    def spared(self, dim: int) -> Array:
-        """The coordinates of a tiled problem (`garnet`, `grid-world`) that the mistake leaves right."""
-        return np.zeros(0, int) if self.formula.spares is None else split(dim)[self.formula.spares]
-
-
-def tabular() -> tuple[Mutant, ...]:
-    """Every mutant of the tabular family.
-
-    >>> len(tabular()) >= 15
-    True
-    """
-    return tuple(Mutant(cls.__name__, cls.mistake, cls) for cls in Formula.__subclasses__())
+MUTANTS = mutants_of(Formula)

@@ -1,0 +1,1 @@
+"""Routes for Markov games; one file a route."""

@@ -1,0 +1,36 @@
+"""J of a Markov game by value iteration, for differencing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from boltzgrad.gradients.differences import Evaluator, difference_routes
+from boltzgrad.gradients.game.sweeps import acting_policy, follower_values, leader_values, q_follower
+from boltzgrad.problems.game import MarkovGame
+from boltzgrad.problems.kernel import Array
+
+
+class GameEvaluator(Evaluator):
+    """J(θ) of a `MarkovGame`."""
+
+    def __init__(self, problem: MarkovGame) -> None:
+        self.problem = problem
+        joint = problem.joint
+        self._starts: tuple[Array, Array] | None = None
+        self.horizon = 1.0 / (1.0 - max(joint.follower_discount, joint.leader_discount))
+        self._entries = float(np.size(joint.kernel.values) + 40 * joint.follower_reward.size)
+
+    def __call__(self, theta: Array) -> complex:
+        """J at θ."""
+        game, starts = self.problem, self._starts or (None, None)
+        f = np.asarray(game.policy.function(theta))
+        u = follower_values(game, f, starts[0])
+        v = leader_values(game, f[:, :, None] * acting_policy(game, f, q_follower(game, u.x)), starts[1])
+        self.change = max(self.change, u.change, v.change)
+        self.work = (u.sweeps + v.sweeps) * self._entries
+        if self._starts is None:
+            self._starts = (u.x, v.x)
+        return complex(game.joint.initial @ v.x)
+
+
+COMPLEX, DIFFERENCES = difference_routes(GameEvaluator, "value iteration on the game")

@@ -1,0 +1,122 @@
+"""The reference hypergradient of Markov games, with the exact solutions it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.gradients.game.adjoint import policy_cotangent, steering
+from boltzgrad.gradients.game.error_bound import cotangent_bounds
+from boltzgrad.gradients.reference import Hypergradient
+from boltzgrad.gradients.tabular.error_estimate import EPS, SEED, noise, nudge, nudged_model, probes
+from boltzgrad.problems.game import MarkovGame
+from boltzgrad.problems.kernel import Array
+from boltzgrad.solvers.follower import FollowerSolution
+from boltzgrad.solvers.game import GameSolution, solve_game
+from boltzgrad.solvers.leader import LeaderSolution
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class GameHypergradient(Hypergradient):
+    """J(θ) and ∇J(θ) of a `MarkovGame`.
+
+    `cotangent` (S, A) is ∂J/∂f, `solved` both players' solutions, `guidance` w (S, A, B), `adjoint` y (S,).
+    """
+
+    cotangent: Array
+    solved: GameSolution
+    guidance: Array
+    adjoint: Array
+    pullback: Callable[[Array], Array]
+    pushforward: Callable[[Array], Array]
+
+    @property
+    def follower(self) -> FollowerSolution:
+        """The follower on pairs (a, b); its own policy g is `solved.policy`."""
+        return self.solved.follower
+
+    @property
+    def leader(self) -> LeaderSolution:
+        """The leader's values on pairs (a, b)."""
+        return self.solved.leader
+
+    @property
+    def size(self) -> str:
+        """States and both players' actions in words."""
+        game = self.problem
+        return (
+            f"{game.n_states} states × {game.n_leader_actions} leader's × {game.n_follower_actions} follower's actions"
+        )
+
+    @property
+    def solution(self) -> str:
+        """How the follower was solved, and how well."""
+        sees = {"action": "sees the action", "state": "does not see the action"}[self.problem.acts_on]
+        planning = "" if self.problem.acts_on == self.problem.plans_on else ", plans as if it would not"
+        return f"{sees}{planning}; {self.follower.describe()}"
+
+    def _columns(self) -> Any:
+        for u in np.eye(self.theta.size):
+            yield self.pushforward(u)
+
+    def _coordinate_bounds(self) -> Array:
+        error, eps = cotangent_bounds(self.problem, self.solved, self.guidance, self.adjoint), self.problem.entry_error
+        size = np.abs(self.cotangent)
+        out = []
+        for column in self._columns():
+            slope = np.abs(column)
+            terms = int(np.count_nonzero(slope)) + 4
+            out.append(((1 + eps) * slope * error).sum() + (2 * eps + terms * EPS) * (slope * size).sum())
+        return np.where(np.isnan(out), np.inf, out)
+
+    def _error_estimate(self) -> float:
+        """Roundings of the game, of f and of the Q's; everything solved again (see `tabular/error_estimate.py`)."""
+        game, rng, largest = self.problem, np.random.default_rng(SEED), 0.0
+        for _ in range(probes(game.joint)):
+            moved = _WithJoint(game, nudged_model(game.joint, self.follower, self.leader, rng))
+            solved = solve_game(moved, nudge(self.solved.f, rng), warm_start=self.follower.value)
+            cotangent = policy_cotangent(moved, solved, *steering(moved, solved, rounding=noise(solved.q_leader, rng)))
+            largest = max(largest, float(np.abs(self.pullback(cotangent) - self.gradient).max()))
+        return largest + EPS * float(np.abs(self.gradient).max())
+
+    def _magnitude(self) -> float:
+        return max(float((np.abs(column) * np.abs(self.cotangent)).sum()) for column in self._columns())
+
+
+class _WithJoint(MarkovGame):
+    """A game with another joint model, for the probe above."""
+
+    def __init__(self, game: MarkovGame, joint: Any) -> None:
+        self.__dict__.update(game.__dict__)
+        self.joint = joint
+
+
+def game_hypergradient(
+    problem: MarkovGame,
+    theta: Any,
+    *,
+    warm_start: GameHypergradient | None = None,
+    tolerance: float | None = None,
+) -> GameHypergradient:
+    """The exact hypergradient of a game by Newton on U (S,) and one adjoint solve (BC-HG Theorem 2, (8)(9)(40))."""
+    theta = problem.check_theta(theta)
+    f, pullback, pushforward = problem.linearise(theta)
+    start = None if warm_start is None else warm_start.follower.value
+    solved = solve_game(problem, f, warm_start=start, tolerance=tolerance)
+    guidance, adjoint = steering(problem, solved)
+    cotangent = policy_cotangent(problem, solved, guidance, adjoint)
+    return GameHypergradient(
+        value=solved.leader.expected_return,
+        gradient=pullback(cotangent),
+        theta=theta,
+        problem=problem,
+        cotangent=cotangent,
+        solved=solved,
+        guidance=guidance,
+        adjoint=adjoint,
+        pullback=pullback,
+        pushforward=pushforward,
+    )

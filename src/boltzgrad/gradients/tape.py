@@ -1,0 +1,81 @@
+"""Fixed points on HIPS autograd's tape: every sweep recorded, or one implicit vector-Jacobian product.
+
+Shared by the `unrolled` routes of the families; nothing here is shared with any reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.builtins import tuple as traced_tuple
+from autograd.core import make_vjp
+from autograd.extend import defvjp, primitive
+
+from boltzgrad.gradients.tabular.sweeps import sweep
+from boltzgrad.problems.kernel import Array, Kernel, SparseKernel, SparsePattern
+
+Arrays = tuple[Any, ...]
+
+
+@primitive
+def _sparse_product(values: Any, v: Any, pattern: SparsePattern) -> Array:
+    """Rows of a sparse kernel times v, as a primitive of autograd."""
+    return pattern.row_sums(values * v[pattern.indices]).ravel()
+
+
+defvjp(
+    _sparse_product,
+    lambda ans, values, v, pattern: lambda g: np.repeat(g, pattern.row_lengths) * v[pattern.indices],
+    lambda ans, values, v, pattern: (
+        lambda g: np.bincount(
+            pattern.indices, weights=np.repeat(g, pattern.row_lengths) * values, minlength=pattern.n_states
+        )
+    ),
+    argnums=(0, 1),
+)
+
+
+def kernel_product(kernel: Kernel, values: Any, v: Any, shape: tuple[int, int]) -> Any:
+    """Σ_s' p v (S, A) from the kernel's (traced) values."""
+    if isinstance(kernel, SparseKernel):
+        return anp.reshape(_sparse_product(values, v, kernel.pattern), shape)
+    return anp.reshape(anp.dot(anp.reshape(values, (-1, shape[0])), v), shape)
+
+
+FixedPoint = Callable[[Callable[[Any, Arrays], Any], Arrays, Array, int], Any]
+
+
+def taped(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:
+    """Every one of `sweeps` sweeps from `start`, on the tape."""
+    v: Any = start
+    for _ in range(sweeps):
+        v = step(v, arrays)
+    return v
+
+
+@primitive
+def _solved(arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Array:
+    """The fixed point itself: `start` is already converged; what matters is the derivative below."""
+    return start
+
+
+def _solved_vjp(ans: Array, arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Any:
+    in_v, _ = make_vjp(lambda v: step(v, arrays), ans)
+    in_arrays, _ = make_vjp(lambda a: traced_tuple((step(ans, a),)), traced_tuple(arrays))
+
+    def vjp(g: Array) -> Any:
+        u = sweep(lambda u: g + in_v(u), np.array(g)).x
+        return in_arrays((u,))
+
+    return vjp
+
+
+defvjp(_solved, _solved_vjp, None, None)
+
+
+def implicit(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:
+    """The fixed point `start` as one primitive with the implicit vector-Jacobian product."""
+    return _solved(traced_tuple(arrays), step, start)
