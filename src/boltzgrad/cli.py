@@ -20,7 +20,7 @@ import numpy as np
 import boltzgrad
 from boltzgrad import problems
 from boltzgrad.errors import BoltzgradError, InvalidOption, InvalidTheta, NotConverged, NotDifferentiable
-from boltzgrad.problems import ConfigurableMDP, MarkovGame, ParametricProblem
+from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, ParametricProblem
 
 AGREEMENT, DISAGREEMENT, WRONG_USE = 0, 1, 2
 
@@ -115,6 +115,9 @@ def _sizes(problem: ParametricProblem) -> dict[str, Any]:
         many = f", {len(models)} contexts" if len(models) > 1 else ""
         size = f"{models[0].n_states} states × {models[0].n_actions} actions{many}"
         return {"family": "tabular", "size": size, "contexts": len(models), "dim": problem.dim}
+    if isinstance(problem, LinearQuadratic):
+        model = problem.model(np.zeros(problem.dim))
+        return {"family": "lqr", "size": f"{model.n_states} states, {model.n_inputs} inputs", "dim": problem.dim}
     assert isinstance(problem, MarkovGame)
     size = f"{problem.n_states} states × {problem.n_leader_actions} × {problem.n_follower_actions} actions"
     return {"family": "game", "size": size, "dim": problem.dim}

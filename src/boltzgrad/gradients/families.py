@@ -12,6 +12,12 @@ from boltzgrad.gradients.game import unrolled as game_unrolled
 from boltzgrad.gradients.game.lifted import LIFTED
 from boltzgrad.gradients.game.reference import game_hypergradient
 from boltzgrad.gradients.game.theorem2 import THEOREM2
+from boltzgrad.gradients.lqr import conic as lqr_conic
+from boltzgrad.gradients.lqr import covariance as lqr_covariance
+from boltzgrad.gradients.lqr import differences as lqr_differences
+from boltzgrad.gradients.lqr import implicit as lqr_implicit
+from boltzgrad.gradients.lqr import unrolled as lqr_unrolled
+from boltzgrad.gradients.lqr.reference import lqr_hypergradient
 from boltzgrad.gradients.reference import Hypergradient
 from boltzgrad.gradients.route import Route
 from boltzgrad.gradients.tabular.conic import CONIC
@@ -23,6 +29,7 @@ from boltzgrad.gradients.tabular.reference import tabular_hypergradient
 from boltzgrad.gradients.tabular.unrolled import UNROLLED, UNROLLED_IMPLICIT
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.game import MarkovGame
+from boltzgrad.problems.lqr import LinearQuadratic
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,19 @@ FAMILIES = (
             game_unrolled.UNROLLED_IMPLICIT,
             game_differences.COMPLEX,
             game_differences.DIFFERENCES,
+        ),
+    ),
+    Family(
+        LinearQuadratic,
+        lqr_hypergradient,
+        (
+            lqr_covariance.COVARIANCE,
+            lqr_implicit.IMPLICIT,
+            lqr_unrolled.UNROLLED,
+            lqr_unrolled.UNROLLED_IMPLICIT,
+            lqr_conic.CONIC,
+            lqr_differences.COMPLEX,
+            lqr_differences.DIFFERENCES,
         ),
     ),
 )

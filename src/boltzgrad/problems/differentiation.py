@@ -15,6 +15,7 @@ from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, array
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import constants_allowed
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
+from boltzgrad.problems.validation import untraced
 
 Build = Callable[[Any], TabularModel | ContextualModel]
 
@@ -52,6 +53,37 @@ def traced_array_jvp(function: Callable[[Any], Any], theta: Array) -> Callable[[
         except Exception as error:
             raise _explain(error) from error
         return np.zeros_like(np.asarray(value)) if tangent is None else np.asarray(tangent)
+
+    return pushforward
+
+
+def traced_parts_vjp(function: Callable[[Any], tuple[Any, ...]], theta: Array) -> Callable[[tuple[Any, ...]], Array]:
+    """The pull-back of a function from θ to several arrays.  Raises: NotDifferentiable."""
+    _, back = traced_array_vjp(lambda t: traced_tuple(function(t)), theta)
+    return lambda parts: back(tuple(np.asarray(x, float) for x in parts))  # type: ignore[arg-type]
+
+
+def traced_parts_jvp(function: Callable[[Any], tuple[Any, ...]], theta: Array) -> Callable[[Array], tuple[Array, ...]]:
+    """The push-forward of a function from θ to several arrays."""
+
+    def pushforward(direction: Array) -> tuple[Array, ...]:
+        like: list[Any] = []
+
+        def parts(t: Any) -> Any:
+            like[:] = function(t)
+            return traced_tuple(like)
+
+        try:
+            with constants_allowed():
+                _, tangents = make_jvp(parts)(theta)(direction)
+        except BoltzgradError:
+            raise
+        except Exception as error:
+            raise _explain(error) from error
+        shapes = [np.shape(untraced(x)) for x in like]
+        if tangents is None:
+            return tuple(np.zeros(shape) for shape in shapes)
+        return tuple(np.asarray(x, float).reshape(shape) for x, shape in zip(tangents, shapes, strict=True))
 
     return pushforward
 

@@ -9,7 +9,17 @@ from typing import Any
 
 from boltzgrad.errors import unknown
 from boltzgrad.problems.parametric import ParametricProblem
-from boltzgrad.problems.zoo import four_rooms, garnet, grid_world, random_game, synthetic, toy_game
+from boltzgrad.problems.zoo import (
+    four_rooms,
+    garnet,
+    grid_world,
+    lqr_game,
+    random_game,
+    random_lqr,
+    synthetic,
+    thermal_control,
+    toy_game,
+)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,11 @@ _ZOO = {
         ZooEntry(
             "random-game", "game", random_game.random_game, "random sparse Markov game, softmax table for the leader"
         ),
+        ZooEntry(
+            "thermal-control", "lqr", thermal_control.thermal_control, "BC-HG 5.2: insulation and airflow of a building"
+        ),
+        ZooEntry("lqr-game", "lqr", lqr_game.lqr_game, "BC-HG 5.4: a leader steers the follower's state into a bump"),
+        ZooEntry("random-lqr", "lqr", random_lqr.random_lqr, "random LQR, every matrix depends on θ"),
     )
 }
 

@@ -1,0 +1,1 @@
+"""Routes for linear-quadratic problems; one file a route."""

@@ -1,0 +1,121 @@
+r"""The Riccati equation as a semidefinite program whose dual block is the adjoint Lyapunov solution.
+
+    maximise <C, P>  subject to  [[Q + γA'PA − P, γA'PB], [γB'PA, R + γB'PB]] ⪰ 0
+
+has the Riccati solution as its optimum for every C ≻ 0, and the multiplier's (x, x) block is Z = γFZF' + C (MATH 7).
+The signed ∂J/∂P is the difference of two positive definite C's.  Centred at P̂ (P = P̂ + D), scaled by ‖P̂‖.
+The explicit part of the derivative is autograd's.  Needs the extra `conic`.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import warnings
+
+import numpy as np
+from scipy.linalg import solve_discrete_lyapunov
+
+from boltzgrad.errors import MissingExtra, NotConverged
+from boltzgrad.gradients.lqr.explicit import explicit, riccati_forcing
+from boltzgrad.gradients.lqr.sweeps import backup
+from boltzgrad.gradients.route import Route, RouteResult
+from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.lqr import LinearisedLQ, LinearQuadratic, LQModel
+
+_TOLERANCES = (1e-12, 1e-10, 1e-8)
+_ROUNDS = 3
+STATE_LIMIT = 10
+
+
+def program(model: LQModel, centre: Array, C: Array) -> tuple[Array, Array]:
+    """(P, Z): the optimum and the multiplier's state block, for an objective C ≻ 0.  Raises: NotConverged."""
+    import cvxpy as cp
+
+    gamma, A, B, n = model.follower_discount, model.A, model.B, model.n_states
+    scale, weight = max(float(np.linalg.norm(centre)), 1.0), float(np.linalg.norm(C))
+    D = cp.Variable((n, n), symmetric=True)
+    P = centre + scale * D
+    block = cp.bmat(
+        [[model.Q + gamma * A.T @ P @ A - P, gamma * A.T @ P @ B], [gamma * B.T @ P @ A, model.R + gamma * B.T @ P @ B]]
+    )
+    positive = (block + block.T) / (2 * scale) >> 0
+    problem = cp.Problem(cp.Maximize(cp.trace(C / weight @ D)), [positive])
+    for tolerance in _TOLERANCES:
+        options = dict.fromkeys(("tol_gap_abs", "tol_gap_rel", "tol_feas"), tolerance)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # accuracy is measured by the caller
+            try:
+                problem.solve(solver=cp.CLARABEL, max_iter=200, **options)
+            except cp.error.SolverError:
+                continue
+        if problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
+            Z = np.asarray(positive.dual_value)[:n, :n]
+            return centre + scale * np.asarray(D.value), weight * (Z + Z.T) / 2
+    raise NotConverged("Riccati semidefinite program: Clarabel gave no solution")
+
+
+def _refined(model: LQModel) -> Array:
+    """P from programs centred at one another's answers: the one whose Riccati residual is measured smallest."""
+    n = model.n_states
+    best, least, centre = np.zeros((n, n)), np.inf, np.array(model.Q)
+    for _ in range(_ROUNDS):
+        centre, _ = program(model, centre, np.eye(n))
+        left = float(np.abs(backup(model, centre) - centre).max())
+        if left < least:
+            best, least = centre, left
+    return best
+
+
+def _dual(model: LQModel, P: Array, F: Array, load: Array) -> Array:
+    """Z = γFZF' + load as differences of duals, refined by programs in what is left."""
+    gamma, Z, left = model.follower_discount, np.zeros_like(load), load
+    for _ in range(_ROUNDS):
+        size = float(np.linalg.norm(left, 2))
+        if size == 0.0:
+            break
+        eye = 1.5 * size * np.eye(len(load))
+        step = program(model, P, eye + left)[1] - program(model, P, eye)[1]
+        rest = load - (Z + step - gamma * F @ (Z + step) @ F.T)
+        if np.linalg.norm(rest) > 0.5 * np.linalg.norm(left):
+            break
+        Z, left = Z + step, rest
+    return Z
+
+
+def _assemble(at: LinearisedLQ, P: Array, Z: Array) -> tuple[float, Array]:
+    J, direct, _ = explicit(at.model, P)
+    out = []
+    for column in at.columns():
+        _, forcing = riccati_forcing(at.model, P, column)
+        moved = sum(float((c * s).sum()) for c, s in zip(direct.parts(), column.parts(), strict=True))
+        out.append(moved + float((Z * forcing).sum()))
+    return J, np.array(out)
+
+
+def run(problem: LinearQuadratic, theta: Array) -> RouteResult:
+    """Shapes: theta (d,) -> gradient (d,).  Raises: MissingExtra, NotConverged."""
+    if importlib.util.find_spec("cvxpy") is None:
+        raise MissingExtra("the conic route needs cvxpy: pip install 'boltzgrad[conic]'")
+    at = problem.linearise(theta)
+    model, root = at.model, np.sqrt(at.model.follower_discount)
+    P = _refined(model)
+    F, _ = riccati_forcing(model, P, next(at.columns()))
+    Z = _dual(model, P, F, explicit(model, P)[2])
+    value, gradient = _assemble(at, P, Z)
+    # Measured, not believed: one correction of P and of Z, and the change that it makes.
+    better = P + solve_discrete_lyapunov(root * F.T, backup(model, P) - P)
+    F, _ = riccati_forcing(model, better, next(at.columns()))
+    load = explicit(model, better)[2]
+    corrected = Z + solve_discrete_lyapunov(root * F, load - (Z - model.follower_discount * F @ Z @ F.T))
+    _, further = _assemble(at, better, corrected)
+    return RouteResult(value, gradient, 2.0 * float(np.abs(gradient - further).max()))
+
+
+def skip(problem: LinearQuadratic, theta: Array) -> str:
+    """Why the program is not solved, or ""."""
+    if importlib.util.find_spec("cvxpy") is None:
+        return "cvxpy is not installed: pip install 'boltzgrad[conic]'"
+    return f"more than {STATE_LIMIT} states" if problem.model(theta).n_states > STATE_LIMIT else ""
+
+
+CONIC = Route("conic", "Riccati semidefinite program; its dual block is the adjoint", run, skip)

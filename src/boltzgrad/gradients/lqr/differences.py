@@ -1,0 +1,32 @@
+"""J of a linear-quadratic problem by Riccati sweeps, for differencing."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from boltzgrad.gradients.differences import Evaluator, difference_routes
+from boltzgrad.gradients.lqr.sweeps import cost_matrix, value
+from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.lqr import LinearQuadratic
+
+
+class LQEvaluator(Evaluator):
+    """J(θ) of a `LinearQuadratic`."""
+
+    def __init__(self, problem: LinearQuadratic) -> None:
+        self.problem = problem
+        self._start: Array | None = None
+
+    def __call__(self, theta: Array) -> complex:
+        """J at θ."""
+        model = self.problem.build(theta)
+        P, sweeps, change = cost_matrix(model, self._start)
+        self.change = max(self.change, change)
+        self.horizon = 1.0 / (1.0 - max(model.follower_discount, model.leader_discount))
+        self.work = (sweeps + 500.0) * (model.n_states**3 * 8.0 + 5e4)
+        if self._start is None:
+            self._start = P
+        return complex(np.asarray(value(model, P)).item())
+
+
+COMPLEX, DIFFERENCES = difference_routes(LQEvaluator, "Riccati sweeps")

@@ -1,0 +1,115 @@
+"""The reference hypergradient of linear-quadratic problems, with the exact solution it was made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.gradients.lqr.adjoint import cotangents, symmetric
+from boltzgrad.gradients.lqr.error_bound import coordinate_bounds
+from boltzgrad.gradients.reference import Hypergradient
+from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.lqr import LinearisedLQ, LinearQuadratic, LQArrays, LQModel
+from boltzgrad.solvers.lqr import LQSolution, check_leader_stable, solve_lqr
+
+EPS = float(np.finfo(float).eps)
+_SEED, _PROBES, _ULPS = 20_260_103, 4, 2.0
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class LQHypergradient(Hypergradient):
+    """J(θ) and ∇J(θ) of a `LinearQuadratic`; `follower` is the Riccati solution, `cotangent` an `LQArrays`."""
+
+    follower: LQSolution
+    cotangent: LQArrays
+    linearised: LinearisedLQ
+
+    @property
+    def model(self) -> LQModel:
+        """The model at θ."""
+        return self.linearised.model
+
+    @property
+    def leader(self) -> None:
+        """The leader's values are closed-form here; there is no table to show."""
+        return
+
+    @property
+    def size(self) -> str:
+        """Dimensions and horizon in words."""
+        model = self.model
+        horizon = "infinite horizon" if model.horizon is None else f"{model.horizon} steps"
+        return f"{model.n_states} states, {model.n_inputs} inputs, {horizon}"
+
+    @property
+    def solution(self) -> str:
+        """How the Riccati equation was solved, and how well."""
+        seen = ", sees the disturbance" if self.model.observed else ""
+        return self.follower.describe() + seen
+
+    def _coordinate_bounds(self) -> Array:
+        return coordinate_bounds(self.linearised, self.follower, self.cotangent, self.problem.entry_error)
+
+    def _error_estimate(self) -> float:
+        """Roundings of every entry, and of P in a Riccati sweep; everything solved again (see `tabular/error_estimate.py`)."""
+        rng, largest, model = np.random.default_rng(_SEED), 0.0, self.model
+
+        def rounded(x: Any, size: Any) -> Any:
+            out = np.asarray(x + _ULPS * EPS * np.abs(size) * rng.choice((-1.0, 1.0), size=np.shape(x)))
+            return symmetric(out) if out.ndim == 2 and np.array_equal(x, np.asarray(x).T) else out
+
+        for _ in range(_PROBES):
+            parts = {name: rounded(x, x) for name, x in vars(model.arrays()).items()}
+            parts["Q"] = rounded(parts["Q"], self.follower.P)
+            nudged = LQArrays(**parts)
+            P = _refined(model, nudged, self.follower.P)
+            _, cotangent = cotangents(model, nudged, P)
+            largest = max(largest, float(np.abs(self.linearised.pullback(cotangent) - self.gradient).max()))
+        return largest + EPS * float(np.abs(self.gradient).max())
+
+    def _magnitude(self) -> float:
+        return max(
+            sum(
+                float((np.abs(s) * np.abs(c)).sum())
+                for s, c in zip(column.parts(), self.cotangent.parts(), strict=True)
+            )
+            for column in self.linearised.columns()
+        )
+
+
+def _refined(model: LQModel, nudged: LQArrays, P: Array) -> Array:
+    """P for the nudged arrays: Newton from P (the arrays may fail the model's own symmetry checks by an ulp)."""
+    from boltzgrad.solvers.balls import lyapunov
+
+    gamma = model.follower_discount
+    for _ in range(3):
+        M = nudged.R + gamma * nudged.B.T @ P @ nudged.B
+        K = np.linalg.solve(M, gamma * nudged.B.T @ P @ nudged.A)
+        F = nudged.A - nudged.B @ K
+        P = symmetric(lyapunov(F.T, nudged.Q + K.T @ nudged.R @ K, gamma))
+    return np.asarray(P)
+
+
+def lqr_hypergradient(
+    problem: LinearQuadratic, theta: Any, *, warm_start: Any = None, tolerance: float | None = None
+) -> LQHypergradient:
+    """The exact hypergradient by one Riccati solution and three Lyapunov equations (BC-HG Props 1, 2, (59)–(98)).
+
+    `warm_start` and `tolerance` are accepted for the sake of one signature; the Riccati solve needs neither.
+    """
+    linearised = problem.linearise(theta)
+    model = linearised.model
+    solution = solve_lqr(model)
+    check_leader_stable(model, solution)
+    value, cotangent = cotangents(model, model.arrays(), solution.P)
+    return LQHypergradient(
+        value=float(value),
+        gradient=linearised.pullback(cotangent),
+        theta=problem.check_theta(theta),
+        problem=problem,
+        follower=solution,
+        cotangent=cotangent,
+        linearised=linearised,
+    )

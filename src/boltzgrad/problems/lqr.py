@@ -1,0 +1,269 @@
+r"""Entropy-regularised linear-quadratic problems, configured by θ.
+
+    x' = A x + B u + w,  w ~ N(0, W);  follower: cost x'Qx + u'Ru, discount γ_F, temperature τ;
+    leader: reward  c − x'Q_L x − u'R_L u + h exp(−½ (x − x̄)'Λ(x − x̄)),  discount γ_L, over `horizon` steps or for ever.
+
+The follower's Boltzmann answer is Gaussian and stationary (Prop 1); with `observed` it sees w before it picks u (Prop 2).
+Source: BC-HG appendix (52)–(98); 5.2, 5.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.extend import Box
+
+from boltzgrad.errors import InvalidModel, InvalidOption
+from boltzgrad.problems.differentiation import traced_parts_jvp, traced_parts_vjp
+from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.parametric import ParametricProblem
+from boltzgrad.problems.validation import numeric_array, real_number, untraced
+
+_SYMMETRY = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class LQArrays:
+    """Everything in an `LQModel` that may depend on θ, or a tangent or cotangent of it."""
+
+    A: Any
+    B: Any
+    W: Any
+    Q: Any
+    R: Any
+    mean: Any
+    covariance: Any
+    leader_Q: Any
+    leader_R: Any
+    leader_constant: Any
+
+    def parts(self) -> tuple[Any, ...]:
+        """The arrays, in the order of the fields."""
+        return tuple(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Bump:
+    """A Gaussian bump h·exp(−½ (x − target)'Λ(x − target)) in the leader's reward; `precision` Λ (n, n) positive definite."""
+
+    target: Array
+    precision: Array
+    height: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class LQModel:
+    """A linear-quadratic follower and a leader's reward, as numbers at one θ.
+
+    Shapes: A (n, n), B (n, m), W (n, n) process noise, Q (n, n) ⪰ 0, R (m, m) ≻ 0, `mean` (n,) and `covariance` (n, n) of x₀;
+    `leader_Q` (n, n), `leader_R` (m, m) (zero if not given), `leader_constant` a number a step, `bump` a `Bump`.
+    `horizon` None is an infinite horizon for the leader; the follower's always is.
+
+    Raises: InvalidModel, with the offending entry or eigenvalue.
+    """
+
+    A: Any
+    B: Any
+    W: Any
+    Q: Any
+    R: Any
+    mean: Any
+    covariance: Any
+    leader_Q: Any = None
+    leader_R: Any = None
+    leader_constant: Any = 0.0
+    bump: Bump | None = None
+    follower_discount: float = field(kw_only=True)
+    leader_discount: float = field(kw_only=True)
+    temperature: float = field(kw_only=True)
+    horizon: int | None = field(kw_only=True, default=None)
+    observed: bool = field(kw_only=True, default=False)
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        put("A", numeric_array("A", self.A, ndim=2, axes="(n, n)"))
+        put("B", numeric_array("B", self.B, ndim=2, axes="(n, m)"))
+        n, m = self.B.shape
+        if self.A.shape != (n, n):
+            raise InvalidModel(f"A has shape {self.A.shape}, expected ({n}, {n}) as B has {n} rows")
+        if self.leader_Q is None:
+            put("leader_Q", np.zeros((n, n)))
+        if self.leader_R is None:
+            put("leader_R", np.zeros((m, m)))
+        for name, k in (("W", n), ("Q", n), ("R", m), ("covariance", n), ("leader_Q", n), ("leader_R", m)):
+            put(name, numeric_array(name, getattr(self, name), ndim=2, axes=f"({k}, {k})"))
+            if getattr(self, name).shape != (k, k):
+                raise InvalidModel(f"{name} has shape {getattr(self, name).shape}, expected ({k}, {k})")
+            _symmetric(name, np.real(untraced(getattr(self, name))))
+        for name, definite in (("W", False), ("Q", False), ("R", True), ("covariance", False)):
+            _definite(name, np.real(untraced(getattr(self, name))), strictly=definite)
+        put("mean", numeric_array("mean", self.mean, ndim=1, axes="(n,)"))
+        if self.mean.shape != (n,):
+            raise InvalidModel(f"mean has shape {self.mean.shape}, expected ({n},)")
+        put("leader_constant", numeric_array("leader_constant", self.leader_constant, ndim=0))
+        for name in ("follower_discount", "leader_discount"):
+            value = real_number(name, getattr(self, name))
+            if not 0.0 <= value < 1.0:
+                raise InvalidModel(f"{name} is {value!r}; it must lie in [0, 1)")
+            put(name, value)
+        put("temperature", real_number("temperature", self.temperature))
+        if not (self.temperature > 0.0 and np.isfinite(self.temperature)):
+            raise InvalidModel(f"temperature is {self.temperature!r}; it must be positive and finite")
+        if self.horizon is not None and (not isinstance(self.horizon, (int, np.integer)) or self.horizon < 1):
+            raise InvalidModel(f"horizon is {self.horizon!r}; expected None or a positive number of steps")
+        if self.bump is not None:
+            target = np.asarray(self.bump.target, float)
+            if target.shape != (n,):
+                raise InvalidModel(f"the bump's target has shape {target.shape}, expected ({n},)")
+            precision = np.asarray(self.bump.precision, float)
+            if precision.shape != (n, n):
+                raise InvalidModel(f"the bump's precision has shape {precision.shape}, expected ({n}, {n})")
+            _symmetric("the bump's precision", precision)
+            _definite("the bump's precision", precision, strictly=True)
+            put("bump", Bump(target, precision, real_number("the bump's height", self.bump.height)))
+
+    @property
+    def n_states(self) -> int:
+        """Dimension n of the state."""
+        return int(self.B.shape[0])
+
+    @property
+    def n_inputs(self) -> int:
+        """Dimension m of the follower's action."""
+        return int(self.B.shape[1])
+
+    def arrays(self) -> LQArrays:
+        """Everything that may depend on θ, traced or not."""
+        return LQArrays(*(getattr(self, f.name) for f in fields(LQArrays)))
+
+    def with_arrays(self, arrays: LQArrays) -> LQModel:
+        """The model with other numbers in its arrays."""
+        return replace(self, **{f.name: getattr(arrays, f.name) for f in fields(LQArrays)})
+
+    def untraced(self) -> LQModel:
+        """The model with plain arrays in place of autograd boxes."""
+        if not any(isinstance(x, Box) for x in self.arrays().parts()):
+            return self
+        return self.with_arrays(LQArrays(*map(untraced, self.arrays().parts())))
+
+
+def _symmetric(name: str, x: Array) -> None:
+    off = np.abs(x - x.T)
+    if off.size and off.max() > _SYMMETRY * max(1.0, float(np.abs(x).max())):
+        i, j = np.unravel_index(int(np.argmax(off)), off.shape)
+        raise InvalidModel(
+            f"{name} is not symmetric: {name}[{i}, {j}] is {x[i, j]:.6g}, {name}[{j}, {i}] is {x[j, i]:.6g}"
+        )
+
+
+def _definite(name: str, x: Array, *, strictly: bool) -> None:
+    least = float(np.linalg.eigvalsh((x + x.T) / 2).min())
+    slack = 1e-12 * max(1.0, float(np.abs(x).max()))
+    if least < -slack or (strictly and least <= 0.0):
+        kind = "positive definite" if strictly else "positive semidefinite"
+        raise InvalidModel(f"{name} is not {kind}: its smallest eigenvalue is {least:.6g}")
+
+
+@dataclass(frozen=True, eq=False)
+class LinearisedLQ:
+    """An LQ `build` at one θ: the model, and the derivative of its arrays in both directions."""
+
+    model: LQModel
+    pullback: Callable[[LQArrays], Array]
+    pushforward: Callable[[Array], LQArrays]
+    dim: int
+
+    def columns(self) -> Iterator[LQArrays]:
+        """∂(arrays)/∂θ_j for j = 0 … d − 1."""
+        for u in np.eye(self.dim):
+            yield self.pushforward(u)
+
+
+class LinearQuadratic(ParametricProblem):
+    """A configurable LQR: `build(theta)` returns an `LQModel`, written in autograd.numpy.
+
+    Source: BC-HG 5.2, Prop 1 (and Prop 2 where the model says `observed`).
+
+    >>> def build(theta):
+    ...     return LQModel(anp.reshape(theta, (1, 1)), [[1.0]], [[0.1]], [[1.0]], [[1.0]], [1.0], [[0.0]], leader_Q=[[1.0]],
+    ...                    follower_discount=0.9, leader_discount=0.9, temperature=0.1)
+    >>> LinearQuadratic(build, dim=1).model([0.5]).n_states
+    1
+    """
+
+    def __init__(
+        self, build: Callable[[Any], LQModel], *, dim: int, initial_scale: float = 1.0, name: str = ""
+    ) -> None:
+        super().__init__(dim=dim, name=name, initial_scale=initial_scale)
+        if not callable(build):
+            raise InvalidOption(f"build is {build!r}; expected a function theta -> LQModel")
+        self.build = build
+
+    def model(self, theta: Any) -> LQModel:
+        """What `build` returns at θ, checked.  Raises: InvalidTheta, InvalidModel."""
+        model = self._checked_build(self.check_theta(theta))
+        for f in fields(LQArrays):
+            if np.iscomplexobj(getattr(model, f.name)):
+                raise InvalidModel(f"{f.name} is complex at a real theta; expected real numbers")
+        return model
+
+    def linearise(self, theta: Any) -> LinearisedLQ:
+        """The model at θ with the pull-back and push-forward of its arrays.  Raises: NotDifferentiable, InvalidModel."""
+        theta, store = self.check_theta(theta), []
+
+        def parts(t: Any) -> tuple[Any, ...]:
+            model = self._checked_build(t)
+            store.append(model.untraced())
+            return model.arrays().parts()
+
+        back = traced_parts_vjp(parts, theta)
+        forward = traced_parts_jvp(parts, theta)
+        return LinearisedLQ(
+            store[0], lambda cotangent: back(cotangent.parts()), lambda u: LQArrays(*forward(u)), self.dim
+        )
+
+    def _checked_build(self, theta: Any) -> LQModel:
+        model = self.build(theta)
+        if not isinstance(model, LQModel):
+            raise InvalidModel(f"build returned a {type(model).__name__}, expected an LQModel")
+        return model
+
+
+class LinearQuadraticGame(LinearQuadratic):
+    """A leader with a Gaussian policy a ~ N(K x, σ² I), θ = K (k, n) in row-major order, and an LQ follower that sees a.
+
+    x' = A x + B u + C a: the mean C K x is folded into A, and C (a − K x) ~ N(0, σ² CC') is a disturbance that the follower
+    observes before it picks u (Prop 2).  The other arguments are those of `LQModel`.  Source: BC-HG 5.4, (56)–(58), (81).
+    """
+
+    def __init__(
+        self,
+        A: Any,
+        B: Any,
+        C: Any,
+        Q: Any,
+        R: Any,
+        mean: Any,
+        covariance: Any,
+        *,
+        spread: float,
+        name: str = "",
+        **options: Any,
+    ) -> None:
+        A, C = np.asarray(A, float), np.asarray(C, float)
+        if C.ndim != 2 or C.shape[0] != A.shape[0]:
+            raise InvalidModel(f"C has shape {C.shape}, expected ({A.shape[0]}, k)")
+        noise = real_number("spread", spread) ** 2 * C @ C.T
+        shape = (C.shape[1], A.shape[0])
+
+        def build(theta: Any) -> LQModel:
+            closed = A + anp.dot(C, anp.reshape(theta, shape))
+            return LQModel(closed, B, noise, Q, R, mean, covariance, observed=True, **options)
+
+        super().__init__(build, dim=shape[0] * shape[1], name=name)
