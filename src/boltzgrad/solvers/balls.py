@@ -23,6 +23,11 @@ def norm(x: Array) -> float:
     return float(np.linalg.norm(x))
 
 
+def spectral(x: Array) -> float:
+    """The spectral norm of a matrix (rounded up), the Euclidean one of a vector, the size of a number."""
+    return float(np.linalg.norm(x, 2)) * (1.0 + 1e-12) if x.ndim == 2 else norm(x)
+
+
 class Ball:
     """All matrices (vectors, scalars) within `radius` of `mid`, in the Frobenius norm."""
 
@@ -55,7 +60,8 @@ class Ball:
     def __matmul__(self, other: Any) -> Ball:
         other = as_ball(other)
         terms = self.mid.shape[-1] + 2
-        radius = self.radius * other.size + norm(self.mid) * other.radius
+        # ‖XE‖_F ≤ ‖X‖₂ ‖E‖_F: a contraction in the spectral norm does not let radii grow.
+        radius = self.radius * (spectral(other.mid) + other.radius) + spectral(self.mid) * other.radius
         return Ball(self.mid @ other.mid, radius + terms * EPS * norm(self.mid) * norm(other.mid))
 
     def __rmatmul__(self, other: Any) -> Ball:
@@ -87,7 +93,7 @@ def inverse(x: Any) -> Any:
         return np.linalg.inv(x)
     y = np.linalg.inv(x.mid)
     left = (as_ball(np.eye(len(y))) - x @ y).size
-    return Ball(y, norm(y) * left / (1.0 - left) if left < 1.0 else np.inf)
+    return Ball(y, spectral(y) * left / (1.0 - left) if left < 1.0 else np.inf)
 
 
 def trace(x: Any) -> Any:
@@ -118,14 +124,14 @@ def stretch(f: Any, discount: float) -> float:
 
 
 def lyapunov(f: Any, c: Any, discount: float) -> Any:
-    """X = γ F X F' + C; for balls, the residual over the ball times `stretch` (and √n from spectral to Frobenius)."""
+    """X = γ F X F' + C with C symmetric; for balls, the residual times `stretch` (and √n from spectral to Frobenius)."""
     if not (isinstance(f, Ball) or isinstance(c, Ball)):
         return _solved(f, c, discount)
     ball, right = as_ball(f), as_ball(c)
-    x = _solved(ball.mid, right.mid, discount)
+    x = _solved(ball.mid, (right.mid + right.mid.T) / 2, discount)
+    x = (x + x.T) / 2  # the exact one is symmetric, so only the symmetric part of the residual counts
     left = (discount * (ball @ x @ ball.T) + right - x).size
-    # A symmetric residual splits into ±‖·‖ I; an unsymmetric one is the worse by a factor of two.
-    return Ball(x, 2.0 * np.sqrt(len(x)) * left * stretch(ball, discount))
+    return Ball(x, np.sqrt(len(x)) * left * stretch(ball, discount))
 
 
 def _solved(f: Array, c: Array, discount: float) -> Array:

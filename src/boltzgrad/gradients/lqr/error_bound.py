@@ -5,27 +5,30 @@ r"""A proved bound on the error of the LQR cotangents: the adjoint formula itsel
    is how far K̂ may be from the minimiser; so ‖E‖ = ‖Ric(P̂) − P̂‖ is bounded over all models.  By the path argument of
    `solvers/lqr.py`, ‖P* − P̂‖ ≤ √n ‖E‖ ‖𝓛⁻¹‖ =: r as soon as that holds with 𝓛 over all F of the ball of radius r.
 3. `cotangents` on these balls encloses the exact cotangents, its Lyapunov equations by residual and `stretch`.
+   All of this in coordinates Tx in which the closed loop contracts in norm: there radii do not outgrow the errors.
 4. |ĝ_j − g_j| ≤ Σ ‖∂X/∂θ_j‖ (radius + ‖mid − ĉ‖) + (2ε + n u) Σ |∂X/∂θ_j||ĉ|: one push-forward a coordinate.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from boltzgrad.gradients.lqr.adjoint import cotangents, loop
 from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.lqr import LinearisedLQ, LQArrays, LQModel
-from boltzgrad.solvers.balls import EPS, Ball, as_ball, norm, stretch
+from boltzgrad.problems.lqr import Bump, LinearisedLQ, LQArrays, LQModel
+from boltzgrad.solvers.balls import EPS, Ball, as_ball, inverse, lyapunov, norm, stretch
 from boltzgrad.solvers.lqr import LQSolution
 
 _WIDENINGS = 12
 
 
-def ball_of_P(model: LQModel, a: LQArrays, solution: LQSolution) -> Ball:
+def ball_of_P(model: LQModel, a: LQArrays, P: Array) -> Ball:
     """The ball around the computed P that holds the exact one for every model in the arrays' balls; radius inf if none."""
-    gamma, P, n = model.follower_discount, solution.P, model.n_states
+    gamma, n = model.follower_discount, model.n_states
+    P = (P + P.T) / 2
     exact = loop(model, a, Ball(P))
     K = as_ball(exact.K).mid
     F = a.A - a.B @ K
@@ -49,10 +52,15 @@ def coordinate_bounds(linearised: LinearisedLQ, solution: LQSolution, computed: 
     model = linearised.model
     with np.errstate(all="ignore"):
         balls = LQArrays(*(Ball(x, eps * norm(np.asarray(x))) for x in model.arrays().parts()))
-        P = ball_of_P(model, balls, solution)
-        if not np.isfinite(P.radius):
+        T = coordinates(model, solution)
+        T_inv = as_ball(inverse(Ball(T)))
+        moved_model, moved = _moved(model, balls, T, T_inv)
+        P = T_inv.T @ Ball(solution.P) @ T_inv
+        enclosing = ball_of_P(moved_model, moved, P.mid)
+        if not np.isfinite(enclosing.radius):
             return np.full(linearised.dim, np.inf)
-        _, enclosed = cotangents(model, balls, P)
+        _, enclosed = cotangents(moved_model, moved, enclosing)
+        enclosed = _moved_back(enclosed, T, T_inv)
         errors = [_error(e, c) for e, c in zip(enclosed.parts(), computed.parts(), strict=True)]
         out = []
         for column in linearised.columns():
@@ -63,6 +71,57 @@ def coordinate_bounds(linearised: LinearisedLQ, solution: LQSolution, computed: 
                     total += (2 * eps + (slope.size + 4) * EPS) * float((np.abs(slope) * np.abs(c)).sum())
             out.append(total)
     return np.where(np.isnan(out), np.inf, out)
+
+
+def coordinates(model: LQModel, solution: LQSolution) -> Array:
+    """T (n, n): in the coordinates Tx the closed loop contracts in norm, so that radii do not grow where errors do not.
+
+    T'T = X with X = I + g F'XF, g as near to one as the closed loop allows.
+    """
+    rho = float(np.abs(np.linalg.eigvals(solution.closed)).max())
+    g = 1.0 if rho < 0.999 else max(model.follower_discount, model.leader_discount)
+    X = lyapunov(solution.closed.T, np.eye(model.n_states), g)
+    try:
+        return np.linalg.cholesky((X + X.T) / 2).T
+    except np.linalg.LinAlgError:
+        return np.eye(model.n_states)
+
+
+def _moved(model: LQModel, a: LQArrays, T: Array, T_inv: Ball) -> tuple[LQModel, LQArrays]:
+    """The model and its balls in the coordinates Tx."""
+    moved = LQArrays(
+        A=T @ a.A @ T_inv,
+        B=T @ a.B,
+        W=T @ a.W @ T.T,
+        Q=T_inv.T @ a.Q @ T_inv,
+        R=a.R,
+        mean=T @ a.mean,
+        covariance=T @ a.covariance @ T.T,
+        leader_Q=T_inv.T @ a.leader_Q @ T_inv,
+        leader_R=a.leader_R,
+        leader_constant=a.leader_constant,
+    )
+    bump = model.bump
+    if bump is not None:
+        precision = (T_inv.T @ bump.precision @ T_inv).mid
+        bump = Bump(T @ bump.target, (precision + precision.T) / 2, bump.height)
+    return replace(model, bump=bump), moved
+
+
+def _moved_back(c: LQArrays, T: Array, T_inv: Ball) -> LQArrays:
+    """Cotangents in the coordinates Tx, pulled back to those in x."""
+    return LQArrays(
+        A=T.T @ c.A @ T_inv.T,
+        B=T.T @ c.B,
+        W=T.T @ c.W @ T,
+        Q=T_inv @ c.Q @ T_inv.T,
+        R=c.R,
+        mean=T.T @ c.mean,
+        covariance=T.T @ c.covariance @ T,
+        leader_Q=T_inv @ c.leader_Q @ T_inv.T,
+        leader_R=c.leader_R,
+        leader_constant=c.leader_constant,
+    )
 
 
 def _error(enclosed: Any, computed: Any) -> float:
