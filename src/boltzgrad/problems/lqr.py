@@ -231,7 +231,7 @@ class LinearQuadratic(ParametricProblem):
     def _checked_build(self, theta: Any) -> LQModel:
         model = self.build(theta)
         if not isinstance(model, LQModel):
-            raise InvalidModel(f"build returned a {type(model).__name__}, expected an LQModel")
+            raise InvalidModel(f"build returned a {type(untraced(model)).__name__}, expected an LQModel")
         return model
 
 

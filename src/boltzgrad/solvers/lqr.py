@@ -70,11 +70,12 @@ def riccati(model: LQModel, P: Array) -> Array:
 def solve_lqr(model: LQModel) -> LQSolution:
     """The follower's stationary Gaussian answer.
 
-    Raises: InvalidModel if (√γA, √γB) is not stabilisable or the closed loop is not stable (with the eigenvalue);
+    Raises: InvalidModel if (√γA, √γB) is not stabilisable, (√γA, Q) not detectable, or the closed loop not stable (each
+    with the eigenvalue);
     NotConverged if the Riccati residual stays too large.
     """
     gamma, root = model.follower_discount, np.sqrt(model.follower_discount)
-    _stabilisable(model)
+    _check_modes(model)
     if gamma == 0.0:
         P = np.array(model.Q)
     else:
@@ -127,16 +128,27 @@ def _residual(model: LQModel, P: Array) -> float:
     return float(np.linalg.norm(riccati(model, P) - P) / max(float(np.linalg.norm(P)), 1e-300))
 
 
-def _stabilisable(model: LQModel) -> None:
-    """Hautus test at every eigenvalue of √γA on or outside the unit circle.  Raises: InvalidModel."""
+def _check_modes(model: LQModel) -> None:
+    """Hautus tests at every eigenvalue of √γA on or outside the unit circle.  Raises: InvalidModel.
+
+    A mode that B cannot reach makes the value infinite; one that Q does not see is left unstable by the optimal answer,
+    which is then not the stabilising solution.
+    """
     root, n = np.sqrt(model.follower_discount), model.n_states
     for value in np.linalg.eigvals(model.A):
         if root * np.abs(value) < 1.0:
             continue
-        pencil = np.hstack([model.A - value * np.eye(n), model.B])
-        least = np.linalg.svd(pencil, compute_uv=False)[-1]
-        if least <= 1e-10 * max(1.0, float(np.linalg.norm(pencil))):
+        shifted = model.A - value * np.eye(n)
+        size = f"eigenvalue {value:.6g} of A (√γ|λ| = {root * np.abs(value):.6f} ≥ 1)"
+        if _deficient(np.hstack([shifted, model.B])):
+            raise InvalidModel(f"(√γA, √γB) is not stabilisable: the mode with {size} cannot be reached through B")
+        if _deficient(np.vstack([shifted, model.Q])):
             raise InvalidModel(
-                f"(√γA, √γB) is not stabilisable: the mode with eigenvalue {value:.6g} of A "
-                f"(√γ|λ| = {root * np.abs(value):.6f} ≥ 1) cannot be reached through B"
+                f"(√γA, Q) is not detectable: the mode with {size} costs the follower nothing, and its optimal answer "
+                "leaves it unstable"
             )
+
+
+def _deficient(pencil: Array) -> bool:
+    least = np.linalg.svd(pencil, compute_uv=False)[-1]
+    return bool(least <= 1e-10 * max(1.0, float(np.linalg.norm(pencil))))

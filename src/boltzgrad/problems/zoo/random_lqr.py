@@ -8,7 +8,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from boltzgrad.problems.lqr import LinearQuadratic, LQModel
-from boltzgrad.problems.zoo.options import positive_integer, real
+from boltzgrad.problems.zoo.options import one_of, positive_integer, real
 
 
 def random_lqr(
@@ -21,26 +21,33 @@ def random_lqr(
     temperature: float = 0.2,
     horizon: int | None = None,
     observed: bool = False,
+    moves: str = "all",
 ) -> LinearQuadratic:
-    """Everything moves with θ: A, B linearly; W, Q, R and x₀'s covariance through square roots; the leader's costs, too."""
+    """A, B move with θ linearly; W, Q, R and x₀'s covariance through square roots; the leader's costs, too.
+
+    `moves` says what depends on θ: "all", the "follower"'s world (A, B, W, Q, R), the "leader"'s costs, or the "start".
+    """
     n, m = positive_integer("n", n), positive_integer("m", m)
     dim = positive_integer("n_parameters", n_parameters)
     rng = np.random.default_rng(seed)
 
-    def family(*shape: int) -> Any:
+    moves = one_of("moves", moves, ("all", "follower", "leader", "start"))
+
+    def family(*shape: int, of: str = "follower") -> Any:
         base, tilt = (
             rng.standard_normal(shape) / np.sqrt(shape[-1]),
             rng.standard_normal((*shape, dim)) / np.sqrt(shape[-1] * dim),
         )
-        return lambda theta: base + 0.2 * anp.dot(tilt, theta)
+        reach = 0.2 if moves in ("all", of) else 0.0
+        return lambda theta: base + reach * anp.dot(tilt, theta)
 
-    def square(k: int, floor: float) -> Any:
-        root = family(k, k)
+    def square(k: int, floor: float, of: str = "follower") -> Any:
+        root = family(k, k, of=of)
         return lambda theta: anp.dot(root(theta), root(theta).T) + floor * np.eye(k)
 
-    a, b, mean = family(n, n), family(n, m), family(n)
-    w, q, r, start = square(n, 0.0), square(n, 0.1), square(m, 0.5), square(n, 0.0)
-    leader_q, leader_r, constant = square(n, 0.0), square(m, 0.0), family(1)
+    a, b, mean = family(n, n), family(n, m), family(n, of="start")
+    w, q, r, start = square(n, 0.0), square(n, 0.1), square(m, 0.5), square(n, 0.0, "start")
+    leader_q, leader_r, constant = square(n, 0.0, "leader"), square(m, 0.0, "leader"), family(1, of="leader")
 
     def build(theta: Any) -> LQModel:
         return LQModel(

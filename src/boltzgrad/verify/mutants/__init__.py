@@ -6,10 +6,10 @@ that exposes it, and either one on which the same mistake is invisible (so that 
 and no other) or the coordinates of θ that it leaves alone.
 """
 
-from boltzgrad.verify.mutants import game, tabular
+from boltzgrad.verify.mutants import game, lqr, tabular
 from boltzgrad.verify.mutants.mutant import Mutant
 
-FAMILIES = {"tabular": tabular, "game": game}
+FAMILIES = {"tabular": tabular, "game": game, "lqr": lqr}
 
 __all__ = ["FAMILIES", "Mutant", "everything"]
 
@@ -17,7 +17,7 @@ __all__ = ["FAMILIES", "Mutant", "everything"]
 def everything() -> tuple[Mutant, ...]:
     """The mutants of every family.
 
-    >>> len(everything()) >= 25
+    >>> len(everything()) >= 35
     True
     """
     return tuple(mutant for family in FAMILIES.values() for mutant in family.MUTANTS)

@@ -1,0 +1,101 @@
+"""LQ problems: bad input gets a named error that shows the offending entry or eigenvalue."""
+
+import numpy as np
+import pytest
+
+import boltzgrad as bg
+from boltzgrad import errors
+from boltzgrad.problems import Bump
+
+GOOD = {
+    "A": np.array([[0.9, 0.2], [0.0, 0.8]]),
+    "B": np.array([[0.0], [1.0]]),
+    "W": 0.1 * np.eye(2),
+    "Q": np.eye(2),
+    "R": np.eye(1),
+    "mean": np.zeros(2),
+    "covariance": np.eye(2),
+    "follower_discount": 0.9,
+    "leader_discount": 0.9,
+    "temperature": 0.1,
+}
+
+
+def problem(**change):
+    return bg.LinearQuadratic(lambda theta: bg.LQModel(**{**GOOD, **change}), dim=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"A": np.eye(3)}, r"A has shape \(3, 3\), expected \(2, 2\)"),
+        ({"A": np.ones(4)}, r"A has shape \(4,\), expected 2 axes"),
+        ({"A": np.array([[0.9, np.nan], [0.0, 0.8]])}, r"A\[0, 1\] is nan"),
+        ({"Q": np.array([[1.0, 0.5], [0.0, 1.0]])}, r"Q is not symmetric: Q\[0, 1\] is 0.5, Q\[1, 0\] is 0"),
+        ({"Q": np.diag([1.0, -0.5])}, "Q is not positive semidefinite: its smallest eigenvalue is -0.5"),
+        ({"R": np.zeros((1, 1))}, "R is not positive definite: its smallest eigenvalue is 0"),
+        ({"R": -np.eye(1)}, "R is not positive definite: its smallest eigenvalue is -1"),
+        ({"W": np.diag([0.1, -0.1])}, "W is not positive semidefinite"),
+        (
+            {"covariance": np.diag([-1.0, 1.0])},
+            "covariance is not positive semidefinite: its smallest eigenvalue is -1",
+        ),
+        ({"mean": np.zeros(3)}, r"mean has shape \(3,\), expected \(2,\)"),
+        ({"R": np.eye(2)}, r"R has shape \(2, 2\), expected \(1, 1\)"),
+        ({"leader_Q": np.eye(3)}, r"leader_Q has shape \(3, 3\), expected \(2, 2\)"),
+        ({"temperature": 0.0}, "temperature is 0.0; it must be positive"),
+        ({"leader_discount": 1.0}, "leader_discount is 1.0"),
+        ({"horizon": 0}, "horizon is 0; expected None or a positive number of steps"),
+        ({"bump": Bump(np.zeros(3), np.eye(2))}, r"the bump's target has shape \(3,\)"),
+        ({"bump": Bump(np.zeros(2), np.diag([1.0, 0.0]))}, "the bump's precision is not positive definite"),
+        (
+            {"A": np.diag([1.2, 0.5])},
+            r"\(√γA, √γB\) is not stabilisable: the mode with eigenvalue 1.2.* cannot be reached through B",
+        ),
+        (
+            {"A": np.diag([1.2, 0.5]), "follower_discount": 0.5, "leader_Q": np.eye(2)},
+            r"eigenvalue 1.2 and √γ_L \|λ\| = 1.138",
+        ),
+    ],
+)
+def test_bad_problems(change, message):
+    with pytest.raises(errors.InvalidModel, match=message) as caught:
+        bg.hypergradient(problem(**change), [0.0])
+    assert isinstance(caught.value, ValueError)
+
+
+def test_a_finite_horizon_leader_may_watch_an_unstable_world():
+    reference = bg.hypergradient(
+        problem(A=np.diag([1.2, 0.5]), follower_discount=0.5, leader_Q=np.eye(2), horizon=10), [0.0]
+    )
+    assert np.isfinite(reference.value)
+
+
+def test_a_mode_that_costs_nothing():
+    with pytest.raises(
+        errors.InvalidModel, match=r"not detectable: the mode with eigenvalue 1.2 .* costs the follower nothing"
+    ):
+        bg.hypergradient(problem(A=np.array([[0.5, 0.0], [0.0, 1.2]]), Q=np.diag([1.0, 0.0])), [0.0])
+
+
+def test_games_check_their_shapes():
+    with pytest.raises(errors.InvalidModel, match=r"C has shape \(1, 2\), expected \(2, k\)"):
+        bg.LinearQuadraticGame(
+            np.eye(2), np.ones((2, 1)), np.ones((1, 2)), np.eye(2), np.eye(1), np.zeros(2), np.eye(2), spread=0.1,
+            follower_discount=0.9, leader_discount=0.9, temperature=0.1,
+        )  # fmt: skip
+
+
+def test_build_must_return_an_lq_model():
+    with pytest.raises(errors.InvalidModel, match="build returned a ndarray, expected an LQModel"):
+        bg.hypergradient(bg.LinearQuadratic(lambda theta: theta, dim=1), [0.0])
+
+
+def test_the_papers_building():
+    """EXPERIMENTS 1: A at all levels 0 and 1; the leader's quadratic form is the population variance."""
+    building = bg.problems.load("thermal-control")
+    closed, opened = (building.model(np.full(8, x)) for x in (-40.0, 40.0))
+    np.testing.assert_allclose(closed.A, np.diag([1.04, 1.03, 1.06, 1.05]), atol=1e-12)
+    np.testing.assert_allclose(opened.A.sum(axis=1), [0.95 + 0.05, 1.0, 1.0, 1.0], atol=1e-12)
+    x = np.array([1.0, -2.0, 0.5, 3.0])
+    assert x @ closed.leader_Q @ x == pytest.approx(x.var())
