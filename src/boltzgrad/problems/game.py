@@ -5,7 +5,7 @@ Source: BC-HG sections 2 and 4 (2-player Markov games), (4)(8)–(13), footnote 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -73,7 +73,7 @@ class MarkovGame(ParametricProblem):
     the state only (BC-HG footnote 1).  `as_published=True`: it *acts* on the action it sees but *plans* as if it would
     not see the next one, as the published code does (the log-sum-exp stands outside the average over a').
 
-    Raises: InvalidModel naming the entry; InvalidOption.
+    `state_names` are for pictures.  Raises: InvalidModel naming the entry; InvalidOption.
 
     >>> game = MarkovGame(np.ones((1, 2, 2, 1)), [1.0], np.zeros((1, 2, 2)), np.zeros((1, 2, 2)),
     ...                   follower_discount=0.9, leader_discount=0.9, temperature=0.1)
@@ -96,6 +96,7 @@ class MarkovGame(ParametricProblem):
         as_published: bool = False,
         initial_scale: float = 1.0,
         name: str = "",
+        state_names: Sequence[str] | None = None,
     ) -> None:
         follower_reward = numeric_array("follower_reward", follower_reward, ndim=3, axes="(states, leader, follower)")
         leader_reward = numeric_array("leader_reward", leader_reward, ndim=3, axes="(states, leader, follower)")
@@ -111,7 +112,10 @@ class MarkovGame(ParametricProblem):
             transition = transition.reshape(S, A * B, S)
         if as_published and not observes:
             raise InvalidOption("as_published is a follower that acts on what it observes; observes=False is another")
+        if state_names is not None and len(state_names) != S:
+            raise InvalidOption(f"state_names has {len(state_names)} names, expected {S}")
         self.n_states, self.n_leader_actions, self.n_follower_actions = S, A, B
+        self.state_names = None if state_names is None else list(state_names)
         # The joint model: pairs (a, b) are its actions, so every check and every kernel operation applies.
         self.joint = TabularModel(
             transition,

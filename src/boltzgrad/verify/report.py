@@ -99,10 +99,10 @@ class AgreementReport:
         if self.ok:
             nearest = min(self.agreeing, key=lambda r: r.difference)
             furthest = max(self.agreeing, key=lambda r: r.difference)
-            verdict = (
-                f"AGREEMENT to {nearest.difference / scale:.0e} ({nearest.route}) … "
-                f"{furthest.difference / scale:.0e} ({furthest.route}) of ‖∇J‖_∞"
-            )
+            span = f"{nearest.difference / scale:.0e} ({nearest.route})"
+            if furthest is not nearest:
+                span += f" … {furthest.difference / scale:.0e} ({furthest.route})"
+            verdict = f"AGREEMENT to {span} of ‖∇J‖_∞"
         elif self.against:
             verdict = "DISAGREEMENT: " + ", ".join(f"{r.route} {r.verdict}" for r in self.against)
         else:

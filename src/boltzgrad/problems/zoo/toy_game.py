@@ -49,4 +49,5 @@ def toy_game(
         observes=bool(observes),
         as_published=bool(as_published),
         name="toy-game",
+        state_names=STATES,
     )
