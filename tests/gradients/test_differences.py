@@ -16,12 +16,13 @@ SMOOTH = {
     "noisy": (lambda t: 1 + t + 1e-12 * np.sin(1e15 * t), 1.0),
     "oscillating": (lambda t: np.sin(300 * t) / 300, 1.0),
     "flat": (lambda t: 2.0, 0.0),
+    "flat, then a smooth rise": (lambda t: 1.0 + np.exp(-1.0 / max(abs(t), 1e-3) ** 1.5), 0.0),
 }
 ROUGH = {
     "kink": (abs, "slopes from right and left differ"),
     "small kink": (lambda t: 40 + t + 1e-3 * max(t, 0.0), "slopes from right and left differ"),
     "jump": (lambda t: t + (t >= 0), "jumps by"),
-    "rounded": (lambda t: round(50 * t) / 50, "constant near this theta but not further off"),
+    "rounded": (lambda t: round(50 * t) / 50, "constant near this theta and jumps further off"),
     "single precision": (lambda t: float(np.float32(np.exp(t))), "not smooth"),
 }
 

@@ -34,7 +34,7 @@ class Evaluator(ABC):
     """J(θ) by plain iterations, real or complex, each evaluation starting from the base point's answers.
 
     `change` is the largest relative change of the last iteration so far, `work` the multiplications of one
-    evaluation, `horizon` how many iterations an unfinished one may still be worth.
+    cold evaluation, `horizon` how many iterations an unfinished one may still be worth.
     """
 
     change: float = 0.0
@@ -50,6 +50,13 @@ class Evaluator(ABC):
         return lambda t: float(np.real(self(theta + t * u)))
 
 
+def _at_rest(evaluate: Evaluator, theta: Array) -> tuple[float, float]:
+    """(J, how far the first evaluation was from it): later ones start from the first one's answers, and so differ a little."""
+    cold = float(np.real(evaluate(theta)))
+    warm = float(np.real(evaluate(theta)))
+    return warm, abs(warm - cold)
+
+
 def random_directions(dim: int, count: int) -> Array:
     """Seeded unit vectors (count, dim): an error in any coordinate shows along each of them."""
     u = np.random.default_rng(_SEED).standard_normal((count, dim))
@@ -61,7 +68,7 @@ def complex_step(evaluate: Evaluator, theta: Array) -> RouteResult:
 
     Raises: NotDifferentiable if `build` or the objective refuses a complex θ or loses its imaginary part.
     """
-    base, dim = float(np.real(evaluate(theta))), theta.size
+    (base, settled), dim = _at_rest(evaluate, theta), theta.size
     affordable = int(_COMPLEX_WORK / max(4.0 * evaluate.work, 1.0))
     directions, note = None, ""
     if affordable < dim:
@@ -70,7 +77,7 @@ def complex_step(evaluate: Evaluator, theta: Array) -> RouteResult:
     gradient = np.array(
         [_imaginary_slope(evaluate, theta, u) for u in (np.eye(dim) if directions is None else directions)]
     )
-    _refuse_unless_analytic(evaluate, theta, base)
+    _refuse_unless_analytic(evaluate, theta, base, settled)
     # An imaginary part that still moves by `change` is that far off at most over the remaining iterations.
     left = evaluate.change * evaluate.horizon if evaluate.change > 1e-13 else 0.0
     return RouteResult(base, gradient, left * float(np.abs(gradient).max()), directions, note)
@@ -95,10 +102,10 @@ def _imaginary_slope(evaluate: Evaluator, theta: Array, u: Array) -> float:
     return float(np.imag(j)) / COMPLEX_STEP
 
 
-def _refuse_unless_analytic(evaluate: Evaluator, theta: Array, base: float) -> None:
+def _refuse_unless_analytic(evaluate: Evaluator, theta: Array, base: float, settled: float) -> None:
     """Hold one complex slope against a real difference of the same J: abs, conj or real are not analytic."""
     u = random_directions(theta.size, 1)[0]
-    real, error = ridders(evaluate.along(theta, u), base, "a random direction")
+    real, error = ridders(evaluate.along(theta, u), base, "a random direction", settled)
     imaginary = _imaginary_slope(evaluate, theta, u)
     if abs(imaginary - real) > 100.0 * error + 1e-3 * abs(real):
         raise NotDifferentiable(
@@ -112,29 +119,31 @@ def real_differences(evaluate: Evaluator, theta: Array) -> RouteResult:
 
     Raises: NotSmooth where J is not smooth in θ.
     """
-    base, dim = float(np.real(evaluate(theta))), theta.size
+    (base, settled), dim = _at_rest(evaluate, theta), theta.size
     affordable = max(1, int(_REAL_WORK / max(25.0 * evaluate.work, 1.0)))
     directions, note = None, ""
     if dim > min(REAL_DIRECTIONS, affordable):
         directions = random_directions(dim, min(REAL_DIRECTIONS, affordable))
         note = _along(directions)
     found = [
-        ridders(evaluate.along(theta, u), base, f"direction {k}")
+        ridders(evaluate.along(theta, u), base, f"direction {k}", settled)
         for k, u in enumerate(np.eye(dim) if directions is None else directions)
     ]
     slopes, errors = np.array([f[0] for f in found]), max(f[1] for f in found)
     return RouteResult(base, slopes, errors, directions, note)
 
 
-def ridders(f: Callable[[float], float], at_zero: float, where: str) -> tuple[float, float]:
+def ridders(f: Callable[[float], float], at_zero: float, where: str, settled: float = 0.0) -> tuple[float, float]:
     """(f'(0), error estimate) by extrapolated central differences over falling steps.
+
+    `settled` is a known part of the noise of f, besides what is measured.
 
     Raises: NotSmooth if f jumps at 0, if its one-sided slopes do not come together, or if it is flat near
     0 and not further off.
     """
     steps = 0.1 * _RATIO ** -np.arange(9.0)
     ahead, behind = np.array([f(h) for h in steps]), np.array([f(-h) for h in steps])
-    noise = _noise(f, at_zero)
+    noise = max(_noise(f, at_zero), 4.0 * settled)
     if noise > 1e-7 * max(abs(at_zero), float(np.ptp(np.r_[ahead, behind, at_zero]))):
         raise NotSmooth(
             f"J is not smooth at this theta ({where}): it jumps by {noise:.3g} over a step of 1e-13; build has a "
@@ -148,9 +157,16 @@ def ridders(f: Callable[[float], float], at_zero: float, where: str) -> tuple[fl
             f"J is not smooth at this theta ({where}): the slopes from right and left differ by {gap[seen[-3]]:.3g} at "
             f"step {steps[seen[-3]]:.1e} and still by {gap[seen[-1]]:.3g} at {steps[seen[-1]]:.1e}; build has a kink there"
         )
-    near, far = np.ptp(np.r_[ahead[2:], behind[2:], at_zero]), np.ptp(np.r_[ahead, behind])
-    if near <= 4.0 * noise and far > 1e3 * max(noise, near):
-        raise NotSmooth(f"J is constant near this theta but not further off ({where}): build rounds or cuts theta")
+    near = np.ptp(np.r_[ahead[2:], behind[2:], at_zero])
+    for sign, far in ((1.0, abs(ahead[0] - at_zero)), (-1.0, abs(behind[0] - at_zero))):
+        if (
+            near <= 4.0 * noise
+            and far > 1e3 * max(noise, near)
+            and _jumps(lambda t, s=sign: f(s * t), at_zero, steps[0])
+        ):
+            raise NotSmooth(
+                f"J is constant near this theta and jumps further off ({where}): build rounds or cuts theta"
+            )
     table = (ahead - behind) / (2.0 * steps)
     best, error, row = float(table[0]), np.inf, [float(table[0])]
     for i in range(1, len(steps)):
@@ -163,6 +179,16 @@ def ridders(f: Callable[[float], float], at_zero: float, where: str) -> tuple[fl
                 best, error = new[-1], off
         row = new
     return best, error
+
+
+def _jumps(f: Callable[[float], float], at_zero: float, far: float) -> bool:
+    """Whether f leaves its plateau around 0 by a jump, found by bisection, and not gradually."""
+    change = abs(f(far) - at_zero)
+    low, high = 0.0, far
+    for _ in range(40):
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if abs(f(middle) - at_zero) > 0.02 * change else (middle, high)
+    return abs(f(high) - f(low)) > 0.01 * change
 
 
 def _noise(f: Callable[[float], float], at_zero: float) -> float:

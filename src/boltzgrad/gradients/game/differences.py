@@ -27,8 +27,8 @@ class GameEvaluator(Evaluator):
         u = follower_values(game, f, starts[0])
         v = leader_values(game, f[:, :, None] * acting_policy(game, f, q_follower(game, u.x)), starts[1])
         self.change = max(self.change, u.change, v.change)
-        self.work = (u.sweeps + v.sweeps) * self._entries
         if self._starts is None:
+            self.work = (u.sweeps + v.sweeps) * self._entries
             self._starts = (u.x, v.x)
         return complex(game.joint.initial @ v.x)
 

@@ -23,8 +23,8 @@ class LQEvaluator(Evaluator):
         P, sweeps, change = cost_matrix(model, self._start)
         self.change = max(self.change, change)
         self.horizon = 1.0 / (1.0 - max(model.follower_discount, model.leader_discount))
-        self.work = (sweeps + 500.0) * (model.n_states**3 * 8.0 + 5e4)
         if self._start is None:
+            self.work = (sweeps + 500.0) * (model.n_states**3 * 8.0 + 5e4)
             self._start = P
         return complex(np.asarray(value(model, P)).item())
 

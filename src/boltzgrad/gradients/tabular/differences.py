@@ -23,7 +23,6 @@ class TabularEvaluator(Evaluator):
         """J at θ.  Raises: whatever `build` raises there."""
         problem, contexts, first = self.problem, as_contexts(self.problem.build(theta)), not self._starts
         total: complex = 0.0
-        self.work = 0.0
         for c, (model, weight) in enumerate(zip(contexts.models, contexts.probabilities, strict=True)):
             start_v, start_l = (None, None) if first else self._starts[c]
             follower = soft_values(model, start_v)
@@ -36,10 +35,10 @@ class TabularEvaluator(Evaluator):
                 change, sweeps, v_leader = max(change, leader.change), sweeps + leader.sweeps, leader.x
                 total += weight * (model.initial @ v_leader)
             entries = model.transition.size if isinstance(model.transition, np.ndarray) else model.transition.nnz
-            self.work += float(sweeps * (entries + 30 * model.follower_reward.size))
             self.change = max(self.change, change)
             self.horizon = max(self.horizon, 1.0 / (1.0 - max(model.follower_discount, model.leader_discount)))
             if first:
+                self.work += float(sweeps * (entries + 30 * model.follower_reward.size))
                 self._starts.append((follower.x, v_leader))
         if problem.regulariser is not None:
             total += problem.regulariser.function(theta)
