@@ -158,12 +158,9 @@ def ridders(f: Callable[[float], float], at_zero: float, where: str, settled: fl
             f"step {steps[seen[-3]]:.1e} and still by {gap[seen[-1]]:.3g} at {steps[seen[-1]]:.1e}; build has a kink there"
         )
     near = np.ptp(np.r_[ahead[2:], behind[2:], at_zero])
-    for sign, far in ((1.0, abs(ahead[0] - at_zero)), (-1.0, abs(behind[0] - at_zero))):
-        if (
-            near <= 4.0 * noise
-            and far > 1e3 * max(noise, near)
-            and _jumps(lambda t, s=sign: f(s * t), at_zero, steps[0])
-        ):
+    for value, end in ((ahead[0], steps[0]), (behind[0], -steps[0])):
+        away = abs(value - at_zero) > 1e3 * max(noise, near)
+        if near <= 4.0 * noise and away and _jumps(f, at_zero, float(end)):
             raise NotSmooth(
                 f"J is constant near this theta and jumps further off ({where}): build rounds or cuts theta"
             )
