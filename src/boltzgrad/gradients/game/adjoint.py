@@ -40,6 +40,5 @@ def policy_cotangent(game: MarkovGame, s: GameSolution, w: Array, y: Array) -> A
     """∂J/∂f (S, A), f's entries taken as independent."""
     out = s.leader.occupancy[:, None] * (s.policy * s.q_leader).sum(axis=2) + y[:, None] * worth_of_action(game, s)
     if game.acts_on == "state":
-        over_state = s.leader.occupancy[:, None] * s.policy[:, 0] * s.benefit[:, 0] / game.joint.temperature
-        out = out + np.einsum("sb,sab->sa", over_state, s.q)
+        out = out + np.einsum("sb,sab->sa", w.sum(axis=1), s.q)  # Σ_a f w̄ = w̄
     return np.asarray(out)

@@ -74,6 +74,7 @@ def _bounds(game: MarkovGame, s: GameSolution, w: Array, y: Array) -> Array:
         e_worth = ((1 + rel3) * h * e_q + (rel3 + (B + 2) * EPS) * h * q).sum(axis=2)
     out = e_direct + e_y[:, None] * (worth + e_worth) + size_y * e_worth + 4 * EPS * size_y * worth
     if game.acts_on == "state":
-        over, e_over = (product / tau)[:, :1], (e_product / tau)[:, :1] + 4 * EPS * (product / tau)[:, :1]
+        over = np.abs(w).sum(axis=1)[:, None, :]
+        e_over = e_w.sum(axis=1)[:, None, :] + (shape[1] + 2) * EPS * over
         out = out + (e_over * (q + e_q) + over * e_q + (B + 2) * EPS * over * q).sum(axis=2)
     return np.asarray(out)

@@ -62,6 +62,8 @@ def _solve_rounded(
     forward = evaluate(model, problem, theta, follower)
     size = forward.leader.q if forward.leader is not None else forward.policy_gradient
     assert size is not None
+    if forward.leader is None and model.n_actions == 1:
+        size = np.zeros_like(size)  # q − Σ π q is exactly zero
     return adjoin(model, follower, forward, rounding=noise(size, rng))
 
 
