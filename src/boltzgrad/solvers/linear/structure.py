@@ -15,6 +15,8 @@ Method = Literal["dense", "sparse", "krylov"]
 
 # Measured crossings (benchmarks/linear_systems.py): below, dense LU beats both others on sparse kernels too.
 DENSE_SPARSE_LIMIT = 200
+# Dense LU still beats GMRES on expanders up to here, where one factorisation serves several solves.
+DENSE_EXPANDER_LIMIT = 600
 # Above this many states, a dense kernel with few non-zeros is worth converting.
 DENSE_LIMIT = 2500
 # An expander reaches everything within a few times log S steps; a grid needs about S^(1/2).
@@ -31,7 +33,8 @@ def choose(kernel: Kernel) -> Method:
         return "dense"
     pattern = kernel.pattern
     if pattern not in _choices:
-        _choices[pattern] = "krylov" if spreads_fast(pattern) else "sparse"
+        fast: Method = "dense" if kernel.n_states <= DENSE_EXPANDER_LIMIT else "krylov"
+        _choices[pattern] = fast if spreads_fast(pattern) else "sparse"
     return _choices[pattern]
 
 
