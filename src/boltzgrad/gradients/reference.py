@@ -53,6 +53,16 @@ class Hypergradient(ABC):
         """The largest sum of absolute terms in any entry: where it exceeds ‖∇J‖ the gradient is a cancellation."""
         return self._magnitude()
 
+    @cached_property
+    def ingredients(self) -> float:
+        """Σ |cotangent||array|: the size of what J is made of, per unit of relative change."""
+        return self._ingredients()
+
+    @property
+    def rounding_floor(self) -> float:
+        """What plain float64 iterations round off from the ingredients over a horizon, however small the gradient."""
+        return float(np.finfo(float).eps) * self.ingredients * self._horizon()
+
     @property
     @abstractmethod
     def size(self) -> str:
@@ -71,3 +81,9 @@ class Hypergradient(ABC):
 
     @abstractmethod
     def _magnitude(self) -> float: ...
+
+    @abstractmethod
+    def _ingredients(self) -> float: ...
+
+    @abstractmethod
+    def _horizon(self) -> float: ...

@@ -18,8 +18,9 @@ from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.differentiation import traced_array_jvp, traced_array_vjp
 from boltzgrad.problems.kernel import Array, DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.problems.parametric import ParametricProblem
+from boltzgrad.problems.softmax import softmax, through_softmax
 from boltzgrad.problems.tabular import TabularModel
-from boltzgrad.problems.validation import numeric_array, untraced
+from boltzgrad.problems.validation import numeric_array
 
 Sees = Literal["action", "state"]
 
@@ -46,13 +47,10 @@ def softmax_table(n_states: int, n_actions: int) -> LeaderPolicy:
     shape = (n_states, n_actions)
 
     def function(theta: Any) -> Any:
-        logits = anp.reshape(theta, shape)
-        e = anp.exp(logits - np.max(np.real(untraced(logits)), axis=1, keepdims=True))
-        return e / anp.sum(e, axis=1, keepdims=True)
+        return softmax(anp.reshape(theta, shape))
 
     def through(theta: Array, x: Array) -> Array:
-        f = function(theta)
-        return np.asarray(f * (x - np.sum(f * x, axis=1, keepdims=True)))
+        return through_softmax(function(theta), x)
 
     return LeaderPolicy(
         function,

@@ -30,14 +30,19 @@ class ParametricProblem:
     ) -> None:
         if isinstance(dim, bool) or not isinstance(dim, (int, np.integer)) or dim < 1:
             raise InvalidOption(f"dim is {dim!r}; expected a positive integer, the length of theta")
+        self.initial_scale = _number("initial_scale", initial_scale)
+        self.entry_error = _number("entry_error", entry_error)
+        if self.entry_error < 0.0:
+            raise InvalidOption(f"entry_error is {entry_error!r}; expected at least 0")
         self.dim, self.name = int(dim), name
-        self.initial_scale, self.entry_error = float(initial_scale), float(entry_error)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, dim={self.dim}>"
 
     def initial_theta(self, seed: int = 0) -> Array:
-        """A reproducible starting point (d,), N(0, initial_scale²)."""
+        """A reproducible starting point (d,), N(0, initial_scale²).  Raises: InvalidOption for a bad seed."""
+        if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or seed < 0:
+            raise InvalidOption(f"seed is {seed!r}; expected a non-negative integer")
         return self.initial_scale * np.random.default_rng(seed).standard_normal(self.dim)
 
     def check_theta(self, theta: Any) -> Array:
@@ -55,3 +60,15 @@ class ParametricProblem:
         if bad.size:
             raise InvalidTheta(f"theta[{bad[0]}] is {array[bad[0]]}; every entry must be finite")
         return array
+
+
+def _number(name: str, value: Any) -> float:
+    if isinstance(value, (bool, str)):
+        raise InvalidOption(f"{name} is {value!r}; expected a real number")
+    try:
+        out = float(value)
+    except (TypeError, ValueError):
+        raise InvalidOption(f"{name} is {value!r}; expected a real number") from None
+    if not np.isfinite(out):
+        raise InvalidOption(f"{name} is {value!r}; expected a finite number")
+    return out

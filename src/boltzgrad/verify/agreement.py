@@ -11,7 +11,7 @@ import numpy as np
 from boltzgrad.errors import BoltzgradError, NotDifferentiable, NotSmooth
 from boltzgrad.gradients import Hypergradient, Route, hypergradient, select
 from boltzgrad.verify.report import AgreementReport, Row
-from boltzgrad.verify.tolerances import Verdict, allowance, judge
+from boltzgrad.verify.tolerances import Verdict, allowance, judge, natural_scale
 
 Progress = Callable[[Literal["start", "end"], str], None]
 
@@ -42,7 +42,7 @@ def verify(
     began = time.perf_counter()
     reference = hypergradient(problem, theta)
     seconds = time.perf_counter() - began
-    rounding, magnitude = reference.error_estimate, reference.magnitude
+    rounding, magnitude = reference.error_estimate + reference.rounding_floor, natural_scale(reference)
     tell("end", "adjoint")
     rows = [
         Row(

@@ -86,7 +86,9 @@ def trajectory(reference: LQHypergradient) -> str:
         )
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in zip(x, line, strict=True))
         colour = f"hsl({_HUES[i]} 60% 50%)"
-        out.append(f"<polygon points='{area}' fill='{colour}' fill-opacity='.13' stroke='{colour}' stroke-opacity='.45'/>")
+        out.append(
+            f"<polygon points='{area}' fill='{colour}' fill-opacity='.13' stroke='{colour}' stroke-opacity='.45'/>"
+        )
         out.append(f"<polyline points='{path}' fill='none' stroke='{colour}' stroke-width='2'/>")
         out.append(f"<text x='{left + 8 + 46 * i}' y='24' style='fill:{colour}'>x[{i}]</text>")
     out.append(f"<text x='{left}' y='{height + 28:.0f}'>0</text>")

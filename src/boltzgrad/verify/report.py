@@ -126,7 +126,7 @@ class AgreementReport:
             "",
             f"Reference: proved |error| ≤ {_number(reference.error_bound)} in every entry"
             f"{' (vacuous)' if not np.isfinite(reference.error_bound) else ''}, "
-            f"estimated {_number(reference.error_estimate)}; allowed = {SAFETY:g} × (2 × estimate + the witness's own).",
+            f"estimated {_number(reference.error_estimate)}; allowed = {SAFETY:g} × (2 × rounding + the witness's own).",
             self.summary(),
         ]
         return "\n".join(lines)

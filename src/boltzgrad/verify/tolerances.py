@@ -5,13 +5,15 @@ witness, and what the witness's method leaves (truncation, step size, solver res
 about equal and are *measured* for this problem at this θ (`Hypergradient.error_estimate`); the third the witness
 reports.  The allowance is their sum times `SAFETY`:
 
-    allowed = SAFETY · (2 · rounding + method),
+    allowed = SAFETY · (2 · rounding + method),     rounding = estimate + u · horizon · Σ |cotangent||array|,
 
 times ‖u‖₁ for a slope along u, because |u·e| ≤ ‖u‖₁ ‖e‖_∞.  A comparison is always with the whole vector's scale,
 never entry by entry relative, and never "absolute or relative".
 
+The second part of the rounding is what plain iterations lose from J's ingredients however small the gradient is.
+
 An allowance that could hide a plausible mistake proves nothing.  `RESOLUTION` is the relative size of
-difference that a comparison must be able to see; every mutant in `mutants.py` is further from the truth than
+difference that a comparison must be able to see; every mutant in `mutants/` is further from the truth than
 that, and a test says so.  A larger allowance gives the verdict "cannot tell".
 """
 
@@ -22,12 +24,15 @@ from enum import StrEnum
 
 import numpy as np
 
+from boltzgrad.gradients import Hypergradient
 from boltzgrad.problems.kernel import Array
 
 SAFETY = 16.0
 RESOLUTION = 1e-5
 # A gradient that is a cancellation is judged against this fraction of the terms it is a sum of.
 CANCELLATION = 1e-3
+# A gradient that vanishes is judged against this fraction of what J is made of, Σ |cotangent||array|.
+VANISHING = 1e-4
 # Values J are compared to this relative size: no estimate of their rounding is needed to see a wrong one.
 VALUE_RESOLUTION = 1e-6
 
@@ -53,6 +58,11 @@ class Judgement:
     verdict: Verdict
 
 
+def natural_scale(reference: Hypergradient) -> float:
+    """The size against which `judge` measures a gradient that cancels or vanishes (before `CANCELLATION`)."""
+    return max(reference.magnitude, VANISHING / CANCELLATION * reference.ingredients)
+
+
 def allowance(rounding: float, method: float, directions: Array | None) -> float:
     """The largest difference that honest arithmetic explains."""
     stretch = 1.0 if directions is None else float(np.abs(directions).sum(axis=1).max())
@@ -69,7 +79,7 @@ def judge(
 ) -> Judgement:
     """Compare a candidate with what the reference says of the same entries.
 
-    `magnitude` is the size of the terms that the gradient is a sum of; `values` the two J's.
+    `magnitude` is the natural scale: the size of the terms that the gradient is a sum of; `values` the two J's.
     A NaN anywhere is a disagreement.
     """
     off = np.abs(candidate - reference)

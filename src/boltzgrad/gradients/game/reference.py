@@ -66,10 +66,11 @@ class GameHypergradient(Hypergradient):
         error, eps = cotangent_bounds(self.problem, self.solved, self.guidance, self.adjoint), self.problem.entry_error
         size = np.abs(self.cotangent)
         out = []
-        for column in self._columns():
+        for j, column in enumerate(self._columns()):
             slope = np.abs(column)
             terms = int(np.count_nonzero(slope)) + 4
-            out.append(((1 + eps) * slope * error).sum() + (2 * eps + terms * EPS) * (slope * size).sum())
+            lost = abs(float(self.gradient[j]) - float((column * self.cotangent).sum()))
+            out.append(((1 + eps) * slope * error).sum() + (2 * eps + terms * EPS) * (slope * size).sum() + lost)
         return np.where(np.isnan(out), np.inf, out)
 
     def _error_estimate(self) -> float:
@@ -81,6 +82,13 @@ class GameHypergradient(Hypergradient):
             cotangent = policy_cotangent(moved, solved, *steering(moved, solved, rounding=noise(solved.q_leader, rng)))
             largest = max(largest, float(np.abs(self.pullback(cotangent) - self.gradient).max()))
         return largest + EPS * float(np.abs(self.gradient).max())
+
+    def _ingredients(self) -> float:
+        return float((np.abs(self.cotangent) * self.solved.f).sum()) + abs(self.value)
+
+    def _horizon(self) -> float:
+        joint = self.problem.joint
+        return float(1.0 / (1.0 - max(joint.follower_discount, joint.leader_discount)))
 
     def _magnitude(self) -> float:
         return max(float((np.abs(column) * np.abs(self.cotangent)).sum()) for column in self._columns())

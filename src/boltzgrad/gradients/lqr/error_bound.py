@@ -47,7 +47,9 @@ def ball_of_P(model: LQModel, a: LQArrays, P: Array) -> Ball:
     return Ball(P, np.inf)
 
 
-def coordinate_bounds(linearised: LinearisedLQ, solution: LQSolution, computed: LQArrays, eps: float) -> Array:
+def coordinate_bounds(
+    linearised: LinearisedLQ, solution: LQSolution, computed: LQArrays, gradient: Array, eps: float
+) -> Array:
     """The bound (d,) on each entry of the reference hypergradient; infinite where vacuous."""
     model = linearised.model
     with np.errstate(all="ignore"):
@@ -62,14 +64,15 @@ def coordinate_bounds(linearised: LinearisedLQ, solution: LQSolution, computed: 
         _, enclosed = cotangents(moved_model, moved, enclosing)
         enclosed = _moved_back(enclosed, T, T_inv)
         errors = [_error(e, c) for e, c in zip(enclosed.parts(), computed.parts(), strict=True)]
-        out = []
+        out: list[float] = []
         for column in linearised.columns():
             total = 0.0
             for slope, c, error in zip(column.parts(), computed.parts(), errors, strict=True):
                 if np.any(slope):
                     total += (1 + eps) * norm(slope) * error
                     total += (2 * eps + (slope.size + 4) * EPS) * float((np.abs(slope) * np.abs(c)).sum())
-            out.append(total)
+            pushed = sum(float((s * c).sum()) for s, c in zip(column.parts(), computed.parts(), strict=True))
+            out.append(total + abs(float(gradient[len(out)]) - pushed))
     return np.where(np.isnan(out), np.inf, out)
 
 

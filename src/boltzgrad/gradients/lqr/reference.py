@@ -50,7 +50,9 @@ class LQHypergradient(Hypergradient):
         return self.follower.describe() + seen
 
     def _coordinate_bounds(self) -> Array:
-        return coordinate_bounds(self.linearised, self.follower, self.cotangent, self.problem.entry_error)
+        return coordinate_bounds(
+            self.linearised, self.follower, self.cotangent, self.gradient, self.problem.entry_error
+        )
 
     def _error_estimate(self) -> float:
         """Roundings of every entry, and of P in a Riccati sweep; everything solved again (see `tabular/error_estimate.py`)."""
@@ -68,6 +70,14 @@ class LQHypergradient(Hypergradient):
             _, cotangent = cotangents(model, nudged, P)
             largest = max(largest, float(np.abs(self.linearised.pullback(cotangent) - self.gradient).max()))
         return largest + EPS * float(np.abs(self.gradient).max())
+
+    def _ingredients(self) -> float:
+        arrays = self.model.arrays().parts()
+        pairs = zip(self.cotangent.parts(), arrays, strict=True)
+        return sum(float((np.abs(c) * np.abs(x)).sum()) for c, x in pairs) + abs(self.value)
+
+    def _horizon(self) -> float:
+        return 1.0 / (1.0 - max(self.model.follower_discount, self.model.leader_discount))
 
     def _magnitude(self) -> float:
         return max(

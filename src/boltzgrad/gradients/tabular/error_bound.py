@@ -8,11 +8,12 @@ hats for computed numbers:
    b_y = |residual| + γ_F Σ p (e_w + ε|ŵ|) + γ_F Σ p (e_π + ε π̂)|ŷ|,  e_y = `enclose`(b_y);
    e_m = e_w + e_π(|ŷ| + e_y) + π̂ e_y.
 6. **Cotangents** are products of the above, factor by factor.  **Gradient:**
-   |ĝ_j − g_j| ≤ Σ |∂(array)/∂θ_j| (e_cotangent + (ε + n u)|cotangent|): one push-forward a coordinate, so the bound is
-   computed only when it is asked for.
+   |ĝ_j − g_j| ≤ Σ |∂(array)/∂θ_j| (e_cotangent + (ε + n u)|cotangent|) + |ĝ_j − Σ ∂(array)/∂θ_j · cotangent|: one
+   push-forward a coordinate, so the bound is computed only when it is asked for.  The last term is what the
+   pull-back lost against the push-forward's own sum.
 
-Assumes: the push-forward's entries are right to relative ε, and the pull-back is a sum of products of them with
-the cotangent in some order.  For a general f(θ, π), `PolicyObjective.variation` says how its gradients
+Assumes: the push-forward's entries are right to relative ε.  (Derivatives that cancel, such as autograd's of a nearly
+deterministic e/sum(e), are not: use `problems.softmax`, or give `entry_error`.)  For a general f(θ, π), `PolicyObjective.variation` says how its gradients
 move with π; without it the bound is infinite.
 """
 
@@ -38,6 +39,7 @@ def coordinate_bounds(
     solutions: tuple[ContextSolution, ...],
     cotangent: ContextualArrays,
     outside: Array,
+    gradient: Array,
 ) -> Array:
     """The bound (d,) on each entry of the reference hypergradient."""
     weights = linearised.contexts.probabilities
@@ -53,6 +55,8 @@ def coordinate_bounds(
         bounds = beside + 4.0 * EPS * (len(solutions) + 1) * np.abs(outside)
         for j, column in enumerate(linearised.columns()):
             bounds[j] += _paired(column, cotangent, total, problem.entry_error)
+            # What the pull-back made of the cotangents, against the same sum by the push-forward.
+            bounds[j] += abs(float(gradient[j] - outside[j]) - cotangent.dot(column))
     return np.where(np.isnan(bounds), np.inf, bounds)
 
 

@@ -58,11 +58,30 @@ class TabularHypergradient(Hypergradient):
 
     def _coordinate_bounds(self) -> Array:
         return coordinate_bounds(
-            self.problem, self.theta, self.linearised, self.contexts, self.contextual_cotangent, self.outside
+            self.problem,
+            self.theta,
+            self.linearised,
+            self.contexts,
+            self.contextual_cotangent,
+            self.outside,
+            self.gradient,
         )
 
     def _error_estimate(self) -> float:
         return rounding_estimate(self.problem, self.theta, self.linearised, self.contexts, self.gradient)
+
+    def _ingredients(self) -> float:
+        parts = zip(self.contextual_cotangent.models, self.contexts, strict=True)
+        total = sum(
+            float((np.abs(c) * np.abs(x)).sum())
+            for cotangent, s in parts
+            for c, x in zip(cotangent.parts(), s.model.arrays().parts(), strict=True)
+        )
+        return total + abs(self.value)
+
+    def _horizon(self) -> float:
+        models = [s.model for s in self.contexts]
+        return max(1.0 / (1.0 - max(m.follower_discount, m.leader_discount)) for m in models)
 
     def _magnitude(self) -> float:
         return float((magnitudes(self.linearised, self.contextual_cotangent) + np.abs(self.outside)).max())

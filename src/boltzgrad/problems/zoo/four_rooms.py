@@ -18,8 +18,8 @@ import numpy as np
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel
 from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.softmax import softmax, through_softmax
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
-from boltzgrad.problems.validation import untraced
 from boltzgrad.problems.zoo.options import one_of, real
 
 MAP = """\
@@ -68,16 +68,6 @@ def slippery_kernel(intended: float, goal: int) -> Array:
             for b, (di, dj) in enumerate(MOVES):
                 p[s, a, _index.get((i + di, j + dj), s)] += intended if a == b else other
     return p
-
-
-def softmax(theta: Any) -> Any:
-    """Softmax of θ, traceable and valid under a complex step (the shift is a constant)."""
-    e = anp.exp(theta - np.max(np.real(untraced(theta))))
-    return e / anp.sum(e)
-
-
-def _softmax_vjp(sigma: Array, g: Array) -> Array:
-    return np.asarray(sigma * (g - sigma @ g))
 
 
 class _Goal:
@@ -145,10 +135,10 @@ def four_rooms(kernel: str = "simulator", temperature: float = 1e-3, penalty_wei
         return part.model(softmax(theta))
 
     def pullback(theta: Array, cotangent: TabularArrays) -> Array:
-        return _softmax_vjp(softmax(theta), part.pull_to_sigma(cotangent))
+        return through_softmax(softmax(theta), part.pull_to_sigma(cotangent))
 
     def pushforward(theta: Array, direction: Array) -> TabularArrays:
-        return part.push_from_sigma(_softmax_vjp(softmax(theta), direction))
+        return part.push_from_sigma(through_softmax(softmax(theta), direction))
 
     return ConfigurableMDP(
         build,
@@ -176,10 +166,10 @@ def two_goals(kernel: str = "simulator", temperature: float = 1e-3, penalty_weig
 
     def pullback(theta: Array, cotangent: ContextualArrays) -> Array:
         pulled = sum(part.pull_to_sigma(c) for part, c in zip(parts, cotangent.models, strict=True))
-        return _softmax_vjp(softmax(theta), np.asarray(pulled))
+        return through_softmax(softmax(theta), np.asarray(pulled))
 
     def pushforward(theta: Array, direction: Array) -> ContextualArrays:
-        dsigma = _softmax_vjp(softmax(theta), direction)
+        dsigma = through_softmax(softmax(theta), direction)
         return ContextualArrays(tuple(part.push_from_sigma(dsigma) for part in parts), np.zeros(2))
 
     return ConfigurableMDP(

@@ -16,8 +16,8 @@ import numpy as np
 
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.kernel import Array, SparseKernel, SparsePattern
+from boltzgrad.problems.softmax import softmax, through_softmax
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
-from boltzgrad.problems.validation import untraced
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,21 +40,17 @@ class Tiles:
 
     def kernel_values(self, theta: Any) -> Any:
         """P(s'|s,a) on the pattern, (nnz,)."""
-        return anp.ravel(self.continuation * _softmax_rows(self.logits + theta[self.logit_tile]))
+        return anp.ravel(self.continuation * softmax(self.logits + theta[self.logit_tile]))
 
     def initial(self, theta: Any) -> Any:
         """ρ(s), (S,)."""
-        return _softmax_rows((self.initial_logits + theta[self.initial_tile])[None, :])[0]
+        return softmax(self.initial_logits + theta[self.initial_tile])
 
 
-def _softmax_rows(logits: Any) -> Any:
-    e = anp.exp(logits - np.max(np.real(untraced(logits)), axis=1, keepdims=True))
-    return e / anp.sum(e, axis=1, keepdims=True)
-
-
-def _through_softmax(p: Array, x: Array) -> Array:
-    """Derivative of a row softmax, both ways (it is symmetric); p, x (rows, k)."""
-    return np.asarray(p * (x - np.sum(p * x, axis=-1, keepdims=True)))
+def _through_start(rho: Array, x: Array) -> Array:
+    """The derivative of the start's softmax over many states: centred once more, so that what cancels is small."""
+    near = x - rho @ x
+    return np.asarray(rho * (near - rho @ near))
 
 
 def tiled_problem(
@@ -80,21 +76,21 @@ def tiled_problem(
         out = np.zeros(dim)
         add(out, tiles.follower_tile, cotangent.follower_reward)
         add(out, tiles.leader_tile, cotangent.leader_reward)
-        add(out, tiles.initial_tile, _through_softmax(tiles.initial(theta), cotangent.initial))
-        p = _softmax_rows(tiles.logits + theta[tiles.logit_tile])
+        add(out, tiles.initial_tile, _through_start(tiles.initial(theta), cotangent.initial))
+        p = softmax(tiles.logits + theta[tiles.logit_tile])
         add(
             out,
             tiles.logit_tile,
-            _through_softmax(p, tiles.continuation * cotangent.transition.reshape(p.shape)),
+            through_softmax(p, tiles.continuation * cotangent.transition.reshape(p.shape)),
         )
         return out
 
     def pushforward(theta: Array, direction: Array) -> TabularArrays:
-        p = _softmax_rows(tiles.logits + theta[tiles.logit_tile])
-        moved = tiles.continuation * _through_softmax(p, direction[tiles.logit_tile])
+        p = softmax(tiles.logits + theta[tiles.logit_tile])
+        moved = tiles.continuation * through_softmax(p, direction[tiles.logit_tile])
         return TabularArrays(
             moved.ravel(),
-            _through_softmax(tiles.initial(theta), direction[tiles.initial_tile]),
+            _through_start(tiles.initial(theta), direction[tiles.initial_tile]),
             direction[tiles.follower_tile],
             direction[tiles.leader_tile],
         )
