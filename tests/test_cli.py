@@ -92,6 +92,9 @@ def kinked():
 
 def broken():
     return 3
+
+def failing():
+    return {}["gone"]
 """
 
 
@@ -134,6 +137,10 @@ def test_own_problem_with_a_kink(capsys, own):
         (["verify", "--problem", "my_own_problem:broken"], "returned a int, expected a problem"),
         (["verify", "--problem", "my_own_problem:factory", "--set", "size=1"], "unexpected keyword argument 'size'"),
         (["verify", "--problem", "my_own_problem:finished", "--set", "scale=1"], "--set goes with a factory"),
+        (["verify", "garnet", "--set", "seed=-1"], "seed is -1; expected an integer of at least 0"),
+        (["verify", "synthetic", "--theta", "²"], "expected 'zeros', a seed"),
+        (["verify", "synthetic", "--routes", ""], "unknown route ''"),
+        (["verify", "--problem", "my_own_problem:failing"], "failed: KeyError: 'gone'"),
         (["verify", "synthetic", "--html", "no/such/folder/x.html", *FAST], "No such file or directory"),
     ],
 )

@@ -75,7 +75,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     else:
         problem = _own_problem(arguments.problem, options)
     theta = _theta(problem, arguments.theta)
-    routes = arguments.routes.split(",") if arguments.routes else None
+    routes = None if arguments.routes is None else arguments.routes.split(",")
     with _Progress() as progress:
         report = boltzgrad.verify(problem, theta, routes=routes, progress=progress)
     if arguments.html:
@@ -140,8 +140,9 @@ def _own_problem(path: str, options: dict[str, Any]) -> ParametricProblem:
     sys.path.insert(0, str(Path.cwd()))
     try:
         found: Any = importlib.import_module(module_name)
-    except ImportError as error:
-        raise InvalidOption(f"--problem {path!r}: cannot import {module_name!r}: {error}") from error
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InvalidOption(f"--problem {path!r}: cannot import {module_name!r}: {reason}") from error
     for part in attribute.split("."):
         if not hasattr(found, part):
             raise InvalidOption(f"--problem {path!r}: {module_name!r} has no {attribute!r}")
@@ -154,8 +155,10 @@ def _own_problem(path: str, options: dict[str, Any]) -> ParametricProblem:
         raise InvalidOption(f"--problem {path!r} is a {type(found).__name__}, expected a problem or a factory")
     try:
         problem = found(**options)
-    except TypeError as error:
-        raise InvalidOption(f"--problem {path!r}: {error}") from error
+    except BoltzgradError:
+        raise
+    except Exception as error:
+        raise InvalidOption(f"--problem {path!r} failed: {type(error).__name__}: {error}") from error
     if not isinstance(problem, ParametricProblem):
         raise InvalidOption(f"--problem {path!r} returned a {type(problem).__name__}, expected a problem")
     return problem
@@ -164,7 +167,7 @@ def _own_problem(path: str, options: dict[str, Any]) -> ParametricProblem:
 def _theta(problem: ParametricProblem, text: str) -> Any:
     if text == "zeros":
         return np.zeros(problem.dim)
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return problem.initial_theta(seed=int(text))
     path = Path(text)
     if path.suffix != ".npy":

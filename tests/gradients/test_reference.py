@@ -1,5 +1,6 @@
 """What a user gets from `bg.hypergradient`: fields, warm starts, cotangents, contexts."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -90,6 +91,72 @@ def test_theta_is_not_modified_or_kept():
     ref = bg.hypergradient(problem, theta)
     theta += 1.0
     np.testing.assert_array_equal(ref.theta, copy)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"tolerance": "x"}, "tolerance is 'x'; expected a positive finite number"),
+        ({"tolerance": np.inf}, "tolerance is inf"),
+        ({"tolerance": -1.0}, "tolerance is -1.0"),
+        ({"warm_start": np.zeros(5)}, "warm_start is a ndarray; expected an earlier result"),
+    ],
+)
+def test_bad_options(options, message):
+    problem = bg.problems.load("synthetic-hard")
+    with pytest.raises(InvalidOption, match=message):
+        bg.hypergradient(problem, problem.initial_theta(), **options)
+
+
+def test_a_result_of_another_family_is_no_warm_start():
+    game = bg.hypergradient(bg.problems.load("toy-game"), np.zeros(6))
+    problem = bg.problems.load("synthetic-hard")
+    with pytest.raises(InvalidOption, match="warm_start is a GameHypergradient"):
+        bg.hypergradient(problem, problem.initial_theta(), warm_start=game)
+
+
+def test_numbers_that_are_not_finite_are_named(make_problem):
+    nan = lambda theta: np.nan * theta[0]  # noqa: E731
+    with pytest.raises(bg.errors.NotDifferentiable, match="the regulariser returned"):
+        bg.hypergradient(make_problem(regulariser=nan), np.ones(5))
+    with pytest.raises(bg.errors.NotDifferentiable, match=r"gradient\[0\] is nan"):
+        bg.hypergradient(make_problem(regulariser=bg.Regulariser(lambda t: 0.0, lambda t: np.nan * t)), np.ones(5))
+    with pytest.raises(InvalidOption, match=r"regulariser is 0.1; expected a function"):
+        make_problem(regulariser=0.1)
+
+
+def test_a_nearly_deterministic_leader_keeps_its_digits():
+    """∇J of a one-state game is 10 f(1 − f): the pull-back of a softmax must not cancel, and the bound must hold."""
+    import mpmath
+
+    game = bg.MarkovGame(
+        np.ones((1, 2, 1, 1)), [1.0], [[[0.0], [0.0]]], [[[1.0], [0.0]]], follower_discount=0.0, leader_discount=0.9,
+        temperature=1.0,
+    )  # fmt: skip
+    for logit in (1.0, 10.0, 20.0, 40.0):
+        reference = bg.hypergradient(game, [logit, 0.0])
+        with mpmath.workdps(50):
+            f = 1 / (1 + mpmath.exp(-mpmath.mpf(logit)))
+            exact = f * (1 - f) / (1 - mpmath.mpf(0.9))
+            error = abs(float(mpmath.mpf(float(reference.gradient[0])) - exact))
+        assert error <= reference.error_bound <= 1e-10 * float(exact)
+        bg.verify(game, [logit, 0.0], routes=["theorem2", "complex-step"]).raise_if_disagree()
+
+
+def test_a_vanishing_gradient_is_confirmed(make_model, rng):
+    """A constant leader's reward: ∇J = 0, and every witness can say so; a mutant that is not zero is rejected."""
+    model = make_model(rng)
+
+    def build(theta):
+        arrays = model.arrays()
+        shaped = arrays.follower_reward + anp.reshape(theta, (5, 3))
+        return model.with_arrays(bg.problems.TabularArrays(arrays.transition, arrays.initial, shaped, np.ones((5, 3))))
+
+    problem = bg.ConfigurableMDP(build, dim=15)
+    report = bg.verify(problem, np.zeros(15))
+    report.raise_if_disagree()
+    assert np.abs(report.reference.gradient).max() < 1e-12
+    assert all(row.allowed < 1e-8 for row in report.agreeing)
 
 
 def test_other_objects_are_refused():

@@ -46,6 +46,8 @@ def problem(**change):
         ({"temperature": 0.0}, "temperature is 0.0; it must be positive"),
         ({"leader_discount": 1.0}, "leader_discount is 1.0"),
         ({"horizon": 0}, "horizon is 0; expected None or a positive number of steps"),
+        ({"bump": 3.0}, "bump is a float, expected a Bump"),
+        ({"bump": Bump(np.array([np.nan, 0.0]), np.eye(2))}, r"the bump's target\[0\] is nan"),
         ({"bump": Bump(np.zeros(3), np.eye(2))}, r"the bump's target has shape \(3,\)"),
         ({"bump": Bump(np.zeros(2), np.diag([1.0, 0.0]))}, "the bump's precision is not positive definite"),
         (

@@ -22,12 +22,14 @@ from boltzgrad.errors import BoltzgradError, NotDifferentiable, NotSmooth
 from boltzgrad.gradients.route import Route, RouteResult, always
 from boltzgrad.gradients.tabular.sweeps import COMPLEX_STEP
 from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.tabular import TabularModel
 
 REAL_DIRECTIONS = 6
 _RATIO = 8.0  # of one real step to the next
 # Multiplications to spend: they decide along how many directions a large problem is differenced.
 _COMPLEX_WORK, _REAL_WORK = 6e10, 2e10
 _SEED = 7
+_SWEEP_LIMIT = 60_000
 
 
 class Evaluator(ABC):
@@ -196,14 +198,26 @@ def _noise(f: Callable[[float], float], at_zero: float) -> float:
     return 4.0 * max(float(np.abs(left).max()), float(np.finfo(float).eps) * abs(at_zero))
 
 
-def difference_routes(evaluator: Callable[[Any], Evaluator], through: str) -> tuple[Route, Route]:
+def too_many_sweeps(model: TabularModel) -> str:
+    """Why a chain that never ends is not swept at this discount, or ""."""
+    discount = max(model.follower_discount, model.leader_discount)
+    never_ends = min(model.kernel.row_sums.min(), model.follower_kernel.row_sums.min()) >= 1.0 - 1e-12
+    needed = np.log(1e-16) / np.log(max(discount, 0.1))
+    if never_ends and needed > _SWEEP_LIMIT:
+        return f"about {needed:.0f} sweeps an evaluation (discount {discount})"
+    return ""
+
+
+def difference_routes(
+    evaluator: Callable[[Any], Evaluator], through: str, skip: Callable[[Any, Array], str] = always
+) -> tuple[Route, Route]:
     """The routes `complex-step` and `differences` of a family, from what evaluates its J."""
     return (
-        Route("complex-step", f"Im J(θ + ihu)/h through {through}", lambda p, t: complex_step(evaluator(p), t), always),
+        Route("complex-step", f"Im J(θ + ihu)/h through {through}", lambda p, t: complex_step(evaluator(p), t), skip),
         Route(
             "differences",
             f"extrapolated real differences of J through {through}",
             lambda p, t: real_differences(evaluator(p), t),
-            always,
+            skip,
         ),
     )

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from boltzgrad.errors import InvalidOption, unknown
+import numpy as np
+
+from boltzgrad.errors import InvalidOption, NotDifferentiable, unknown
 from boltzgrad.gradients.game import differences as game_differences
 from boltzgrad.gradients.game import unrolled as game_unrolled
 from boltzgrad.gradients.game.lifted import LIFTED
@@ -96,9 +98,9 @@ def hypergradient(
     Shapes: theta (d,) -> gradient (d,).  Source: BC-HG Theorem 1, (5), in adjoint form; SoBiRL (24) for a
     general objective.  `warm_start` is an earlier result of the same problem, whose values start Newton.
     `tolerance` is the follower's residual ‖TV − V‖_∞ to stop at (by default, what float64 can reach and one refinement
-    in extended precision); `error_bound` covers what is left.
+    in extended precision); `error_bound` covers what is left.  Linear-quadratic problems use neither.
     Checked by: covariance, hpgd, implicit, complex-step, differences, unrolled, conic (`boltzgrad.verify`).
-    Raises: InvalidTheta, InvalidModel, NotDifferentiable, NotConverged.
+    Raises: InvalidTheta, InvalidModel, InvalidOption, NotDifferentiable, NotConverged.
 
     >>> import boltzgrad as bg
     >>> problem = bg.problems.load("four-rooms", temperature=0.003)
@@ -106,7 +108,31 @@ def hypergradient(
     >>> ref.gradient.shape, bool(ref.error_bound < 1e-6)
     ((105,), True)
     """
-    return family_of(problem).reference(problem, theta, warm_start=warm_start, tolerance=tolerance)
+    family = family_of(problem)
+    if tolerance is not None:
+        tolerance = _positive("tolerance", tolerance)
+    if warm_start is not None and not (
+        isinstance(warm_start, Hypergradient) and family_of(warm_start.problem) is family
+    ):
+        raise InvalidOption(
+            f"warm_start is a {type(warm_start).__name__}; expected an earlier result of bg.hypergradient for this problem"
+        )
+    found = family.reference(problem, theta, warm_start=warm_start, tolerance=tolerance)
+    bad = np.flatnonzero(~np.isfinite(found.gradient))
+    if bad.size or not np.isfinite(found.value):
+        what = f"gradient[{bad[0]}] is {found.gradient[bad[0]]}" if bad.size else f"the value is {found.value}"
+        raise NotDifferentiable(f"{what}: the build's pull-back, objective or regulariser is not finite at this theta")
+    return found
+
+
+def _positive(name: str, value: Any) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if isinstance(value, (str, bool)) or not (np.isfinite(number) and number > 0.0):
+        raise InvalidOption(f"{name} is {value!r}; expected a positive finite number")
+    return number
 
 
 def witnesses(problem: Any) -> tuple[Route, ...]:

@@ -82,7 +82,7 @@ class ConfigurableMDP(ParametricProblem):
         if (pullback is None) != (pushforward is None):
             given = "pullback" if pullback else "pushforward"
             raise InvalidOption(f"only {given} was given; give both derivatives by hand, or neither")
-        if objective != "return" and not isinstance(objective, PolicyObjective):
+        if not isinstance(objective, PolicyObjective) and not (isinstance(objective, str) and objective == "return"):
             raise InvalidOption(f"objective is {objective!r}; expected 'return' or a PolicyObjective")
         if regulariser is not None and not isinstance(regulariser, Regulariser):
             regulariser = Regulariser(regulariser)

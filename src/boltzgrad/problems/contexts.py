@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,8 @@ class ContextualModel:
     probabilities: Any
 
     def __post_init__(self) -> None:
+        if not isinstance(self.models, Iterable):
+            raise InvalidModel(f"models is a {type(self.models).__name__}, expected a list of TabularModels")
         models = tuple(self.models)
         if not models:
             raise InvalidModel("a ContextualModel needs at least one model")

@@ -5,6 +5,7 @@ Source: BC-HG sections 2 and 4 (2-player Markov games), (4)(8)–(13), footnote 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -115,15 +116,20 @@ class MarkovGame(ParametricProblem):
         self.n_states, self.n_leader_actions, self.n_follower_actions = S, A, B
         self.state_names = None if state_names is None else list(state_names)
         # The joint model: pairs (a, b) are its actions, so every check and every kernel operation applies.
-        self.joint = TabularModel(
-            transition,
-            initial,
-            follower_reward.reshape(S, A * B),
-            leader_reward.reshape(S, A * B),
-            follower_discount=follower_discount,
-            leader_discount=leader_discount,
-            temperature=temperature,
-        )
+        try:
+            self.joint = TabularModel(
+                transition,
+                initial,
+                follower_reward.reshape(S, A * B),
+                leader_reward.reshape(S, A * B),
+                follower_discount=follower_discount,
+                leader_discount=leader_discount,
+                temperature=temperature,
+            )
+        except InvalidModel as error:
+            raise InvalidModel(_in_pairs(str(error), B)) from None
+        if policy is not None and not isinstance(policy, LeaderPolicy):
+            raise InvalidOption(f"policy is {policy!r}; expected LeaderPolicy(function, dim)")
         self.policy = policy if policy is not None else softmax_table(S, A)
         self.plans_on: Sees = "action" if observes and not as_published else "state"
         self.acts_on: Sees = "action" if observes else "state"
@@ -239,6 +245,15 @@ class MarkovGame(ParametricProblem):
             s = int(np.argmax(off))
             raise InvalidModel(f"the leader's policy[{s}] sums to {f[s].sum():.12g}; it must be a distribution")
         return np.asarray(f)
+
+
+def _in_pairs(message: str, n_follower_actions: int) -> str:
+    """A message about transition[s, pair, …] in terms of both players' actions."""
+    return re.sub(
+        r"transition\[(\d+), (\d+)",
+        lambda m: "transition[{}, {}, {}".format(m[1], *divmod(int(m[2]), n_follower_actions)),
+        message,
+    )
 
 
 def _shaped(name: str, x: Any, shape: tuple[int, ...]) -> Array:

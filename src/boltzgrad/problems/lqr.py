@@ -118,10 +118,14 @@ class LQModel:
         if self.horizon is not None and (not isinstance(self.horizon, (int, np.integer)) or self.horizon < 1):
             raise InvalidModel(f"horizon is {self.horizon!r}; expected None or a positive number of steps")
         if self.bump is not None:
-            target = np.asarray(self.bump.target, float)
+            if not isinstance(self.bump, Bump):
+                raise InvalidModel(f"bump is a {type(self.bump).__name__}, expected a Bump")
+            if isinstance(self.bump.target, Box) or isinstance(self.bump.precision, Box):
+                raise InvalidModel("the bump may not depend on theta: give target and precision as plain numbers")
+            target = np.asarray(numeric_array("the bump's target", self.bump.target))
             if target.shape != (n,):
                 raise InvalidModel(f"the bump's target has shape {target.shape}, expected ({n},)")
-            precision = np.asarray(self.bump.precision, float)
+            precision = np.asarray(numeric_array("the bump's precision", self.bump.precision))
             if precision.shape != (n, n):
                 raise InvalidModel(f"the bump's precision has shape {precision.shape}, expected ({n}, {n})")
             _symmetric("the bump's precision", precision)
@@ -256,9 +260,12 @@ class LinearQuadraticGame(LinearQuadratic):
         name: str = "",
         **options: Any,
     ) -> None:
-        A, C = np.asarray(A, float), np.asarray(C, float)
-        if C.ndim != 2 or C.shape[0] != A.shape[0]:
+        A = np.asarray(numeric_array("A", A, ndim=2, axes="(n, n)"))
+        C = np.asarray(numeric_array("C", C, ndim=2, axes="(n, k)"))
+        if C.shape[0] != A.shape[0]:
             raise InvalidModel(f"C has shape {C.shape}, expected ({A.shape[0]}, k)")
+        if not np.isfinite(real_number("spread", spread)) or spread < 0.0:
+            raise InvalidModel(f"spread is {spread!r}; expected a number of at least 0")
         noise = real_number("spread", spread) ** 2 * C @ C.T
         shape = (C.shape[1], A.shape[0])
 
@@ -267,3 +274,4 @@ class LinearQuadraticGame(LinearQuadratic):
             return LQModel(closed, B, noise, Q, R, mean, covariance, observed=True, **options)
 
         super().__init__(build, dim=shape[0] * shape[1], name=name)
+        self.model(np.zeros(self.dim))  # what is wrong with the matrices shows here, not at the first gradient

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from autograd import grad
 
-from boltzgrad.errors import NotDifferentiable
+from boltzgrad.errors import InvalidOption, NotDifferentiable
 from boltzgrad.problems.kernel import Array
 
 ThetaGradient = Callable[[Array], Array]
@@ -48,8 +48,8 @@ class PolicyObjective:
     variation: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
 
     def value(self, theta: Array, policy: Array) -> float:
-        """F(θ, π)."""
-        return float(self.function(theta, policy))
+        """F(θ, π).  Raises: NotDifferentiable if it is not one finite number."""
+        return _number("the objective", self.function(theta, policy))
 
     def gradients(self, theta: Array, policy: Array) -> tuple[Array, Array]:
         """(∂f/∂θ (d,), ∂f/∂π (S, A)).
@@ -69,6 +69,8 @@ class PolicyObjective:
             ) from error
         in_theta, in_policy = np.asarray(in_theta, float), np.asarray(in_policy, float)
         for name, got, want in (("theta", in_theta, theta), ("policy", in_policy, policy)):
+            if not np.all(np.isfinite(got)):
+                raise NotDifferentiable(f"the objective's gradient in {name} is not finite at this theta")
             if got.shape != want.shape:
                 raise NotDifferentiable(
                     f"the objective's gradient in {name} has shape {got.shape}, expected {want.shape}"
@@ -86,9 +88,13 @@ class Regulariser:
     function: Callable[[Any], Any]
     gradient: ThetaGradient | None = None
 
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise InvalidOption(f"regulariser is {self.function!r}; expected a function of theta")
+
     def value(self, theta: Array) -> float:
-        """The number added to the leader's value."""
-        return float(self.function(theta))
+        """The number added to the leader's value.  Raises: NotDifferentiable if it is not one finite number."""
+        return _number("the regulariser", self.function(theta))
 
     def gradient_at(self, theta: Array) -> Array:
         """Its gradient (d,).
@@ -103,3 +109,10 @@ class Regulariser:
         if out.shape != theta.shape:
             raise NotDifferentiable(f"the regulariser's gradient has shape {out.shape}, expected {theta.shape}")
         return out
+
+
+def _number(what: str, value: Any) -> float:
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype == object or not np.all(np.isfinite(array)):
+        raise NotDifferentiable(f"{what} returned {value!r}; expected one finite number")
+    return float(array.reshape(()))

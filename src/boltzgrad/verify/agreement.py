@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from boltzgrad.errors import BoltzgradError, NotDifferentiable, NotSmooth
+from boltzgrad.errors import BoltzgradError, InvalidOption, NotDifferentiable, NotSmooth
 from boltzgrad.gradients import Hypergradient, Route, hypergradient, select
 from boltzgrad.verify.report import AgreementReport, Row
 from boltzgrad.verify.tolerances import Verdict, allowance, judge, natural_scale
@@ -28,7 +28,7 @@ def verify(
     `routes` names the witnesses to run (all by default).  `progress("start" | "end", route)` is called around each.
     A witness that does not apply, or whose solver fails, has a row that says so; nothing is skipped silently.
 
-    Raises: InvalidTheta, InvalidModel, NotConverged, NotDifferentiable (of the reference itself), UnknownName.
+    Raises: InvalidTheta, InvalidModel, InvalidOption, NotConverged, NotDifferentiable (of the reference itself), UnknownName.
 
     >>> import boltzgrad as bg
     >>> problem = bg.problems.load("synthetic-hard")
@@ -36,6 +36,8 @@ def verify(
     >>> report.ok, [str(row.verdict) for row in report.rows]
     (True, ['reference', 'agrees', 'agrees'])
     """
+    if routes is not None and not isinstance(routes, (list, tuple)):
+        raise InvalidOption(f"routes is {routes!r}; expected a list of names")
     chosen = select(problem, None if routes is None else list(routes))
     tell = progress or (lambda event, name: None)
     tell("start", "adjoint")

@@ -139,8 +139,8 @@ class AgreementReport:
             "ok": self.ok,
             "summary": self.summary(),
             "theta": reference.theta.tolist(),
-            "value": reference.value,
-            "gradient": reference.gradient.tolist(),
+            "value": _finite(reference.value),
+            "gradient": _entries(reference.gradient),
             "error_bound": _finite(reference.error_bound),
             "error_estimate": _finite(reference.error_estimate),
             "rows": [
@@ -150,8 +150,8 @@ class AgreementReport:
                     "verdict": str(row.verdict),
                     "value": _finite(row.value),
                     "gradient_norm": _finite(row.norm),
-                    "gradient": None if row.gradient is None or row.directions is not None else row.gradient.tolist(),
-                    "slopes": None if row.directions is None or row.gradient is None else row.gradient.tolist(),
+                    "gradient": None if row.gradient is None or row.directions is not None else _entries(row.gradient),
+                    "slopes": None if row.directions is None or row.gradient is None else _entries(row.gradient),
                     "difference": _finite(row.difference) if row.gradient is not None else None,
                     "at": row.place if row.gradient is not None else None,
                     "allowed": _finite(row.allowed),
@@ -200,6 +200,10 @@ class AgreementReport:
 
 def _number(x: float) -> str:
     return "∞" if np.isinf(x) else f"{x:.1e}"
+
+
+def _entries(x: Array) -> list[float | None]:
+    return [_finite(float(v)) for v in x]
 
 
 def _finite(x: float) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from boltzgrad.gradients.differences import Evaluator, difference_routes
+from boltzgrad.gradients.differences import Evaluator, difference_routes, too_many_sweeps
 from boltzgrad.gradients.game.sweeps import acting_policy, follower_values, leader_values, q_follower
 from boltzgrad.problems.game import MarkovGame
 from boltzgrad.problems.kernel import Array
@@ -33,4 +33,6 @@ class GameEvaluator(Evaluator):
         return complex(game.joint.initial @ v.x)
 
 
-COMPLEX, DIFFERENCES = difference_routes(GameEvaluator, "value iteration on the game")
+COMPLEX, DIFFERENCES = difference_routes(
+    GameEvaluator, "value iteration on the game", lambda problem, theta: too_many_sweeps(problem.joint)
+)

@@ -38,7 +38,7 @@ def cost_matrix(model: LQModel, start: Array | None = None) -> tuple[Array, int,
         change = _change(new, P)
         P = new
         best, since = (change, 0) if change < 0.9 * best else (best, since + 1)
-        if change <= EPS or (since >= 30 and best < 1e-13):
+        if change <= EPS or (since >= 30 and best < 1e-13) or since >= 1000:
             break
     return P, count, change
 

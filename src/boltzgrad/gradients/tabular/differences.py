@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from boltzgrad.gradients.differences import Evaluator, difference_routes
+from boltzgrad.gradients.differences import Evaluator, difference_routes, too_many_sweeps
 from boltzgrad.gradients.tabular.sweeps import leader_values, planned, soft_backup, soft_values
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import as_contexts
@@ -45,4 +45,8 @@ class TabularEvaluator(Evaluator):
         return total
 
 
-COMPLEX, DIFFERENCES = difference_routes(TabularEvaluator, "value iteration")
+COMPLEX, DIFFERENCES = difference_routes(
+    TabularEvaluator,
+    "value iteration",
+    lambda problem, theta: next(filter(None, map(too_many_sweeps, problem.contexts(theta).models)), ""),
+)

@@ -13,8 +13,8 @@ hats for computed numbers:
    pull-back lost against the push-forward's own sum.
 
 Assumes: the push-forward's entries are right to relative ε.  (Derivatives that cancel, such as autograd's of a nearly
-deterministic e/sum(e), are not: use `problems.softmax`, or give `entry_error`.)  For a general f(θ, π), `PolicyObjective.variation` says how its gradients
-move with π; without it the bound is infinite.
+deterministic e/sum(e), are not: use `problems.softmax`, or give `entry_error`.)  For a general f(θ, π),
+`PolicyObjective.variation` says how its gradients move with π; without it the bound is infinite.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def load(name: str, **options: Any) -> Any:
     >>> load("four-rooms", temperature=1e-3, penalty_weight=5.0)
     <ConfigurableMDP 'four-rooms', dim=105>
     """
-    if name not in _ZOO:
+    if not isinstance(name, str) or name not in _ZOO:
         raise unknown("problem", name, _ZOO)
     entry = _ZOO[name]
     for option in options:

@@ -6,7 +6,7 @@ import numpy as np
 
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.kernel import SparsePattern
-from boltzgrad.problems.zoo.options import positive_integer, real
+from boltzgrad.problems.zoo.options import generator, positive_integer, real
 from boltzgrad.problems.zoo.tiles import Tiles, split, tiled_problem
 
 
@@ -50,7 +50,7 @@ def garnet_tiles(
     A = positive_integer("n_actions", n_actions)
     k = positive_integer("branching", branching)
     dim = positive_integer("n_parameters", n_parameters, least=4)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     successors = rng.integers(S, size=(S * A, k), dtype=np.int32)
     pattern = SparsePattern(np.arange(S * A + 1) * k, successors.ravel(), n_states=S, n_actions=A)
     follower, leader, kernel, start = split(dim)

@@ -6,7 +6,7 @@ import numpy as np
 
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.kernel import SparsePattern
-from boltzgrad.problems.zoo.options import positive_integer, real
+from boltzgrad.problems.zoo.options import generator, positive_integer, real
 from boltzgrad.problems.zoo.tiles import Tiles, split, tiled_problem
 
 _MOVES = ((-1, 0), (0, 1), (1, 0), (0, -1))
@@ -42,7 +42,7 @@ def grid_tiles(size: int = 10, n_parameters: int = 64, seed: int = 0) -> Tiles:
     N = positive_integer("size", size, least=2)
     dim = positive_integer("n_parameters", n_parameters, least=4)
     S, A = N * N, len(_MOVES)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     row, column = np.divmod(np.arange(S, dtype=np.int32), np.int32(N))
     reached = np.empty((S, A), dtype=np.int32)  # the cell a step in direction b leads to; walls stay
     for b, (dr, dc) in enumerate(_MOVES):

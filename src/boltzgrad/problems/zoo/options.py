@@ -16,6 +16,11 @@ def positive_integer(name: str, value: Any, *, least: int = 1) -> int:
     return int(value)
 
 
+def generator(seed: Any) -> np.random.Generator:
+    """The random numbers of a seed.  Raises: InvalidOption."""
+    return np.random.default_rng(positive_integer("seed", seed, least=0))
+
+
 def real(name: str, value: Any) -> float:
     """`value` as a finite float.  Raises: InvalidOption."""
     if isinstance(value, (bool, str)):

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from boltzgrad.problems.game import MarkovGame
-from boltzgrad.problems.zoo.options import positive_integer, real
+from boltzgrad.problems.zoo.options import generator, positive_integer, real
 
 
 def random_game(
@@ -28,7 +28,7 @@ def random_game(
     """
     S, A = positive_integer("n_states", n_states), positive_integer("n_leader_actions", n_leader_actions)
     B, k = positive_integer("n_follower_actions", n_follower_actions), positive_integer("branching", branching)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     weight = rng.uniform(0.1, 1.0, size=(S * A * B, k))
     weight /= weight.sum(axis=1, keepdims=True)
     weight *= 1.0 - real("ending", ending) * rng.uniform(size=(S * A * B, 1))

@@ -8,7 +8,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from boltzgrad.problems.lqr import LinearQuadratic, LQModel
-from boltzgrad.problems.zoo.options import one_of, positive_integer, real
+from boltzgrad.problems.zoo.options import generator, one_of, positive_integer, real
 
 
 def random_lqr(
@@ -29,7 +29,7 @@ def random_lqr(
     """
     n, m = positive_integer("n", n), positive_integer("m", m)
     dim = positive_integer("n_parameters", n_parameters)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
 
     moves = one_of("moves", moves, ("all", "follower", "leader", "start"))
 

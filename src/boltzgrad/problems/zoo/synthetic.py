@@ -14,7 +14,7 @@ from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import PolicyObjective
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
-from boltzgrad.problems.zoo.options import positive_integer
+from boltzgrad.problems.zoo.options import generator, positive_integer
 
 S, A, DISCOUNT, TEMPERATURE = 10, 5, 0.5, 1.0
 
@@ -64,7 +64,7 @@ def synthetic(seed: int = 0, n_parameters: int = 100) -> ConfigurableMDP:
     Source: SoBiRL J.3 (M i.i.d. N(0,1), not symmetric; c_sa the product of two U(0,1)).
     """
     dim = positive_integer("n_parameters", n_parameters)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     kernel = _random_kernel(rng)
     m = rng.standard_normal((dim, dim))
     c = rng.uniform(size=S * A) * rng.uniform(size=S * A)
@@ -93,7 +93,7 @@ def synthetic_hard(seed: int = 0, n_parameters: int = 100) -> ConfigurableMDP:
     The minimum asks for a follower that avoids the actions with large b, which x₀ does not bring about.
     """
     dim = positive_integer("n_parameters", n_parameters)
-    rng = np.random.default_rng(seed)
+    rng = generator(seed)
     kernel = _random_kernel(rng)
     c, e = rng.standard_normal((2, S * A, dim)) / np.sqrt(dim)
     b, h = rng.standard_normal((S, A)), rng.uniform(0.5, 1.5, (S, A))
