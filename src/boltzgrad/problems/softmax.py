@@ -26,4 +26,10 @@ def through_softmax(p: Array, x: Array) -> Array:
 
     p (x − Σ p x) would lose all digits where p is nearly deterministic: the differences are taken first.
     """
-    return np.asarray(p * np.einsum("...b,...ab->...a", p, x[..., :, None] - x[..., None, :]))
+    if p.shape[-1] > 8:
+        return np.asarray(p * np.einsum("...b,...ab->...a", p, x[..., :, None] - x[..., None, :]))
+    out = np.zeros_like(p)
+    for b in range(p.shape[-1]):  # few columns, perhaps millions of rows: nothing larger than x itself
+        out += p[..., b : b + 1] * (x - x[..., b : b + 1])
+    out *= p
+    return np.asarray(out)
