@@ -134,6 +134,8 @@ def test_unknown_names_suggest_the_nearest():
         ("garnet", {"n_states": 10.5}, "n_states is 10.5"),
         ("garnet", {"n_parameters": 3}, "n_parameters is 3; expected an integer of at least 4"),
         ("grid-world", {"size": True}, "size is True"),
+        ("garnet", {"ending": 1.5}, "ending is 1.5; expected a probability"),
+        ("random-game", {"seed": "a"}, "seed is 'a'; expected an integer"),
     ],
 )
 def test_zoo_options(name, options, message):

@@ -10,6 +10,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 
+from boltzgrad.errors import NotConverged
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQModel
 from boltzgrad.problems.validation import untraced
@@ -30,11 +31,17 @@ def backup(model: LQModel, P: Any) -> Any:
 
 
 def cost_matrix(model: LQModel, start: Array | None = None) -> tuple[Array, int, float]:
-    """(P, sweeps, last relative change), real or complex, from P = Q or a given start."""
+    """(P, sweeps, last relative change), real or complex, from P = Q or a given start.
+
+    Raises: NotConverged if the sweeps run away.
+    """
     P = np.array(model.Q if start is None else start, dtype=np.result_type(model.A, model.B, model.Q, model.R))
     best, since, change = np.inf, 0, np.inf
-    for count in range(1, MAX_SWEEPS + 1):  # noqa: B007 - returned
-        new = backup(model, P)
+    for count in range(1, MAX_SWEEPS + 1):
+        with np.errstate(over="ignore", invalid="ignore"):
+            new = backup(model, P)
+        if not np.all(np.isfinite(new)):
+            raise NotConverged(f"Riccati sweeps ran away after {count} sweeps: the follower's cost is infinite")
         change = _change(new, P)
         P = new
         best, since = (change, 0) if change < 0.9 * best else (best, since + 1)

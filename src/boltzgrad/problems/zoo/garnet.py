@@ -6,7 +6,7 @@ import numpy as np
 
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.kernel import SparsePattern
-from boltzgrad.problems.zoo.options import generator, positive_integer, real
+from boltzgrad.problems.zoo.options import generator, positive_integer, probability, real
 from boltzgrad.problems.zoo.tiles import Tiles, split, tiled_problem
 
 
@@ -64,5 +64,5 @@ def garnet_tiles(
         leader_tile=rng.choice(leader, size=(S, A)),
         logit_tile=rng.choice(kernel, size=(S * A, k)),
         initial_tile=rng.choice(start, size=S),
-        continuation=1.0 - real("ending", ending) * rng.uniform(size=(S * A, 1)),
+        continuation=1.0 - probability("ending", ending) * rng.uniform(size=(S * A, 1)),
     )

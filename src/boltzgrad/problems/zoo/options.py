@@ -34,6 +34,14 @@ def real(name: str, value: Any) -> float:
     return number
 
 
+def probability(name: str, value: Any) -> float:
+    """`value` as a float in [0, 1].  Raises: InvalidOption."""
+    number = real(name, value)
+    if not 0.0 <= number <= 1.0:
+        raise InvalidOption(f"{name} is {value!r}; expected a probability between 0 and 1")
+    return number
+
+
 def one_of(name: str, value: Any, choices: tuple[str, ...]) -> str:
     """`value` if it is among `choices`.  Raises: InvalidOption."""
     if value not in choices:

@@ -6,7 +6,7 @@ import numpy as np
 from scipy import sparse
 
 from boltzgrad.problems.game import MarkovGame
-from boltzgrad.problems.zoo.options import generator, positive_integer, real
+from boltzgrad.problems.zoo.options import generator, positive_integer, probability, real
 
 
 def random_game(
@@ -31,7 +31,7 @@ def random_game(
     rng = generator(seed)
     weight = rng.uniform(0.1, 1.0, size=(S * A * B, k))
     weight /= weight.sum(axis=1, keepdims=True)
-    weight *= 1.0 - real("ending", ending) * rng.uniform(size=(S * A * B, 1))
+    weight *= 1.0 - probability("ending", ending) * rng.uniform(size=(S * A * B, 1))
     to = rng.integers(S, size=(S * A * B, k))
     return MarkovGame(
         sparse.csr_array((weight.ravel(), to.ravel(), np.arange(S * A * B + 1) * k), shape=(S * A * B, S)),
