@@ -222,7 +222,7 @@ def test_the_bound_in_fifty_digits(observed, horizon, bump, gamma_f, gamma_l, ta
     assert np.all(error <= reference.coordinate_bounds)
     assert error.max() <= 16 * reference.error_estimate
     assert reference.error_bound <= 1e-8 * np.abs(reference.gradient).max()
-    # The control: a discount that is off by 1e-7 is not covered.
+    # The control: a discount that is off by 1e-6 is not covered.
     wrong = bg.hypergradient(float_problem(gamma_f + 1e-6, *case[1:]), THETA)
     off = max(abs(float(mpmath.mpf(float(g)) - e)) for g, e in zip(wrong.gradient, exact, strict=True))
     assert off > wrong.error_bound

@@ -31,8 +31,8 @@ _ACCEPT = 1e-9
 class LQSolution:
     """The follower's answer: cost matrix P, gains K and K_w (the latter zero unless the noise is observed), Σ, F.
 
-    `residual` is ‖Ric(P) − P‖ (Frobenius) relative to ‖P‖, `radius` the discounted spectral radius √γ_F ρ(F),
-    `sup_bound` ‖P − P*‖ for the model as stored (filled in by the hypergradient's bound).
+    `residual` is ‖Ric(P) − P‖ (Frobenius) relative to ‖P‖, `radius` the discounted spectral radius √γ_F ρ(F).
+    A proved bound on ‖P − P*‖ is computed with the hypergradient's (`gradients/lqr/error_bound.py`).
     """
 
     P: Array

@@ -6,7 +6,8 @@ r"""A proved bound on the error of the LQR cotangents: the adjoint formula itsel
    `solvers/lqr.py`, ‖P* − P̂‖ ≤ √n ‖E‖ ‖𝓛⁻¹‖ =: r as soon as that holds with 𝓛 over all F of the ball of radius r.
 3. `cotangents` on these balls encloses the exact cotangents, its Lyapunov equations by residual and `stretch`.
    All of this in coordinates Tx in which the closed loop contracts in norm: there radii do not outgrow the errors.
-4. |ĝ_j − g_j| ≤ Σ ‖∂X/∂θ_j‖ (radius + ‖mid − ĉ‖) + (2ε + n u) Σ |∂X/∂θ_j||ĉ|: one push-forward a coordinate.
+4. |ĝ_j − g_j| ≤ Σ ‖∂X/∂θ_j‖ (radius + ‖mid − ĉ‖) + (2ε + n u) Σ |∂X/∂θ_j||ĉ|, one push-forward a coordinate, plus what
+   the pull-back lost against the push-forward's own sum.
 """
 
 from __future__ import annotations
