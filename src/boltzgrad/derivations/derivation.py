@@ -1,0 +1,270 @@
+"""One theorem, one object: what it says, under which assumptions, step by step why, and what it must not be confused with."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import sympy
+
+from boltzgrad.derivations.kit.methods import Method, NonNegative, Operators, Reading
+from boltzgrad.derivations.kit.numbers import Instance, defect, evaluate, excess
+from boltzgrad.derivations.kit.nodes import Nabla
+from boltzgrad.derivations.kit.vocabulary import Letter, Rule, Vocabulary
+from boltzgrad.derivations.kit.words import NotATerm
+
+TOLERANCE = 1e-9  # of a numeric check, relative: random instances are well-conditioned, complex steps exact
+INSTANCES = 3  # random instances a check draws
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """left = right (or left ≥ right, where the method says so), because …
+
+    label: the equation's number in its paper.  using: the rules, beyond the letters' own, that may be used to decide it.
+    """
+
+    left: Any
+    right: Any
+    because: str
+    label: str = ""
+    using: tuple[Rule, ...] = ()
+    method: Method | None = None
+
+    def rule(self) -> Rule:
+        """The claim, read left to right, for later steps."""
+        return Rule(self.left, self.right, self.because, self)
+
+
+@dataclass(frozen=True)
+class StepResult:
+    """What became of one claim.  `remainder` is what is left of left − right, 0 when it is proved."""
+
+    claim: Claim
+    remainder: Any
+    seconds: float
+    method: str
+    reason: str = ""
+
+    @property
+    def proved(self) -> bool:
+        """Whether nothing is left."""
+        return not self.reason and bool(self.remainder == 0)
+
+    def __str__(self) -> str:
+        name = self.claim.label or "a step"
+        if self.proved:
+            return f"{name}: proved ({self.method}): {self.claim.because}"
+        return f"{name}: NOT proved ({self.method}): {self.reason or f'left − right = {self.remainder}'}"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The claims of a derivation, each decided on its own.  True if all are proved."""
+
+    name: str
+    results: tuple[StepResult, ...]
+
+    @property
+    def proved(self) -> bool:
+        """Whether every claim is."""
+        return all(result.proved for result in self.results)
+
+    def __bool__(self) -> bool:
+        return self.proved
+
+    @property
+    def seconds(self) -> float:
+        """The time of all claims together."""
+        return sum(result.seconds for result in self.results)
+
+    @property
+    def broken(self) -> tuple[StepResult, ...]:
+        """The claims that are not proved."""
+        return tuple(result for result in self.results if not result.proved)
+
+    def __str__(self) -> str:
+        head = f"{self.name}: {'proved' if self.proved else 'NOT proved'} in {self.seconds:.2f} s"
+        return "\n".join([head, *(f"  {result}" for result in self.results)])
+
+
+@dataclass(frozen=True)
+class Check:
+    """A derivation in numbers: the largest relative defect of each claim over some instances."""
+
+    name: str
+    defects: tuple[tuple[Claim, float], ...]
+    tolerance: float
+
+    @property
+    def defect(self) -> float:
+        """The largest of all."""
+        return max(d for _, d in self.defects)
+
+    @property
+    def ok(self) -> bool:
+        """Whether it stays within the tolerance."""
+        return self.defect <= self.tolerance
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        worst = max(self.defects, key=lambda pair: pair[1])
+        where = worst[0].label or worst[0].because
+        return f"{self.name}: {'holds' if self.ok else 'FAILS'} in numbers, defect {self.defect:.1e} ({where})"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A plausible mistake: the claim `label` with another right side."""
+
+    mistake: str
+    right: Any
+    label: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """A statement with its proof.
+
+    name: as `get` finds it.  source: paper and number.  equations: the numbers it settles, as the ledger lists them.
+    statement: the last claim, which may use the steps.  steps: decided each on its own.  instance: draws numbers for all
+    letters.  rests_on: derivations whose claims are used as rules.  restored: the published formula is lost or garbled, its
+    content is what is proved.
+    """
+
+    name: str
+    title: str
+    source: str
+    equations: tuple[str, ...]
+    statement: Claim
+    method: Method
+    instance: Callable[[np.random.Generator], Instance]
+    mutants: tuple[Mutant, ...]
+    steps: tuple[Claim, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    rests_on: tuple[Derivation, ...] = ()
+    kind: str = "identity"
+    text: str = ""
+    finding: str = ""
+    restored: bool = False
+    also: tuple[Claim, ...] = field(default=())  # corollaries, decided after the statement
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        """Steps, statement and corollaries, in the order in which they are decided."""
+        return (*self.steps, self.statement, *self.also)
+
+    def prove(self) -> Proof:
+        """Decide every claim on its own; a rule must come from a definition, an earlier step or what this rests on."""
+        results = []
+        for i, claim in enumerate(self.claims):
+            known = [*self.claims[:i], *(c for d in self.rests_on for c in d.claims)]
+            results.append(self._decide(claim, known))
+        return Proof(self.name, tuple(results))
+
+    def _decide(self, claim: Claim, known: Sequence[Claim]) -> StepResult:
+        method = claim.method or self.method
+        start = time.perf_counter()
+        foreign = [r for r in claim.using if r.claim is not None and not any(_says(r, c) for c in known)]
+        if foreign:
+            return StepResult(claim, None, 0.0, method.name, f"uses “{foreign[0].because}”, which is not proved before it")
+        try:
+            rest, reason = method.remainder(claim.left, claim.right, claim.using), ""
+        except NotATerm as error:
+            rest, reason = None, str(error)
+        return StepResult(claim, rest, time.perf_counter() - start, method.name, reason)
+
+    def check(self, rng: np.random.Generator, instances: int = INSTANCES) -> Check:
+        """Both sides of every claim, and of every definition used, in numbers on random instances."""
+        drawn = [self.instance(rng) for _ in range(instances)]
+        return self.check_on(drawn)
+
+    def check_on(self, instances: Sequence[Instance], tolerance: float = TOLERANCE) -> Check:
+        """The same on given instances."""
+        defects = [
+            (claim, max(self._defect(claim, instance) for instance in instances))
+            for claim in (*self.claims, *self._definitions())
+        ]
+        return Check(self.name, tuple(defects), tolerance)
+
+    def _defect(self, claim: Claim, instance: Instance) -> float:
+        measure = excess if (claim.method or self.method).inequality else defect
+        return measure(claim.left, claim.right, instance)
+
+    def _definitions(self) -> Iterator[Claim]:
+        """The rules that are definitions, as claims: an instance must satisfy them too."""
+        seen = []
+        for claim in self.claims:
+            for rule in claim.using:
+                if rule.claim is None and rule not in seen:
+                    seen.append(rule)
+                    yield Claim(rule.left, rule.right, rule.because, f"definition: {rule.because}")
+
+    def mutant(self, mutant: Mutant) -> Derivation:
+        """This derivation with the mutant's mistake in it."""
+        label = mutant.label or self.statement.label
+        wrong = [c for c in self.claims if c.label == label]
+        if len(wrong) != 1:
+            raise ValueError(f"{self.name} has {len(wrong)} claims labelled {label!r}; a mutant changes exactly one")
+
+        def swap(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+            return tuple(replace(c, right=mutant.right) if c is wrong[0] else c for c in claims)
+
+        (statement,) = swap((self.statement,))
+        return replace(self, steps=swap(self.steps), statement=statement, also=swap(self.also), mutants=())
+
+    @property
+    def vocabulary(self) -> Vocabulary | None:
+        """The letters, where the statement is written in operators."""
+        method = self.statement.method or self.method
+        return method.vocabulary if isinstance(method, (NonNegative, Operators, Reading)) else None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """How it is proved: the methods of its claims, most used first."""
+        names = [(c.method or self.method).name for c in self.claims]
+        return tuple(sorted(set(names), key=lambda n: (-names.count(n), n)))
+
+    def legend(self) -> list[Letter]:
+        """What the letters of the statement mean."""
+        if self.vocabulary is None:
+            return []
+        symbols: set[Any] = set()
+        for claim in self.claims:
+            for side in (claim.left, claim.right):
+                symbols |= sympy.sympify(side).free_symbols
+        return self.vocabulary.legend(sorted(symbols, key=str))
+
+    def latex(self, claim: Claim | None = None) -> str:
+        """LaTeX of the statement, or of one claim."""
+        claim = claim or self.statement
+        names = self.vocabulary.latex_names() if self.vocabulary else {}
+        if isinstance(claim.method, (NonNegative, Operators, Reading)):
+            names = claim.method.vocabulary.latex_names()
+        sign = r"\ge" if (claim.method or self.method).inequality else "="
+        left, right = (sympy.latex(_shown(side), symbol_names=names) for side in (claim.left, claim.right))
+        return f"{left} {sign} {right}"
+
+
+def _shown(side: Any) -> Any:
+    return side if isinstance(side, Nabla) else sympy.sympify(side)
+
+
+def _says(rule: Rule, claim: Claim) -> bool:
+    """Whether a rule is a claim, or the claim solved for another of its terms."""
+    if (rule.left, rule.right) == (claim.left, claim.right):
+        return True
+    one, other = (sympy.expand(x.left - x.right) for x in (rule, claim))
+    terms = [{sympy.Mul(*nc): sympy.Mul(*c) for c, nc in map(_split, sympy.Add.make_args(x))} for x in (one, other)]
+    word = next(iter(terms[0]))
+    factor = terms[0][word] / terms[1].get(word, sympy.oo)
+    return bool(factor != 0 and sympy.expand(one - factor * other) == 0)
+
+
+def _split(term: Any) -> Any:
+    return term.args_cnc()

@@ -1,0 +1,192 @@
+"""Random configurable MDPs at a complex point, solved by sweeps: no derivative formula is used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.derivations.kit.numbers import STEP, Array, Instance
+from boltzgrad.derivations.symbols import mdp as m
+
+STATES, ACTIONS, SWEEPS, STEPS = 4, 3, 400, 3
+
+
+def moving(rng: np.random.Generator, *shape: int) -> Array:
+    """Values with a random derivative."""
+    return rng.normal(size=shape) + 1j * STEP * rng.normal(size=shape)
+
+
+def moving_probabilities(rng: np.random.Generator, *shape: int) -> Array:
+    """Distributions over the last axis with a random derivative."""
+    weights = np.exp(moving(rng, *shape))
+    return np.asarray(weights / weights.sum(axis=-1, keepdims=True))
+
+
+def soft_max(q: Array, tau: float) -> Array:
+    """τ log Σ exp(q/τ) over the last axis, for complex q."""
+    top = q.real.max(axis=-1, keepdims=True)
+    return np.asarray(top[..., 0] + tau * np.log(np.exp((q - top) / tau).sum(axis=-1)))
+
+
+def solved(
+    rho: Array,
+    p: Array,
+    r_F: Array,
+    r_L: Array,
+    *,
+    gammas: tuple[float, float],
+    tau: float,
+    policy: Array | None = None,
+) -> dict[str, Any]:
+    """V, Q and π* of both players, by sweeps; with a policy, its values instead of the optimum."""
+    gamma_F, gamma_L = gammas
+    v, w = np.zeros(len(rho), complex), np.zeros(len(rho), complex)
+    for _ in range(SWEEPS):
+        q = r_F + gamma_F * p @ v
+        v = soft_max(q, tau) if policy is None else (policy * (q - tau * np.log(policy))).sum(axis=1)
+    q = r_F + gamma_F * p @ v
+    if policy is None:
+        policy = np.exp((q - v[:, None]) / tau)
+    for _ in range(SWEEPS):
+        w = (policy * (r_L + gamma_L * p @ w)).sum(axis=1)
+    return {"V_F": v, "Q_F": q, "V_L": w, "Q_L": r_L + gamma_L * p @ w, "policy": policy}
+
+
+def letters(
+    rho: Array, p: Array, r_F: Array, r_L: Array, *, gammas: tuple[float, float], tau: float, solution: dict[str, Any]
+) -> Instance:
+    """Every letter of the MDP vocabulary from its arrays and a solution; imaginary parts are derivatives."""
+    s, a = r_F.shape
+    policy = solution["policy"]
+    average = np.kron(np.eye(s), np.ones(a)) * policy.reshape(-1)  # Π (S, SA)
+    lift = np.kron(np.eye(s), np.ones((a, 1)))
+    kernel = p.reshape(s * a, s)
+    triples = np.kron(np.eye(s * a), np.ones(s)) * kernel.reshape(-1)
+    eye = np.eye(s)
+    gamma_F, gamma_L = gammas
+    with np.errstate(divide="ignore", invalid="ignore"):
+        score = np.where(kernel.real > 0, kernel.imag / STEP / kernel.real, 0.0)
+        score_rho = np.where(rho.real > 0, rho.imag / STEP / rho.real, 0.0)
+    column = {k: np.asarray(v).reshape(-1, 1) for k, v in solution.items() if k != "policy"}
+    step = (kernel @ average).real
+    partial = sum(gamma_F**t * np.linalg.matrix_power(step, t) for t in range(STEPS))
+    values: dict[Any, Any] = {
+        m.tau: tau,
+        m.gamma_F: gamma_F,
+        m.gamma_L: gamma_L,
+        m.n: STEPS,
+        m.one_S: np.ones((s, 1)),
+        m.one_SA: np.ones((s * a, 1)),
+        m.one_SAS: np.ones((s * a * s, 1)),
+        m.Pi: average,
+        m.E: lift,
+        m.P: kernel,
+        m.N: triples,
+        m.L: np.tile(eye, (s * a, 1)),
+        m.M: np.kron(np.eye(s * a), np.ones((s, 1))),
+        m.rho: rho.reshape(1, -1),
+        m.r_F: r_F.reshape(-1, 1),
+        m.r_L: r_L.reshape(-1, 1),
+        m.V_F: column["V_F"],
+        m.Q_F: column["Q_F"],
+        m.V_L: column["V_L"],
+        m.Q_L: column["Q_L"],
+        m.B: column["Q_L"] - lift @ column["V_L"],
+        m.log_pi: np.log(policy).reshape(-1, 1),
+        m.score: score.reshape(-1, 1),
+        m.score_rho: score_rho.reshape(-1, 1),
+        m.R_L: np.linalg.inv(eye - gamma_L * (average @ kernel).real),
+        m.R_F: np.linalg.inv(eye - gamma_F * (average @ kernel).real),
+        **upper_level(rho, policy, column["V_L"]),
+        **bounded_by(r_F),
+        m.X: step,
+        m.S_n: partial,
+        m.S_next: partial + gamma_F**STEPS * np.linalg.matrix_power(step, STEPS),
+        m.W_F: np.linalg.inv(np.eye(s * a) - gamma_F * (kernel @ average).real),
+    }
+    return Instance(values, m.MDP.differentials)
+
+
+def upper_level(rho: Array, policy: Array, value: Array) -> dict[Any, Any]:
+    """The leader's objectives: J_L, and a smooth general f(θ, π) = Σ k π² + 2θ with k fixed numbers."""
+    s, a = policy.shape
+    k = np.cos(np.arange(s * a)).reshape(s, a)
+    nu = np.arange(1.0, s + 1) / np.arange(1.0, s + 1).sum()
+    theta = 1j * STEP
+    return {
+        m.regulariser: np.array([[1.0 + 0.7 * theta]]),
+        m.J: rho.reshape(1, -1) @ value + np.array([[1.0 + 0.7 * theta]]),
+        m.f: np.array([[(k * policy**2).sum() + 2.0 * theta]]),
+        m.f_theta: np.array([[2.0]]),
+        m.f_pi: (2.0 * k * policy.real).reshape(-1, 1),
+        m.sum_S: np.ones((1, s)),
+        m.nu: nu.reshape(1, -1),
+        m.nu_of: nu.reshape(-1, 1),
+        m.nu_inverse: 1.0 / nu.reshape(-1, 1),
+    }
+
+
+def bounded_by(r_F: Array) -> dict[Any, Any]:
+    """A bound on |∇r_F| and its slacks."""
+    gradient = r_F.imag.reshape(-1, 1) / STEP
+    bound = float(np.abs(gradient).max()) + 0.1
+    return {m.C: bound, m.below: bound - gradient, m.above: bound + gradient}
+
+
+def _drawn(rng: np.random.Generator, *, kernel_moves: bool = True) -> dict[str, Any]:
+    p = moving_probabilities(rng, STATES, ACTIONS, STATES)
+    return {
+        "rho": moving_probabilities(rng, STATES),
+        "p": p if kernel_moves else p.real.astype(complex),
+        "r_F": moving(rng, STATES, ACTIONS),
+        "r_L": moving(rng, STATES, ACTIONS),
+        "gammas": (float(rng.uniform(0.5, 0.8)), float(rng.uniform(0.5, 0.8))),
+        "tau": float(rng.uniform(0.3, 1.0)),
+    }
+
+
+def random_mdp(rng: np.random.Generator) -> Instance:
+    """A random instance in which everything moves with θ; the discounts differ."""
+    arrays = _drawn(rng)
+    return letters(**arrays, solution=solved(**arrays))
+
+
+def fixed_kernel(rng: np.random.Generator) -> Instance:
+    """Rewards and start move with θ, the kernel does not."""
+    arrays = _drawn(rng, kernel_moves=False)
+    return letters(**arrays, solution=solved(**arrays))
+
+
+def fixed_policy(rng: np.random.Generator) -> Instance:
+    """The follower keeps a policy that is not its best answer while everything else moves."""
+    arrays = _drawn(rng)
+    policy = moving_probabilities(rng, STATES, ACTIONS).real
+    return letters(**arrays, solution=solved(**arrays, policy=policy))
+
+
+def random_iterate(rng: np.random.Generator) -> Instance:
+    """A random V that is no fixed point, with its own policy and backup, beside the fixed point of the same MDP."""
+    rho, p = moving_probabilities(rng, STATES).real, moving_probabilities(rng, STATES, ACTIONS, STATES).real
+    r_F, r_L = rng.normal(size=(2, STATES, ACTIONS))
+    gammas, tau = (float(rng.uniform(0.5, 0.8)), 0.6), float(rng.uniform(0.3, 1.0))
+    exact = solved(rho, p, r_F, r_L, gammas=gammas, tau=tau)
+    v = exact["V_F"].real + rng.normal(size=STATES)
+    q = r_F + gammas[0] * p @ v
+    backup = soft_max(q, tau)
+    policy, optimal = np.exp((q - backup[:, None]) / tau), exact["policy"].real
+    here = letters(rho, p, r_F, r_L, gammas=gammas, tau=tau, solution={**exact, "V_F": v, "Q_F": q, "policy": policy})
+    average = np.kron(np.eye(STATES), np.ones(ACTIONS)) * optimal.reshape(-1)
+    kernel = p.reshape(-1, STATES)
+    values = {
+        **here.values,
+        m.log_pi: np.log(policy).reshape(-1, 1),
+        m.TV: backup.reshape(-1, 1),
+        m.V_star: exact["V_F"].real.reshape(-1, 1),
+        m.Q_star: exact["Q_F"].real.reshape(-1, 1),
+        m.Pi_star: average,
+        m.R_star: np.linalg.inv(np.eye(STATES) - gammas[0] * average @ kernel),
+        m.KL_up: (policy * np.log(policy / optimal)).sum(axis=1, keepdims=True),
+        m.KL_down: (optimal * np.log(optimal / policy)).sum(axis=1, keepdims=True),
+    }
+    return Instance(values, m.MDP.differentials)

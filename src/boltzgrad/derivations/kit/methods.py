@@ -1,0 +1,165 @@
+"""How a claim is decided.  A method returns what is left of left − right: 0 is a proof, anything else is shown."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import sympy
+
+from boltzgrad.derivations.kit import sums, words
+from boltzgrad.derivations.kit.vocabulary import Rule, Vocabulary
+
+
+class Method(ABC):
+    """One decision procedure."""
+
+    name: ClassVar[str]
+    inequality: ClassVar[bool] = False  # the claim is left ≥ right
+
+    @abstractmethod
+    def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
+        """What is left of left − right under the rules; 0 proves the claim."""
+
+
+@dataclass(frozen=True)
+class Operators(Method):
+    """Words in non-commuting operators: any number of states and actions, any dimension."""
+
+    vocabulary: Vocabulary
+    name: ClassVar[str] = "operator algebra"
+
+    def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
+        """The normal form of the difference; NotATerm if a word does not compose."""
+        terms = [words.polynomial(side, self.vocabulary) for side in (left, right)]
+        kinds = {words.spaces(word, self.vocabulary) for side in terms for word in side} - {None}
+        if len(kinds) > 1:
+            raise words.NotATerm(f"the terms of {left} = {right} live on different spaces: {sorted(map(str, kinds))}")
+        difference = words.add(terms[0], words.scale(terms[1], -1))
+        return words.expression_of(words.normalise(difference, self.vocabulary, rules))
+
+
+class Sums(Method):
+    """Sums over an index of arbitrary range: any number of actions."""
+
+    name: ClassVar[str] = "symbolic, any |A|"
+
+    def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
+        """The canonical form of the difference."""
+        return sums.remainder(sympy.sympify(left), sympy.sympify(right), rules)
+
+
+@dataclass(frozen=True)
+class Reading(Method):
+    """An operator statement read at one state: every operator becomes the sum it stands for, then `Sums` decides.
+
+    `read` maps a letter to a function (what it makes of the function to its right) and, for vectors, to their values.
+    """
+
+    vocabulary: Vocabulary
+    read: Callable[[Any], Any]
+    name: ClassVar[str] = "operators read as sums"
+
+    def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
+        """Both sides as sums, compared."""
+        return sums.remainder(self.sides(left), self.sides(right), rules)
+
+    def sides(self, expression: Any) -> Any:
+        """The expression with its operators applied from right to left."""
+        total = sympy.S.Zero
+        for word, coefficient in words.polynomial(expression, self.vocabulary).items():
+            value: Any = None
+            for letter in reversed(word):
+                value = self.read(letter) if value is None else self.read(letter)(value)
+            total += coefficient * value
+        return total
+
+
+class Calculus(Method):
+    """Closed forms of integrals, finite sums and limits, worked out by SymPy and compared as rational functions."""
+
+    name: ClassVar[str] = "calculus"
+
+    def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
+        """Both sides worked out, compared."""
+        worked = [sympy.expand(sympy.powsimp(sympy.sympify(side).doit())) for side in (left, right)]
+        difference = sympy.expand_power_base(sympy.expand_log(worked[0] - worked[1]))
+        return sums.rational(sums.canonical(difference))
+
+
+class Transitive(Method):
+    """left = … = right along the claims that are used, each an equality of its two sides."""
+
+    name: ClassVar[str] = "by the steps"
+
+    def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
+        """0 if the sides are joined by the rules, else their difference."""
+        reached, frontier = [left], [left]
+        while frontier:
+            here = frontier.pop()
+            for rule in rules:
+                for one, other in ((rule.left, rule.right), (rule.right, rule.left)):
+                    if one == here and other not in reached:
+                        reached.append(other)
+                        frontier.append(other)
+        return sympy.S.Zero if right in reached else left - right
+
+
+class Rational(Method):
+    """Equality of rational functions in finitely many symbols, after substituting the rules."""
+
+    name: ClassVar[str] = "symbolic, generic finite"
+
+    def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
+        """`cancel` of the difference of all entries."""
+        difference = sympy.Matrix([left]) - sympy.Matrix([right])
+        given = {rule.left: rule.right for rule in rules}
+        entries = [sums.rational(entry.subs(given, simultaneous=True)) for entry in difference]
+        return sympy.Add(*(entry**2 for entry in entries)) if any(entries) else sympy.S.Zero
+
+
+@dataclass(frozen=True)
+class NonNegative(Method):
+    """left ≥ right, entry by entry: left − right is a sum of words whose letters and coefficients are all non-negative."""
+
+    vocabulary: Vocabulary
+    name: ClassVar[str] = "operator algebra, signs"
+    inequality: ClassVar[bool] = True
+
+    def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
+        """0 if every term is provably not negative, else the terms that are not."""
+        difference = Operators(self.vocabulary).remainder(left, right, rules)
+        terms = words.polynomial(difference, self.vocabulary)
+        doubtful = {
+            word: c
+            for word, c in terms.items()
+            if not (_not_negative(c) and set(word) <= self.vocabulary.nonnegative)
+        }
+        return words.expression_of(doubtful)
+
+
+class Sign(Method):
+    """left ≥ right, by SymPy's assumptions on the factors and addends of the canonical difference."""
+
+    name: ClassVar[str] = "signs"
+    inequality: ClassVar[bool] = True
+
+    def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
+        """0 if the difference is provably not negative, else the difference."""
+        difference = sums.remainder(sympy.sympify(left), sympy.sympify(right), rules)
+        return sympy.S.Zero if _not_negative(difference) else difference
+
+
+def _not_negative(e: Any) -> bool:
+    if e.is_nonnegative:
+        return True
+    factored = sympy.factor(e)
+    if factored.is_Mul:
+        return all(_not_negative(a) for a in factored.args)
+    if factored.is_Add:
+        return all(_not_negative(a) for a in factored.args)
+    if isinstance(factored, sympy.Sum):
+        return _not_negative(factored.function)
+    return bool(factored.is_nonnegative)

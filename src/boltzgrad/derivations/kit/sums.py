@@ -1,0 +1,99 @@
+r"""Equality of expressions with sums over an index of arbitrary range, decided by a canonical form.
+
+Every Sum is linear, gives away the factors that do not move with its index, and takes one fixed index; exponentials of
+sums become products.  What is left are finitely many generators (sums, functions of an index, exponentials), and equality
+is equality of rational functions in them, decided by `cancel`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import sympy
+from sympy.core.function import AppliedUndef
+
+from boltzgrad.derivations.kit.vocabulary import Rule
+
+_INDICES = [sympy.Symbol(f"_i{k}", integer=True) for k in range(6)]  # by depth of nesting
+
+
+def remainder(left: Any, right: Any, rules: Iterable[Rule] = ()) -> Any:
+    """left − right in canonical form: 0 exactly if the rules and the calculus of sums make them equal."""
+    given = [(canonical(rule.left), rule.right) for rule in rules]
+    difference = canonical(left - right)
+    for _ in range(20):
+        new = difference
+        for pattern, value in given:
+            new = new.xreplace({pattern: value})
+        new = canonical(new)
+        if new == difference:
+            break
+        difference = new
+    return rational(difference)
+
+
+def rational(expression: Any) -> Any:
+    """`cancel` with everything that is no number or symbol as a generator."""
+    generators: dict[Any, Any] = {}
+
+    def opaque(e: Any) -> Any:
+        if e.is_Symbol or e.is_Number:
+            return e
+        if e.is_Add or e.is_Mul or (e.is_Pow and e.exp.is_Integer):
+            return e.func(*(opaque(a) for a in e.args))
+        return generators.setdefault(e, sympy.Dummy())
+
+    result = sympy.cancel(sympy.together(opaque(expression)))
+    return result.xreplace({dummy: e for e, dummy in generators.items()})
+
+
+def canonical(expression: Any, depth: int = 0) -> Any:
+    """The canonical form (see the module)."""
+    e = sympy.sympify(expression)
+    if not e.args:
+        return e
+    if isinstance(e, sympy.Derivative):
+        return _derivative(e, depth)
+    if isinstance(e, sympy.Sum):
+        return _sum(e, depth)
+    if isinstance(e, AppliedUndef):
+        return e
+    parts = [canonical(a, depth) for a in e.args]
+    if isinstance(e, sympy.exp):
+        return sympy.expand(sympy.exp(sympy.expand(parts[0])))
+    if isinstance(e, sympy.log):
+        return sympy.expand_log(sympy.log(parts[0]))
+    return e.func(*parts)
+
+
+def _derivative(e: sympy.Derivative, depth: int) -> Any:
+    if isinstance(e.expr, AppliedUndef):
+        return e
+    moved = canonical(e.expr, depth)
+    for variable, count in e.variable_count:
+        for _ in range(int(count)):
+            moved = sympy.diff(moved, variable)
+    return canonical(moved, depth)
+
+
+def _sum(e: sympy.Sum, depth: int) -> Any:
+    if len(e.limits) != 1:
+        inner = sympy.Sum(e.function, *e.limits[:-1])
+        return canonical(sympy.Sum(inner, e.limits[-1]), depth)
+    index, lower, upper = e.limits[0]
+    fixed = _INDICES[depth]
+    body = sympy.expand(canonical(e.function.xreplace({index: fixed}), depth + 1))
+    total = sympy.S.Zero
+    for term in sympy.Add.make_args(body):
+        outside, inside = sympy.S.One, sympy.S.One
+        for factor in sympy.Mul.make_args(term):
+            if fixed in factor.free_symbols:
+                inside *= factor
+            else:
+                outside *= factor
+        if inside == 1:
+            total += outside * (upper - lower + 1)
+        else:
+            total += outside * sympy.Sum(inside, (fixed, lower, upper))
+    return total

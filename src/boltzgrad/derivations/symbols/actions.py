@@ -1,0 +1,94 @@
+"""One state and arbitrarily many actions: functions of the action under sums with a symbolic bound.
+
+`x` is θ along one direction; every function that has it as an argument moves with θ.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+from sympy import Derivative, Sum, exp, log
+
+from boltzgrad.derivations.kit.methods import Reading
+from boltzgrad.derivations.kit.nodes import D
+from boltzgrad.derivations.kit.numbers import PARAMETER
+from boltzgrad.derivations.kit.vocabulary import Rule
+from boltzgrad.derivations.symbols import mdp
+
+a = sympy.Symbol("a", integer=True)
+A = sympy.Symbol("A", integer=True, positive=True)
+z = sympy.Symbol("z", integer=True)  # the next state, one of S
+S = sympy.Symbol("S", integer=True, positive=True)
+x = PARAMETER
+tau = mdp.tau
+gamma, c, t, u, v = sympy.symbols("gamma c t u v", positive=True)
+b = sympy.Symbol("b", real=True)
+
+
+def function(name: str, **assumptions: Any) -> Any:
+    """A function of the action that moves with θ."""
+    return sympy.Function(name, **(assumptions or {"real": True}))(a, x)
+
+
+def over_actions(summand: Any) -> Any:
+    """Σ_a."""
+    return Sum(summand, (a, 1, A))
+
+
+q, y, w, h = (function(name) for name in "qywh")  # Q_F, Q_L, and any others
+p = function("p", positive=True)  # the probabilities of one next state
+mu = function("mu", positive=True)  # any policy
+Z = over_actions(exp(q / tau))
+V = tau * log(Z)
+pi = exp(q / tau) / Z
+Z_w = over_actions(exp(w / tau))
+V_w = tau * log(Z_w)
+pi_w = exp(w / tau) / Z_w
+dq = Derivative(q, x)
+
+
+def mean(f: Any) -> Any:
+    """E_π f."""
+    return over_actions(pi * f)
+
+
+ANY_POLICY = Rule(over_actions(mu), sympy.S.One, "a policy sums to one")
+
+
+_OPERATORS = {
+    mdp.Pi: mean,
+    mdp.Pi_star: lambda f: over_actions(pi_w * f),
+    mdp.dPi: lambda f: over_actions(Derivative(pi, x) * f),
+    mdp.E: lambda f: f,
+}
+_VALUES = {
+    mdp.Q_F: q,
+    mdp.dQ_F: dq,
+    mdp.V_F: V,
+    mdp.dV_F: Derivative(V, x),
+    mdp.log_pi: (q - V) / tau,
+    mdp.dlog_pi: Derivative((q - V) / tau, x),
+    mdp.Q_L: y,
+    mdp.V_L: mean(y),
+    mdp.B: y - mean(y),
+    mdp.f_pi: h,
+    mdp.TV: V,
+    mdp.V_star: V_w,
+    mdp.Q_star: w,
+    mdp.KL_up: over_actions(pi * ((q - V) - (w - V_w)) / tau),
+    mdp.KL_down: over_actions(pi_w * ((w - V_w) - (q - V)) / tau),
+    mdp.one_S: sympy.S.One,
+    mdp.one_SA: sympy.S.One,
+}
+
+
+def read(letter: Any) -> Any:
+    """The letters of the MDP at one state: averages are sums over actions, functions of the state are constants."""
+    if isinstance(letter, D):
+        factor = Reading(mdp.MDP, read).sides(letter.args[0])
+        return lambda f: factor * f
+    return _OPERATORS[letter] if letter in _OPERATORS else _VALUES[letter]
+
+
+AT_ONE_STATE = Reading(mdp.MDP, read)
