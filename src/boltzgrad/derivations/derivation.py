@@ -120,11 +120,12 @@ class Check:
 
 @dataclass(frozen=True)
 class Mutant:
-    """A plausible mistake: the claim `label` with another right side."""
+    """A plausible mistake: the claim `label` (the statement, if empty) with another right side, or another left one."""
 
     mistake: str
-    right: Any
+    right: Any = None
     label: str = ""
+    left: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -212,8 +213,10 @@ class Derivation:
         if len(wrong) != 1:
             raise ValueError(f"{self.name} has {len(wrong)} claims labelled {label!r}; a mutant changes exactly one")
 
+        sides = {side: e for side, e in (("left", mutant.left), ("right", mutant.right)) if e is not None}
+
         def swap(claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
-            return tuple(replace(c, right=mutant.right) if c is wrong[0] else c for c in claims)
+            return tuple(replace(c, **sides) if c is wrong[0] else c for c in claims)
 
         (statement,) = swap((self.statement,))
         return replace(self, steps=swap(self.steps), statement=statement, also=swap(self.also), mutants=())
@@ -259,12 +262,19 @@ def _says(rule: Rule, claim: Claim) -> bool:
     """Whether a rule is a claim, or the claim solved for another of its terms."""
     if (rule.left, rule.right) == (claim.left, claim.right):
         return True
-    one, other = (sympy.expand(x.left - x.right) for x in (rule, claim))
-    terms = [{sympy.Mul(*nc): sympy.Mul(*c) for c, nc in map(_split, sympy.Add.make_args(x))} for x in (one, other)]
-    word = next(iter(terms[0]))
-    factor = terms[0][word] / terms[1].get(word, sympy.oo)
-    return bool(factor != 0 and sympy.expand(one - factor * other) == 0)
+    one, other = (_by_words(sympy.expand(x.left - x.right)) for x in (rule, claim))
+    word = next(iter(one))
+    if word not in other:
+        return False
+    factor = one[word] / other[word]
+    return set(one) == set(other) and all(sympy.cancel(one[w] - factor * other[w]) == 0 for w in one)
 
 
-def _split(term: Any) -> Any:
-    return term.args_cnc()
+def _by_words(expression: Any) -> dict[Any, Any]:
+    """Coefficients by non-commuting part."""
+    out: dict[Any, Any] = {}
+    for term in sympy.Add.make_args(expression):
+        commuting, word = term.args_cnc()
+        key = sympy.Mul(*word)
+        out[key] = out.get(key, 0) + sympy.Mul(*commuting)
+    return out

@@ -10,7 +10,7 @@ from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
 from boltzgrad.derivations.patterns import solved
 from boltzgrad.derivations.instances.actions import random_actions
 from boltzgrad.derivations.instances.mdp import random_iterate, random_mdp
-from boltzgrad.derivations.kit.methods import Calculus, Operators, Sign, Sums, Transitive
+from boltzgrad.derivations.kit.methods import Calculus, NonNegative, Operators, Sign, Sums, Transitive
 from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule
 from boltzgrad.derivations.symbols import actions as s
@@ -70,7 +70,7 @@ _OPERATORS = Operators(m.MDP)
 _DIAGONAL = m.R_F * (1 - m.gamma_F * m.Pi * m.P) * m.one_S
 _ROWS = Claim((1 - m.gamma_F) * m.R_F * m.one_S, _DIAGONAL, "rows of ΠP sum to one", "R1, a", method=_OPERATORS)
 _INVERSE = Claim(_DIAGONAL, m.one_S, "R_F (I − γ_F ΠP) = I", "R1, b", (m.RESOLVENT_F_LEFT,), method=_OPERATORS)
-_ROW_SUMS = Claim(
+ROW_SUMS = Claim(
     (1 - m.gamma_F) * m.R_F * m.one_S, m.one_S, "both together", "‖R‖ = 1/(1−γ)", (_ROWS.rule(), _INVERSE.rule()), Transitive()
 )
 
@@ -89,7 +89,7 @@ contraction = Derivation(
         Claim(m.gamma_F * m.Pi * m.P * m.one_S, m.gamma_F * m.one_S, "rows sum to one", "‖∇T‖ = γ", method=_OPERATORS),
         _ROWS,
         _INVERSE,
-        _ROW_SUMS,
+        ROW_SUMS,
     ),
     statement=Claim(
         Derivative(_BACKUP_AT_ONE_STATE, s.x),
@@ -195,6 +195,16 @@ a_posteriori = Derivation(
         Mutant("the residual without the divergence: a bound, not the error", m.R_F * (m.TV - m.V_F)),
         Mutant("no resolvent: the error taken for the residual", m.TV - m.V_F + m.tau * m.KL_up),
         Mutant("the divergence counted without τ", m.R_F * (m.TV - m.V_F + m.KL_up)),
+    ),
+    also=(
+        Claim(
+            m.V_star - m.V_F,
+            m.R_F * (m.TV - m.V_F),
+            "the divergence is not negative, nor is the resolvent",
+            "V* − V ≥ R_V(TV − V)",
+            (Rule(m.V_star, _ABOVE[2].right + m.V_F, _ABOVE[2].because, _ABOVE[2]),),
+            NonNegative(m.MDP),
+        ),
     ),
     rests_on=(contraction,),
 )

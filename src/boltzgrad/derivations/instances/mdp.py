@@ -99,7 +99,7 @@ def letters(
         m.R_L: np.linalg.inv(eye - gamma_L * (average @ kernel).real),
         m.R_F: np.linalg.inv(eye - gamma_F * (average @ kernel).real),
         **upper_level(rho, policy, column["V_L"]),
-        **bounded_by(r_F),
+        **bounded_by(r_F, column["Q_F"], column["V_F"], gamma_F),
         m.X: step,
         m.S_n: partial,
         m.S_next: partial + gamma_F**STEPS * np.linalg.matrix_power(step, STEPS),
@@ -127,11 +127,18 @@ def upper_level(rho: Array, policy: Array, value: Array) -> dict[Any, Any]:
     }
 
 
-def bounded_by(r_F: Array) -> dict[Any, Any]:
-    """A bound on |∇r_F| and its slacks."""
+def bounded_by(r_F: Array, q: Array, v: Array, gamma: float) -> dict[Any, Any]:
+    """A bound on |∇r_F| and what is missing to it in ∇r_F, ∇Q_F and ∇V_F."""
     gradient = r_F.imag.reshape(-1, 1) / STEP
-    bound = float(np.abs(gradient).max()) + 0.1
-    return {m.C: bound, m.below: bound - gradient, m.above: bound + gradient}
+    bound = float(np.abs(gradient).max())
+    far = bound / (1 - gamma)
+    return {
+        m.C: bound,
+        m.below: bound - gradient,
+        m.above: bound + gradient,
+        m.slack_Q: far - q.imag / STEP,
+        m.slack_V: far + v.imag / STEP,
+    }
 
 
 def _drawn(rng: np.random.Generator, *, kernel_moves: bool = True) -> dict[str, Any]:
@@ -155,6 +162,21 @@ def random_mdp(rng: np.random.Generator) -> Instance:
 def fixed_kernel(rng: np.random.Generator) -> Instance:
     """Rewards and start move with θ, the kernel does not."""
     arrays = _drawn(rng, kernel_moves=False)
+    return letters(**arrays, solution=solved(**arrays))
+
+
+def tight_kernel(rng: np.random.Generator) -> Instance:
+    """A good and a bad region, and an unlikely way from one to the other: the Lipschitz constants are nearly attained."""
+    arrays = _drawn(rng, kernel_moves=False)
+    half = STATES // 2
+    inside = np.kron(np.eye(2), np.full((half, half), 1.0 / half))
+    p = np.repeat(inside[:, None, :], ACTIONS, axis=1)
+    p[half:, 0] = inside[0]
+    reward, gradient = rng.normal(size=(STATES, ACTIONS)), np.ones((STATES, ACTIONS))
+    reward[:half] += 2.0 * (1 - arrays["gammas"][0])
+    reward[half:, 0] -= 8.0
+    gradient[half:, 1:] = -1.0
+    arrays |= {"p": p.astype(complex), "r_F": reward + 1j * STEP * gradient}
     return letters(**arrays, solution=solved(**arrays))
 
 

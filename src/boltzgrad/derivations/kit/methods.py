@@ -135,7 +135,7 @@ class NonNegative(Method):
         doubtful = {
             word: c
             for word, c in terms.items()
-            if not (_not_negative(c) and set(word) <= self.vocabulary.nonnegative)
+            if not (_not_negative(sympy.cancel(c.subs(self.vocabulary.ranges))) and set(word) <= self.vocabulary.nonnegative)
         }
         return words.expression_of(doubtful)
 

@@ -78,12 +78,15 @@ def _derivative(e: sympy.Derivative, depth: int) -> Any:
 
 
 def _sum(e: sympy.Sum, depth: int) -> Any:
-    if len(e.limits) != 1:
-        inner = sympy.Sum(e.function, *e.limits[:-1])
-        return canonical(sympy.Sum(inner, e.limits[-1]), depth)
-    index, lower, upper = e.limits[0]
+    return _over(e.function, e.limits, depth)
+
+
+def _over(function: Any, limits: Any, depth: int) -> Any:
+    """The canonical sum of a function; SymPy writes nested sums as one with several limits, the outermost last."""
+    *inner, (index, lower, upper) = limits
     fixed = _INDICES[depth]
-    body = sympy.expand(canonical(e.function.xreplace({index: fixed}), depth + 1))
+    renamed = function.xreplace({index: fixed})
+    body = sympy.expand(_over(renamed, inner, depth + 1) if inner else canonical(renamed, depth + 1))
     total = sympy.S.Zero
     for term in sympy.Add.make_args(body):
         outside, inside = sympy.S.One, sympy.S.One

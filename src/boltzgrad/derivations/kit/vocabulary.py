@@ -48,6 +48,7 @@ class Vocabulary:
     transposes: dict[Any, Any] = field(default_factory=dict)
     ones: set[Any] = field(default_factory=set)
     reciprocals: list[tuple[Any, Any]] = field(default_factory=list)  # functions with X·Y = 1
+    ranges: dict[Any, Any] = field(default_factory=dict)  # scalars by a positive parameter, for signs: γ = 1/(1 + t)
     nonnegative: set[Any] = field(default_factory=set)  # letters without negative entries
 
     def scalar(self, name: str, latex: str, meaning: str, **assumptions: Any) -> Any:

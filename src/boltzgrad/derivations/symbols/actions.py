@@ -20,10 +20,13 @@ a = sympy.Symbol("a", integer=True)
 A = sympy.Symbol("A", integer=True, positive=True)
 z = sympy.Symbol("z", integer=True)  # the next state, one of S
 S = sympy.Symbol("S", integer=True, positive=True)
+k = sympy.Symbol("k", integer=True)  # a step, one of H
+H = sympy.Symbol("H", integer=True, positive=True)
 x = PARAMETER
 tau = mdp.tau
 gamma, c, t, u, v = sympy.symbols("gamma c t u v", positive=True)
 b = sympy.Symbol("b", real=True)
+j, n, N = sympy.symbols("j n N", integer=True, nonnegative=True)
 
 
 def function(name: str, **assumptions: Any) -> Any:

@@ -6,6 +6,8 @@ Spaces: S states, SA pairs (s, a), SAS triples (s, a, s').  A function on a spac
 
 from __future__ import annotations
 
+import sympy
+
 from boltzgrad.derivations.kit.nodes import D
 from boltzgrad.derivations.kit.vocabulary import Rule, Vocabulary
 
@@ -62,19 +64,31 @@ nu_inverse = MDP.vector("nu_inverse", r"\nu^{-1}", "S", "one over its probabilit
 C = MDP.scalar("C", "C_{rx}", "a bound on the reward's gradient")
 below = MDP.vector("below", "C-\\nabla r_F", "SA", "by how much ∇r_F stays below C", varies=False)
 above = MDP.vector("above", "C+\\nabla r_F", "SA", "by how much ∇r_F stays above −C", varies=False)
+slack_Q = MDP.vector("slack_Q", r"\sigma_Q", "SA", "by how much ∇Q_F stays below C/(1 − γ_F)", varies=False)
+slack_V = MDP.vector("slack_V", r"\sigma_V", "S", "by how much ∇V_F stays above −C/(1 − γ_F)", varies=False)
 
 X = MDP.letter("X", "X", "SA", "SA", "one step of the chain on pairs, PΠ", varies=False)
 S_n = MDP.letter("S_n", "S_n", "SA", "SA", "Σ_{t<n} γ_Fᵗ Xᵗ", varies=False)
 S_next = MDP.letter("S_next", "S_{n+1}", "SA", "SA", "Σ_{t≤n} γ_Fᵗ Xᵗ", varies=False)
 
+G_sum = MDP.letter("G_sum", r"\mathbb E\textstyle\sum_{t\le T}X^t", "SA", "SA", "pairs visited up to a γ_F-geometric T", varies=False)
+G_visit = MDP.letter("G_visit", r"\tfrac1{1-\gamma_F}\mathbb E X^T", "SA", "SA", "the pair at T, over 1 − γ_F", varies=False)
+H_value = MDP.letter("H_value", r"\mathbb E\textstyle\sum_{t\le T'}\sqrt{\gamma_F}^t(\Pi P)^t", "S", "S", "a √γ_F-horizon", varies=False)
+K_sum = MDP.letter("K_sum", r"\mathbb E\textstyle\sum_{t\le T}(\Pi P)^t", "S", "S", "states up to a γ_L-geometric T", varies=False)
+K_visit = MDP.letter("K_visit", r"\tfrac1{1-\gamma_L}\mathbb E(\Pi P)^T", "S", "S", "the state at T, over 1 − γ_L", varies=False)
+K_value = MDP.letter("K_value", r"\mathbb E\textstyle\sum_{t\le T'}\sqrt{\gamma_L}^t(\Pi P)^t", "S", "S", "a √γ_L-horizon", varies=False)
+K_Q = MDP.letter("K_Q", r"\mathbb E\textstyle\sum_{t\le T'}\sqrt{\gamma_L}^tX^t", "SA", "SA", "a √γ_L-horizon on pairs", varies=False)
+
 dPi, dP, dN, drho = MDP.d(Pi), MDP.d(P), MDP.d(N), MDP.d(rho)
 dr_F, dr_L, dV_F, dQ_F, dV_L, dQ_L = (MDP.d(x) for x in (r_F, r_L, V_F, Q_F, V_L, Q_L))
 dlog_pi, dJ, df, dreg = (MDP.d(x) for x in (log_pi, J, f, regulariser))
 
+MDP.ranges |= {gamma: 1 / (1 + sympy.Symbol(f"t_{gamma}", positive=True)) for gamma in (gamma_F, gamma_L)}
 MDP.averages += [(Pi, E), (N, M)]
 MDP.rule(Pi * E, 1, "π* sums to one")
 MDP.rule(dPi * E, 0, "π* sums to one, whatever θ")
 MDP.rule(N * M, 1, "p sums to one")
+MDP.rule(dN * M, 0, "p sums to one, whatever θ")
 MDP.rule(N * L, P, "P is the mean of functions of s' alone")
 MDP.rule(dN * L, dP, "and so is ∇P")
 MDP.rule(E * one_S, one_SA, "1 is 1")
@@ -116,3 +130,4 @@ ONE_STEP = Rule(P * Pi, X, "X = PΠ")
 PARTIAL_SUM = Rule(S_next, S_n + gamma_F**n * X**n, "S_{n+1} = S_n + γⁿXⁿ")
 
 MDP.nonnegative |= {Pi, E, P, N, L, M, rho, R_L, R_F, W_F, Pi_star, R_star, KL_up, KL_down, one_S, one_SA, nu, below, above}
+MDP.nonnegative |= {slack_Q, slack_V}
