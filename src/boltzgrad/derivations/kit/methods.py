@@ -83,10 +83,20 @@ class Calculus(Method):
     name: ClassVar[str] = "calculus"
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
-        """Both sides worked out, compared."""
+        """Both sides worked out, compared; positive products by their logarithms."""
         worked = [sympy.expand(sympy.powsimp(sympy.sympify(side).doit())) for side in (left, right)]
         difference = sympy.expand_power_base(sympy.expand_log(worked[0] - worked[1]))
-        return sums.rational(sums.canonical(difference))
+        rest = sums.rational(sums.canonical(difference))
+        if rest != 0 and all(side.is_positive for side in worked):
+            logs = [sympy.expand_log(sympy.log(sympy.factor(side)), force=True) for side in worked]
+            if sums.rational(_split_logarithms(logs[0] - logs[1])) == 0:
+                return sympy.S.Zero
+        return rest
+
+
+def _split_logarithms(e: Any) -> Any:
+    """log of a sum, factored: log(u/2 + 1/2) = log(u + 1) − log 2."""
+    return e.replace(sympy.log, lambda a: sympy.expand_log(sympy.log(sympy.factor(a)), force=True))
 
 
 class Transitive(Method):

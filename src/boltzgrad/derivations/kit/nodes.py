@@ -45,7 +45,7 @@ class Tr(sympy.Function):  # type: ignore[misc]
 
 
 class GaussianMean(sympy.Expr):  # type: ignore[misc]
-    """E[scalar] over one vector ~ N(0, covariance).  Rule: odd words vanish, w'Xw ↦ tr(X W).  Numbers: sigma points."""
+    """E[scalar] over one vector ~ N(0, covariance).  Rule: Isserlis' pairings.  Numbers: Gauss-Hermite, exact to degree 5."""
 
     is_commutative: ClassVar[bool] = False
 

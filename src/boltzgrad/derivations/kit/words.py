@@ -14,6 +14,7 @@ import sympy
 
 from boltzgrad.derivations.kit.nodes import D, GaussianMean, LogIntegral, Nabla, Tr
 from boltzgrad.derivations.kit.vocabulary import SCALAR, Rule, Vocabulary
+from boltzgrad.derivations.kit.wick import contractions, factors
 
 Word: TypeAlias = tuple[Any, ...]
 Polynomial: TypeAlias = dict[Word, Any]
@@ -147,15 +148,16 @@ class _Reader:
     def mean(self, scalar: Any, vector: Any, covariance: Any) -> Polynomial:
         row = self.vocabulary.t(vector)
         parts = []
-        for word, c in scalars(self.read(scalar), self.vocabulary).items():
-            places = [i for i, letter in enumerate(word) if letter in (vector, row)]
-            if not places:
+        for word, c in self.read(scalar).items():
+            if not any(letter in (vector, row) for letter in word):
                 parts.append({word: c})
-            elif len(places) == 2 and word[0] == row and word[-1] == vector:
-                parts.append(self.trace({(*word[1:-1], covariance): c}))
-            elif len(places) != 1:
-                raise NotATerm(f"the Gaussian mean of {sympy.Mul(*word)} is not quadratic in {vector}")
-        return add(*parts)
+                continue
+            for chains, cycles in contractions(word, vector, covariance, self.vocabulary):
+                part: Polynomial = {sum(chains, ()): c}
+                for cycle in cycles:
+                    part = multiply(part, self.trace({cycle: sympy.S.One}))
+                parts.append(part)
+        return scalars(add(*parts), self.vocabulary)
 
     def log_integral(
         self, q: Any, vector: Any, tau: Any, precision: Any, centre: Any, size: Any, volume: Any
@@ -217,12 +219,13 @@ def polynomial_word(product: Any) -> Word:
 
 
 def scalars(terms: Polynomial, vocabulary: Vocabulary) -> Polynomial:
-    """Words 1 → 1 equal their transposes: choose the first of the two in a fixed order."""
+    """Scalar factors commute and equal their transposes: bring them into a fixed order."""
     out = []
     for word, c in terms.items():
         turnable = word and all(letter in vocabulary.transposes for letter in word)
         if turnable and spaces(word, vocabulary) == (SCALAR, SCALAR):
-            word = min(word, transposed(word, vocabulary), key=_order)
+            turned = [min(part, transposed(part, vocabulary), key=_order) for part in factors(word, vocabulary)]
+            word = sum(sorted(turned, key=_order), ())
         out.append({word: c})
     return add(*out)
 
@@ -252,7 +255,7 @@ class _Rewriter:
     def run(self, terms: Polynomial) -> Polynomial:
         for _ in range(_PASSES):
             new = scalars(add(*(scale(self.step(word), c) for word, c in terms.items())), self.vocabulary)
-            new = {word: sympy.cancel(c) for word, c in new.items()}
+            new = {word: sympy.cancel(self.traces(c)) for word, c in new.items()}
             new = {word: c for word, c in new.items() if c != 0}
             if new == terms:
                 return terms
@@ -260,6 +263,14 @@ class _Rewriter:
                 break
             terms = new
         raise NotATerm("the rules do not come to an end")
+
+    def traces(self, coefficient: Any) -> Any:
+        """The rules hold under a trace, too."""
+        if not coefficient.has(Tr):
+            return coefficient
+        return coefficient.replace(
+            Tr, lambda inside: expression_of(self.reader.trace(self.run(self.reader.read(inside))))
+        )
 
     def step(self, word: Word) -> Polynomial:
         """One pass over one word."""

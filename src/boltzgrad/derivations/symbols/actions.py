@@ -25,7 +25,7 @@ H = sympy.Symbol("H", integer=True, positive=True)
 x = PARAMETER
 tau = mdp.tau
 gamma, c, t, u, v = sympy.symbols("gamma c t u v", positive=True)
-b = sympy.Symbol("b", real=True)
+b, zeta = sympy.symbols("b zeta", real=True)
 j, n, N = sympy.symbols("j n N", integer=True, nonnegative=True)
 
 
