@@ -204,7 +204,16 @@ class Derivation:
             for rule in claim.using:
                 if rule.claim is None and rule not in seen:
                     seen.append(rule)
-                    yield Claim(rule.left, rule.right, rule.because, f"definition: {rule.because}")
+                    yield Claim(rule.left, rule.right, rule.because, f"definition: {rule.because}", (), self._plain(claim))
+            method = claim.method or self.method
+            if isinstance(method, NonNegative):
+                for letter in sorted(method.vocabulary.nonnegative & _letters(claim), key=str):
+                    yield Claim(letter, 0 * letter, "a letter that is never negative", f"{letter} ≥ 0", (), method)
+
+    def _plain(self, claim: Claim) -> Method:
+        """A method that takes a definition for the equality it is."""
+        method = claim.method or self.method
+        return Operators(method.vocabulary) if isinstance(method, NonNegative) else method
 
     def mutant(self, mutant: Mutant) -> Derivation:
         """This derivation with the mutant's mistake in it."""
@@ -278,3 +287,8 @@ def _by_words(expression: Any) -> dict[Any, Any]:
         key = sympy.Mul(*word)
         out[key] = out.get(key, 0) + sympy.Mul(*commuting)
     return out
+
+
+def _letters(claim: Claim) -> set[Any]:
+    sides = (claim.left, claim.right, *(rule.right for rule in claim.using))
+    return {symbol for side in sides for symbol in sympy.sympify(side).free_symbols}

@@ -17,6 +17,7 @@ def random_actions(rng: np.random.Generator) -> Instance:
     """Everything a statement about one state may mention."""
     names = ("q", "y", "w", "h")
     functions: dict[str, Any] = {name: moving(rng, ACTIONS) for name in names}
+    functions["level"] = moving(rng)
     functions["mu_i"] = rng.uniform(0.5, 2.0, size=ACTIONS)
     functions["mu"] = moving_probabilities(rng, ACTIONS)
     functions["p"] = moving_probabilities(rng, ACTIONS)

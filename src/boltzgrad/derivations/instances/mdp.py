@@ -100,6 +100,7 @@ def letters(
         m.R_F: np.linalg.inv(eye - gamma_F * (average @ kernel).real),
         **upper_level(rho, policy, column["V_L"]),
         **bounded_by(r_F, column["Q_F"], column["V_F"], gamma_F),
+        **_weighted(average.real, kernel.real, gamma_F),
         m.X: step,
         m.S_n: partial,
         m.S_next: partial + gamma_F**STEPS * np.linalg.matrix_power(step, STEPS),
@@ -124,6 +125,21 @@ def upper_level(rho: Array, policy: Array, value: Array) -> dict[Any, Any]:
         m.nu: nu.reshape(1, -1),
         m.nu_of: nu.reshape(-1, 1),
         m.nu_inverse: 1.0 / nu.reshape(-1, 1),
+    }
+
+
+def _weighted(average: Array, kernel: Array, gamma: float) -> dict[Any, Any]:
+    """A linear objective with its multipliers, and a λ-return with an approximate critic."""
+    states, pairs = len(average), len(kernel)
+    c = np.linspace(0.5, 1.5, states).reshape(1, -1)
+    visits = sum(gamma**t * c @ np.linalg.matrix_power(average @ kernel, t) for t in range(SWEEPS))
+    return {
+        m.c: c,
+        m.dual: visits,
+        m.lam: 0.6,
+        m.W_lam: np.linalg.inv(np.eye(pairs) - 0.6 * gamma * kernel @ average),
+        m.psi: np.sin(np.arange(pairs)).reshape(-1, 1),
+        m.critic: np.cos(np.arange(states)).reshape(-1, 1),
     }
 
 
@@ -187,28 +203,81 @@ def fixed_policy(rng: np.random.Generator) -> Instance:
     return letters(**arrays, solution=solved(**arrays, policy=policy))
 
 
-def random_iterate(rng: np.random.Generator) -> Instance:
-    """A random V that is no fixed point, with its own policy and backup, beside the fixed point of the same MDP."""
-    rho, p = moving_probabilities(rng, STATES).real, moving_probabilities(rng, STATES, ACTIONS, STATES).real
-    r_F, r_L = rng.normal(size=(2, STATES, ACTIONS))
-    gammas, tau = (float(rng.uniform(0.5, 0.8)), 0.6), float(rng.uniform(0.3, 1.0))
-    exact = solved(rho, p, r_F, r_L, gammas=gammas, tau=tau)
-    v = exact["V_F"].real + rng.normal(size=STATES)
-    q = r_F + gammas[0] * p @ v
+def random_feasible(rng: np.random.Generator) -> Instance:
+    """An iterate that lies above its own backup, hence above the fixed point."""
+    return random_iterate(rng, shift=3.0, spread=0.1)
+
+
+def random_iterate(rng: np.random.Generator, *, shift: float = 0.0, spread: float = 0.5) -> Instance:
+    """A random V that is no fixed point, with its own policy and backup, beside the fixed point of the same MDP.
+
+    The model moves with θ, the iterate stands still: its "gradients" are what the formulas make of it.
+    """
+    arrays = _drawn(rng)
+    exact = solved(**arrays)
+    gamma_F, gamma_L = arrays["gammas"]
+    tau, reward, kernel = arrays["tau"], arrays["r_F"].real, arrays["p"].real
+    v = exact["V_F"].real + shift + spread * rng.normal(size=STATES)
+    q = reward + gamma_F * kernel @ v
     backup = soft_max(q, tau)
     policy, optimal = np.exp((q - backup[:, None]) / tau), exact["policy"].real
-    here = letters(rho, p, r_F, r_L, gammas=gammas, tau=tau, solution={**exact, "V_F": v, "Q_F": q, "policy": policy})
+    still = {key: value.real if isinstance(value, np.ndarray) else value for key, value in arrays.items()}
+    answers = {who: solved(**still, policy=p) for who, p in (("iterate", policy), ("exact", optimal))}
+    here = letters(**arrays, solution={**answers["iterate"], "V_F": v, "Q_F": q, "policy": policy})
+    real = {symbol: np.real(value) for symbol, value in here.values.items()}
     average = np.kron(np.eye(STATES), np.ones(ACTIONS)) * optimal.reshape(-1)
-    kernel = p.reshape(-1, STATES)
     values = {
         **here.values,
         m.log_pi: np.log(policy).reshape(-1, 1),
         m.TV: backup.reshape(-1, 1),
+        m.feasible: v.reshape(-1, 1) - backup.reshape(-1, 1),
         m.V_star: exact["V_F"].real.reshape(-1, 1),
         m.Q_star: exact["Q_F"].real.reshape(-1, 1),
         m.Pi_star: average,
-        m.R_star: np.linalg.inv(np.eye(STATES) - gammas[0] * average @ kernel),
+        m.R_star: np.linalg.inv(np.eye(STATES) - gamma_F * average @ real[m.P]),
         m.KL_up: (policy * np.log(policy / optimal)).sum(axis=1, keepdims=True),
         m.KL_down: (optimal * np.log(optimal / policy)).sum(axis=1, keepdims=True),
+        **_both_gradients(here, average, answers["exact"], exact["V_F"].real.reshape(-1, 1), backup - v),
     }
     return Instance(values, m.MDP.differentials)
+
+
+def _both_gradients(here: Instance, average: Array, leader: dict[str, Any], value: Array, residual: Array) -> dict[Any, Any]:
+    """What the iterate makes of (5) beside the exact summand, and the bounds of their difference."""
+
+    def at(symbol: Any) -> Array:
+        return np.asarray(here.value(symbol, False))
+
+    gamma_F, gamma_L, tau = (float(at(x)) for x in (m.gamma_F, m.gamma_L, m.tau))
+    eye, pairs = np.eye(STATES), np.eye(STATES * ACTIONS)
+    exact_V, exact_Q = (np.real(leader[key]).reshape(-1, 1) for key in ("V_L", "Q_L"))
+    u_hat = at(m.dr_F) + gamma_F * at(m.dP) @ at(m.V_F)
+    u_star = at(m.dr_F) + gamma_F * at(m.dP) @ value
+    q_hat = at(m.W_F) @ u_hat
+    W_s = np.linalg.inv(pairs - gamma_F * at(m.P) @ average)
+    q_star = W_s @ u_star
+    g_hat = at(m.dr_L) + gamma_L * at(m.dP) @ at(m.V_L) + at(m.B) * q_hat / tau
+    g_star = at(m.dr_L) + gamma_L * at(m.dP) @ exact_V + (exact_Q - at(m.E) @ exact_V) * q_star / tau
+    Y = at(m.R_L) @ at(m.Pi) @ g_hat
+    ahead = g_hat + gamma_L * at(m.P) @ Y
+    spread = float((at(m.Pi) @ np.abs(ahead - at(m.E) @ Y)).max())
+    delta = 2 * gamma_F * float(np.abs(residual).max()) / (tau * (1 - gamma_F))
+    start = at(m.drho) @ (exact_V - at(m.V_L))
+    bounds = {m.e_g: float(np.abs(g_star - g_hat).max()), m.e_rho: float(np.abs(start).max()), m.e_h: spread, m.eta: np.expm1(delta)}
+    return {
+        m.V_Ls: exact_V,
+        m.Q_Ls: exact_Q,
+        m.R_Ls: np.linalg.inv(eye - gamma_L * average @ at(m.P)),
+        m.W_s: W_s,
+        m.u_hat: u_hat,
+        m.u_star: u_star,
+        m.q_hat: q_hat,
+        m.q_star: q_star,
+        m.g_hat: g_hat,
+        m.g_star: g_star,
+        m.Y: Y,
+        **bounds,
+        m.left_g: bounds[m.e_g] - (g_star - g_hat),
+        m.left_h: bounds[m.eta] * spread - (average - at(m.Pi)) @ ahead,
+        m.left_rho: bounds[m.e_rho] - start,
+    }

@@ -168,8 +168,22 @@ def _not_negative(e: Any) -> bool:
     factored = sympy.factor(e)
     if factored.is_Mul:
         return all(_not_negative(a) for a in factored.args)
+    if factored.is_Add and (joined := _one_sum(factored)) is not None:
+        return _not_negative(joined)
     if factored.is_Add:
         return all(_not_negative(a) for a in factored.args)
     if isinstance(factored, sympy.Sum):
         return _not_negative(factored.function)
     return bool(factored.is_nonnegative)
+
+
+def _one_sum(e: Any) -> Any:
+    """Σ cᵢ Σ_a fᵢ(a) over the same range as the summand Σ cᵢ fᵢ(a), or None if there are other terms."""
+    body, limits = sympy.S.Zero, None
+    for term in sympy.Add.make_args(sympy.expand(e)):
+        found = [factor for factor in sympy.Mul.make_args(term) if isinstance(factor, sympy.Sum)]
+        if len(found) != 1 or limits not in (None, found[0].limits):
+            return None
+        limits = found[0].limits
+        body += term / found[0] * found[0].function
+    return sympy.together(body)

@@ -40,6 +40,7 @@ def over_actions(summand: Any) -> Any:
 
 
 q, y, w, h = (function(name) for name in "qywh")  # Q_F, Q_L, and any others
+level = sympy.Function("level", real=True)(x)  # a value of the state that need not be the soft value
 p = function("p", positive=True)  # the probabilities of one next state
 mu = function("mu", positive=True)  # any policy
 Z = over_actions(exp(q / tau))

@@ -66,6 +66,34 @@ below = MDP.vector("below", "C-\\nabla r_F", "SA", "by how much ∇r_F stays bel
 above = MDP.vector("above", "C+\\nabla r_F", "SA", "by how much ∇r_F stays above −C", varies=False)
 slack_Q = MDP.vector("slack_Q", r"\sigma_Q", "SA", "by how much ∇Q_F stays below C/(1 − γ_F)", varies=False)
 slack_V = MDP.vector("slack_V", r"\sigma_V", "S", "by how much ∇V_F stays above −C/(1 − γ_F)", varies=False)
+c = MDP.covector("c", "c", "S", "weights of the states in a linear objective c V", varies=False)
+dual = MDP.covector("dual", r"\nu_c", "S", "optimal multipliers over τ", varies=False)
+feasible = MDP.vector("feasible", "V-TV", "S", "what a feasible V leaves of its constraint", varies=False)
+
+lam = MDP.scalar("lam", r"\lambda", "mixing weight of a λ-return")
+W_lam = MDP.letter("W_lam", r"W_\lambda", "SA", "SA", "(I − λγ_F PΠ)⁻¹", varies=False)
+psi = MDP.vector("psi", r"\psi", "SA", "any function of (s, a), such as V_F at the mean next state", varies=False)
+critic = MDP.vector("critic", r"\widehat{\nabla V}", "S", "an approximate ∇V_F", varies=False)
+
+# Beside the solution of an iterate (Π, V_L, …) the exact one (Π*, V_L*, …), and what bounds their difference.
+V_Ls = MDP.vector("V_Ls", "V_L^*", "S", "the leader's value under π*", varies=False)
+Q_Ls = MDP.vector("Q_Ls", "Q_L^*", "SA", "the leader's action value under π*", varies=False)
+R_Ls = MDP.letter("R_Ls", "R_L^*", "S", "S", "(I − γ_L Π*P)⁻¹", varies=False)
+W_s = MDP.letter("W_s", "W_F^*", "SA", "SA", "(I − γ_F PΠ*)⁻¹", varies=False)
+u_hat = MDP.vector("u_hat", r"\hat u", "SA", "∇r_F + γ_F ∇P V of the iterate", varies=False)
+u_star = MDP.vector("u_star", "u^*", "SA", "∇r_F + γ_F ∇P V*", varies=False)
+q_hat = MDP.vector("q_hat", r"\widehat{\nabla Q}", "SA", "∇Q_F as the iterate has it", varies=False)
+q_star = MDP.vector("q_star", r"\nabla Q^*", "SA", "the exact ∇Q_F", varies=False)
+g_hat = MDP.vector("g_hat", r"\hat g", "SA", "summand of (5) as the iterate has it", varies=False)
+g_star = MDP.vector("g_star", "g^*", "SA", "the exact summand of (5)", varies=False)
+Y = MDP.vector("Y", r"\hat Y", "S", "R_L Π ĝ, the iterate's ∇V_L", varies=False)
+e_g = MDP.scalar("e_g", "e_g", "a bound on g* − ĝ", nonnegative=True)
+e_h = MDP.scalar("e_h", "e_h", "a bound on Π|ĝ + γ_L P Ŷ − E Ŷ|", nonnegative=True)
+e_rho = MDP.scalar("e_rho", r"e_\rho", "a bound on ∇ρ (V_L* − V_L)", nonnegative=True)
+eta = MDP.scalar("eta", r"\eta", "e^δ − 1, a relative bound on the policy's error", nonnegative=True)
+left_g = MDP.vector("left_g", r"\sigma_g", "SA", "e_g − (g* − ĝ)", varies=False)
+left_h = MDP.vector("left_h", r"\sigma_h", "S", "η e_h − (Π* − Π)(ĝ + γ_L P Ŷ)", varies=False)
+left_rho = MDP.letter("left_rho", r"\sigma_\rho", "1", "1", "e_ρ − ∇ρ (V_L* − V_L)", varies=False)
 
 X = MDP.letter("X", "X", "SA", "SA", "one step of the chain on pairs, PΠ", varies=False)
 S_n = MDP.letter("S_n", "S_n", "SA", "SA", "Σ_{t<n} γ_Fᵗ Xᵗ", varies=False)
@@ -88,6 +116,11 @@ MDP.averages += [(Pi, E), (N, M)]
 MDP.rule(Pi * E, 1, "π* sums to one")
 MDP.rule(dPi * E, 0, "π* sums to one, whatever θ")
 MDP.rule(N * M, 1, "p sums to one")
+MDP.rule(Pi_star * one_SA, one_S, "π* sums to one")
+MDP.rule(Pi_star * E, 1, "π* sums to one")
+MDP.rule(rho * one_S, 1, "ρ sums to one")
+MDP.rule(drho * one_S, 0, "ρ sums to one, whatever θ")
+MDP.rule(N * D(score) * M, 0, "scores have mean zero")
 MDP.rule(dN * M, 0, "p sums to one, whatever θ")
 MDP.rule(N * L, P, "P is the mean of functions of s' alone")
 MDP.rule(dN * L, dP, "and so is ∇P")
@@ -107,6 +140,11 @@ RESOLVENTS = [
     MDP.rule(R_L * Pi * P, (R_L - 1) / gamma_L, "R_L (I − γ_L ΠP) = I"),
     MDP.rule(P * Pi * W_F, (W_F - 1) / gamma_F, "(I − γ_F PΠ) W_F = I"),
     MDP.rule(W_F * P * Pi, (W_F - 1) / gamma_F, "W_F (I − γ_F PΠ) = I"),
+    MDP.rule(Pi_star * P * R_Ls, (R_Ls - 1) / gamma_L, "(I − γ_L Π*P) R_L* = I"),
+    MDP.rule(R_Ls * Pi_star * P, (R_Ls - 1) / gamma_L, "R_L* (I − γ_L Π*P) = I"),
+    MDP.rule(P * Pi_star * W_s, (W_s - 1) / gamma_F, "(I − γ_F PΠ*) W* = I"),
+    MDP.rule(W_s * P * Pi_star, (W_s - 1) / gamma_F, "W* (I − γ_F PΠ*) = I"),
+    MDP.rule(W_lam * P * Pi, (W_lam - 1) / (lam * gamma_F), "W_λ (I − λγ_F PΠ) = I"),
     MDP.rule(Pi_star * P * R_star, (R_star - 1) / gamma_F, "(I − γ_F Π*P) R* = I"),
     MDP.rule(R_star * Pi_star * P, (R_star - 1) / gamma_F, "R* (I − γ_F Π*P) = I"),
     MDP.rule(Pi * W_F, R_F * Pi, "push-through: Π (I − γPΠ)⁻¹ = (I − γΠP)⁻¹ Π"),
@@ -130,4 +168,4 @@ ONE_STEP = Rule(P * Pi, X, "X = PΠ")
 PARTIAL_SUM = Rule(S_next, S_n + gamma_F**n * X**n, "S_{n+1} = S_n + γⁿXⁿ")
 
 MDP.nonnegative |= {Pi, E, P, N, L, M, rho, R_L, R_F, W_F, Pi_star, R_star, KL_up, KL_down, one_S, one_SA, nu, below, above}
-MDP.nonnegative |= {slack_Q, slack_V}
+MDP.nonnegative |= {slack_Q, slack_V, c, dual, feasible, R_Ls, W_s, W_lam, left_g, left_h, left_rho}
