@@ -1,5 +1,8 @@
 """Reference hypergradients for bilevel reinforcement learning: exact, bounded, and held against witnesses."""
 
+import importlib
+from typing import TYPE_CHECKING, Any
+
 from boltzgrad import errors, problems, solvers
 from boltzgrad.gradients import Hypergradient, hypergradient
 from boltzgrad.problems import (
@@ -18,6 +21,9 @@ from boltzgrad.problems import (
 )
 from boltzgrad.verify import AgreementReport, verify
 
+if TYPE_CHECKING:
+    from boltzgrad import derivations
+
 __version__ = "0.1.0"
 
 __all__ = [
@@ -35,9 +41,17 @@ __all__ = [
     "SparseKernel",
     "SparsePattern",
     "TabularModel",
+    "derivations",
     "errors",
     "hypergradient",
     "problems",
     "solvers",
     "verify",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`boltzgrad.derivations` is imported when it is first used: SymPy takes longer to load than all the rest."""
+    if name == "derivations":
+        return importlib.import_module("boltzgrad.derivations")
+    raise AttributeError(f"module 'boltzgrad' has no attribute {name!r}")

@@ -1,6 +1,7 @@
-"""The command line: `boltzgrad verify NAME`, `boltzgrad list`.
+"""The command line: `boltzgrad verify NAME`, `boltzgrad list`, `boltzgrad ledger`.
 
-Exit status: 0 agreement, 1 disagreement (or nothing could confirm the gradient, or a solve failed), 2 wrong use.
+Exit status: 0 agreement (all proved), 1 disagreement (or nothing could confirm the gradient, a solve failed, a statement
+is not proved), 2 wrong use.
 """
 
 from __future__ import annotations
@@ -63,6 +64,15 @@ def _parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("list", help="every problem of the zoo, with sizes and options")
     listing.add_argument("--json", action="store_true", help="print JSON")
     listing.set_defaults(run=_list)
+
+    book = commands.add_parser("ledger", help="prove every statement of the papers, and reject its mutants")
+    book.add_argument("names", nargs="*", metavar="NAME", help="only these statements (default: all)")
+    book.add_argument("--topic", help="only the statements of a topic, such as theorem-1, hpgd, lqr")
+    book.add_argument("--seed", type=int, default=0, help="of the random instances (default: 0)")
+    shape = book.add_mutually_exclusive_group()
+    for form in ("json", "tex", "markdown"):
+        shape.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=f"print {form}")
+    book.set_defaults(run=_ledger)
     return parser
 
 
@@ -106,6 +116,19 @@ def _list(arguments: argparse.Namespace) -> int:
         print(f"{row['name']:{width}}  {row['size']:{size}}  {row['dim']:>3}  {row['summary']}")
         print(f"{'':{width}}  --set {', '.join(f'{k}={v!r}' for k, v in row['options'].items())}")
     return AGREEMENT
+
+
+def _ledger(arguments: argparse.Namespace) -> int:
+    from boltzgrad import derivations  # SymPy, only here
+    from boltzgrad.verify.ledger import ledger
+
+    if arguments.topic is not None and arguments.names:
+        raise InvalidOption("give names or --topic, not both")
+    names = arguments.names or derivations.names(arguments.topic)
+    with _Counter(len(names)) as progress:
+        book = ledger(names, seed=arguments.seed, progress=progress)
+    print(getattr(book, f"to_{arguments.form}")() if arguments.form else book)
+    return AGREEMENT if book.ok else DISAGREEMENT
 
 
 def _sizes(problem: ParametricProblem) -> dict[str, Any]:
@@ -206,6 +229,28 @@ class _Progress:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+
+
+class _Counter:
+    """How far a long list is, as one line on a terminal's standard error."""
+
+    def __init__(self, total: int) -> None:
+        self.total, self.done = total, 0
+
+    def __enter__(self) -> Callable[[str], None]:
+        return self._next
+
+    def __exit__(self, *exc: object) -> None:
+        self._show("")
+
+    def _next(self, name: str) -> None:
+        self.done += 1
+        self._show(f"[{self.done}/{self.total}] {name}")
+
+    @staticmethod
+    def _show(line: str) -> None:
+        if sys.stderr.isatty():
+            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -27,11 +27,12 @@ _ABOVE = a_posteriori.steps[-1]  # V* − V = R*(TV − V − τ KL)
 feasible_above = Derivation(
     name="cone-program-optimum",
     title="The soft Bellman cone program has V* as its least feasible point",
-    source="restored mathematics, section 1",
+    source="not in the papers",
     equations=("cone program: optimum",),
     kind="inequality",
-    text=r"""$\sum_ae^{(Q_V(s,a)-V(s))/\tau}\le1$ at every state says $TV\le V$; and $V-V^*=R_*[(V-TV)+\tau\,\mathrm{KL}(\pi^*\|\pi_V)]\ge0$. So for every
-    $c>0$ the minimum of $cV$ is at $V^*$, and only there.""",
+    text=r"""$\sum_ae^{(Q_V(s,a)-V(s))/\tau}\le1$ at every state says $TV\le V$; and
+    $V-V^*=R_*[(V-TV)+\tau\,\mathrm{KL}(\pi^*\|\pi_V)]\ge0$. So for every $c>0$ the minimum of $cV$ is at $V^*$, and
+    only there.""",
     assumptions=("c > 0",),
     steps=(
         Claim(
@@ -70,16 +71,19 @@ _STATIONARY = Claim(
     "gradient of the constraint",
     method=Sums(),
 )
-_LAGRANGE = Rule(m.c, m.dual * (1 - m.gamma_F * m.Pi * m.P), "stationarity: c = ν_c (I − γ_F ΠP), ν_c = multipliers over τ")
+_LAGRANGE = Rule(
+    m.c, m.dual * (1 - m.gamma_F * m.Pi * m.P), "stationarity: c = ν_c (I − γ_F ΠP), ν_c = multipliers over τ"
+)
 
 cone_dual = Derivation(
     name="cone-dual-is-occupancy",
     title="The multipliers of the cone program are the discounted occupancy",
-    source="restored mathematics, section 1; measured in the notes on cone programs",
+    source="not in the papers",
     equations=("cone program: dual is the occupancy",),
-    text=r"""Stationarity of $cV+\sum_s\lambda_s(\sum_ae^{(Q_V-V)/\tau}-1)$ at $V^*$ reads $c=\nu_c(I-\gamma_F\Pi P)$ with $\nu_c=\lambda/\tau$: so
-    $\nu_c=cR_F$, the occupancy started from c, and the optimal value moves by $\nu_c\Pi(\nabla r_F+\gamma_F\nabla P\,V_F)$. A gradient comes out
-    of a solver that knows nothing of derivatives.""",
+    text=r"""Stationarity of $cV+\sum_s\lambda_s(\sum_ae^{(Q_V-V)/\tau}-1)$ at $V^*$ reads $c=\nu_c(I-\gamma_F\Pi P)$ with
+    $\nu_c=\lambda/\tau$: so $\nu_c=cR_F$, the occupancy started from c, and the optimal value moves by
+    $\nu_c\Pi(\nabla r_F+\gamma_F\nabla P\,V_F)$. A gradient comes out of a solver that knows nothing of
+    derivatives.""",
     assumptions=("c > 0", "multipliers as for constraints written ≤"),
     steps=(_STATIONARY,),
     statement=Claim(m.c * m.R_F, m.dual, "multiply by R_F", "dual", (_LAGRANGE,)),
@@ -120,10 +124,11 @@ _LOOP = chain(
 riccati_program = Derivation(
     name="riccati-program-dual",
     title="The multiplier of the Riccati program is the adjoint Lyapunov solution",
-    source="restored mathematics, section 7",
+    source="not in the papers",
     equations=("Riccati program: dual",),
-    text=r"""At the optimum the matrix of the constraint is $[K\;I]^\top M[K\;I]$, so the multiplier must be $[I;-K]\,S\,[I;-K]^\top$ (complementarity), and
-    stationarity is $S=H+\gamma A_{cl}SA_{cl}^\top$: the very matrix that `riccati-derivative` needs for $\nabla\,\mathrm{tr}(HP)$.""",
+    text=r"""At the optimum the matrix of the constraint is $[K\;I]^\top M[K\;I]$, so the multiplier must be
+    $[I;-K]\,S\,[I;-K]^\top$ (complementarity), and stationarity is $S=H+\gamma A_{cl}SA_{cl}^\top$: the very matrix
+    that `riccati-derivative` needs for $\nabla\,\mathrm{tr}(HP)$.""",
     assumptions=("M positive definite", "H positive definite (then the optimum is the Riccati solution)"),
     steps=(
         Claim(
@@ -151,7 +156,9 @@ riccati_program = Derivation(
             "gradient from the dual",
             (
                 Rule(q.H, q.S - q.gamma * q.Acl * q.S * q.Aclt, "S = H + γ A_cl S A_cl'"),
-                Rule(q.Theta, q.LQR.d(q.P) - q.gamma * q.Aclt * q.LQR.d(q.P) * q.Acl, "∇P solves the Lyapunov equation"),
+                Rule(
+                    q.Theta, q.LQR.d(q.P) - q.gamma * q.Aclt * q.LQR.d(q.P) * q.Acl, "∇P solves the Lyapunov equation"
+                ),
             ),
         ),
     ),

@@ -35,14 +35,17 @@ boltzmann_covariance = Derivation(
     source="BC-HG (21b), (24a)-(24d), (31a)-(31d)",
     equations=("BC-HG (24)", "BC-HG (31)"),
     restored=True,
-    text=r"""$\sum_a\nabla\pi^*(a|s)\,Q_L(s,a)=\frac1\tau\mathrm{Cov}_{\pi^*}(\nabla Q_F,Q_L)=\frac1\tau\mathbb E_{\pi^*}[\nabla Q_F\,B_L]$.
-    A covariance may be centred on either factor. Centring $Q_L$ needs only the Benefit of the action that was taken; centring
-    $\nabla Q_F$ needs its mean over actions, hence several trajectories through one state.""",
+    text=r"""$\sum_a\nabla\pi^*(a|s)\,Q_L(s,a)=\frac1\tau\mathrm{Cov}_{\pi^*}(\nabla Q_F,Q_L)=\frac1\tau\mathbb
+    E_{\pi^*}[\nabla Q_F\,B_L]$. A covariance may be centred on either factor. Centring $Q_L$ needs only the Benefit
+    of the action that was taken; centring $\nabla Q_F$ needs its mean over actions, hence several trajectories
+    through one state.""",
     assumptions=("τ > 0", "any number of actions"),
     steps=_TRICK,
     statement=concluded(_TRICK, "the three steps", "(24d)"),
     also=(
-        Claim(m.dPi * m.Q_L, m.Pi * D(m.B) * m.dQ_F / m.tau, "at every state", "(24d) in operators", method=s.AT_ONE_STATE),
+        Claim(
+            m.dPi * m.Q_L, m.Pi * D(m.B) * m.dQ_F / m.tau, "at every state", "(24d) in operators", method=s.AT_ONE_STATE
+        ),
         Claim(
             m.dPi * m.Q_L,
             m.Pi * D(m.B) * m.dQ_F / m.tau,
@@ -75,8 +78,9 @@ hpgd_form = Derivation(
     source="BC-HG (7), (41), (42)",
     equations=("BC-HG (7)", "BC-HG (41)"),
     restored=True,
-    text=r"""$\mathbb E_{\pi^*}[(\nabla Q_F-\nabla V_F)\,Q_L]=\mathbb E_{\pi^*}[\nabla Q_F\,B_L]$ at every state; so (7) and the third term of (5)
-    are one number. Replacing $Q_L$ by $B_L$ in HPGD's form as well, as its code does, changes nothing in the mean.""",
+    text=r"""$\mathbb E_{\pi^*}[(\nabla Q_F-\nabla V_F)\,Q_L]=\mathbb E_{\pi^*}[\nabla Q_F\,B_L]$ at every state; so (7) and
+    the third term of (5) are one number. Replacing $Q_L$ by $B_L$ in HPGD's form as well, as its code does, changes
+    nothing in the mean.""",
     statement=Claim(
         m.Pi * D(m.dQ_F - m.E * m.dV_F) * m.Q_L,
         m.Pi * D(m.B) * m.dQ_F,
@@ -136,9 +140,9 @@ variance_difference = Derivation(
     source="compares BC-HG (5) with (7)/(41); not in the papers",
     equations=("HPGD and BC-HG: variance",),
     text=r"""Given the state, with $X=\nabla Q_F$ and $Y=Q_L$ exact: $\mathrm{Var}[(X-\bar X)Y]-\mathrm{Var}[X(Y-\bar Y)]
-    =2\bar Y\,\mathbb E[X^2Y]-2\bar X\,\mathbb E[XY^2]+\bar X^2\,\mathbb E[Y^2]-\bar Y^2\,\mathbb E[X^2]$. The sign depends: a large common
-    offset of $Q_L$ favours BC-HG, a large common offset of $\nabla Q_F$ favours HPGD. (HPGD pays for its $\bar X$ with further
-    trajectories through the same state; that cost is not in this variance.)""",
+    =2\bar Y\,\mathbb E[X^2Y]-2\bar X\,\mathbb E[XY^2]+\bar X^2\,\mathbb E[Y^2]-\bar Y^2\,\mathbb E[X^2]$. The sign
+    depends: a large common offset of $Q_L$ favours BC-HG, a large common offset of $\nabla Q_F$ favours HPGD. (HPGD
+    pays for its $\bar X$ with further trajectories through the same state; that cost is not in this variance.)""",
     assumptions=("one state, exact ∇Q_F and Q_L",),
     steps=(
         Claim(s.mean(_HPGD), s.mean(_BCHG), "both are the covariance", "one mean"),
@@ -173,9 +177,10 @@ centring_variance = Derivation(
     title="What a baseline does to the third term",
     source="BC-HG (5) beside its un-centred form; not in the papers",
     equations=("variance of the centred and un-centred third term",),
-    text=r"""With the score $Z=\nabla\log\pi^*$ and any baseline $b$ of the state, $Z(Y-b)$ has the same mean, and its variance is a parabola
-    in $b$ with its minimum at $b^*=\mathbb E[Z^2Y]/\mathbb E[Z^2]$. Un-centred is $b=0$, the Benefit is $b=\bar Y$: better than
-    un-centred exactly when $\bar Y$ is nearer to $b^*$ than $0$ is, and optimal only when $Z^2$ and $Y$ are uncorrelated.""",
+    text=r"""With the score $Z=\nabla\log\pi^*$ and any baseline $b$ of the state, $Z(Y-b)$ has the same mean, and its
+    variance is a parabola in $b$ with its minimum at $b^*=\mathbb E[Z^2Y]/\mathbb E[Z^2]$. Un-centred is $b=0$, the
+    Benefit is $b=\bar Y$: better than un-centred exactly when $\bar Y$ is nearer to $b^*$ than $0$ is, and optimal
+    only when $Z^2$ and $Y$ are uncorrelated.""",
     assumptions=("one state, exact ∇Q_F and Q_L",),
     steps=(Claim(s.mean(_SCORE * (_Y - s.b)), s.mean(_SCORE * _Y), "scores have mean zero", "one mean"),),
     statement=Claim(

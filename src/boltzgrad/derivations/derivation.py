@@ -11,8 +11,8 @@ import numpy as np
 import sympy
 
 from boltzgrad.derivations.kit.methods import Method, NonNegative, Operators, Reading
-from boltzgrad.derivations.kit.numbers import Instance, defect, evaluate, excess
 from boltzgrad.derivations.kit.nodes import Nabla
+from boltzgrad.derivations.kit.numbers import Instance, defect, excess
 from boltzgrad.derivations.kit.vocabulary import Letter, Rule, Vocabulary
 from boltzgrad.derivations.kit.words import NotATerm
 
@@ -22,7 +22,7 @@ INSTANCES = 3  # random instances a check draws
 
 @dataclass(frozen=True, eq=False)
 class Claim:
-    """left = right (or left ≥ right, where the method says so), because …
+    """An equation left = right, or left ≥ right where the method decides inequalities.
 
     label: the equation's number in its paper.  using: the rules, beyond the letters' own, that may be used to decide it.
     """
@@ -173,7 +173,9 @@ class Derivation:
         start = time.perf_counter()
         foreign = [r for r in claim.using if r.claim is not None and not any(_says(r, c) for c in known)]
         if foreign:
-            return StepResult(claim, None, 0.0, method.name, f"uses “{foreign[0].because}”, which is not proved before it")
+            return StepResult(
+                claim, None, 0.0, method.name, f"uses “{foreign[0].because}”, which is not proved before it"
+            )
         try:
             rest, reason = method.remainder(claim.left, claim.right, claim.using), ""
         except NotATerm as error:
@@ -204,7 +206,9 @@ class Derivation:
             for rule in claim.using:
                 if rule.claim is None and rule not in seen:
                     seen.append(rule)
-                    yield Claim(rule.left, rule.right, rule.because, f"definition: {rule.because}", (), self._plain(claim))
+                    yield Claim(
+                        rule.left, rule.right, rule.because, f"definition: {rule.because}", (), self._plain(claim)
+                    )
             method = claim.method or self.method
             if isinstance(method, NonNegative):
                 for letter in sorted(method.vocabulary.nonnegative & _letters(claim), key=str):
@@ -216,7 +220,7 @@ class Derivation:
         return Operators(method.vocabulary) if isinstance(method, NonNegative) else method
 
     def mutant(self, mutant: Mutant) -> Derivation:
-        """This derivation with the mutant's mistake in it."""
+        """The derivation with the mutant's mistake in it."""
         label = mutant.label or self.statement.label
         wrong = [c for c in self.claims if c.label == label]
         if len(wrong) != 1:

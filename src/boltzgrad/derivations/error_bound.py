@@ -1,4 +1,4 @@
-r"""How wrong ∇J can be when the follower is solved only approximately: an exact decomposition, then a bound coordinate by coordinate."""
+r"""How wrong ∇J can be when the follower is solved approximately: exactly, then bounded coordinate by coordinate."""
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ _MOVED = m.Pi_star - m.Pi
 _AHEAD = m.g_hat + m.gamma_L * m.P * m.Y
 _ERROR = (m.drho * m.V_Ls + m.rho * m.R_Ls * m.Pi_star * m.g_star) - (m.drho * m.V_L + m.rho * m.R_L * m.Pi * m.g_hat)
 _PARTS = (
-    m.drho * (m.V_Ls - m.V_L)
-    + m.rho * m.R_Ls * m.Pi_star * (m.g_star - m.g_hat)
-    + m.rho * m.R_Ls * _MOVED * _AHEAD
+    m.drho * (m.V_Ls - m.V_L) + m.rho * m.R_Ls * m.Pi_star * (m.g_star - m.g_hat) + m.rho * m.R_Ls * _MOVED * _AHEAD
 )
 _Y = Rule(m.Y, m.R_L * m.Pi * m.g_hat, "Ŷ = R_L Π ĝ")
 
@@ -72,14 +70,15 @@ _larger = s.over_actions(exp((s.q + s.c) / s.tau))
 error_bound = Derivation(
     name="per-coordinate-error-bound",
     title="A bound on every coordinate of ∇J from the follower's residual",
-    source="new; restored mathematics, section 8",
+    source="not in the papers",
     equations=("per-coordinate bound of ∇J from the residual",),
     kind="inequality",
-    text=r"""With $\hat V$ of residual $\varrho=\|T\hat V-\hat V\|_\infty$: $\|V^*-\hat V\|\le\varrho/(1-\gamma_F)$, so $|\log\pi^*-\log\hat\pi|\le\delta=
-    2\gamma_F\varrho/(\tau(1-\gamma_F))$ and $|\pi^*-\hat\pi|\le\eta\hat\pi$, $\eta=e^\delta-1$. The error of one coordinate of ∇J is *exactly*
-    $\nabla\rho(V_L^*-V_L)+\nu^*\Pi^*(g^*-\hat g)+\nu^*(\Pi^*-\Pi)(\hat g+\gamma_LP\hat Y)$, hence at most
-    $e_\rho+(e_g+\eta e_h)/(1-\gamma_L)$. $g^*-\hat g$ splits further, into errors of $V_L$, $B_L$ and $\nabla Q_F$, each a resolvent applied to
-    $(\Pi^*-\Pi)$ of something computed.""",
+    text=r"""With $\hat V$ of residual $\varrho=\|T\hat V-\hat V\|_\infty$: $\|V^*-\hat V\|\le\varrho/(1-\gamma_F)$, so
+    $|\log\pi^*-\log\hat\pi|\le\delta= 2\gamma_F\varrho/(\tau(1-\gamma_F))$ and $|\pi^*-\hat\pi|\le\eta\hat\pi$,
+    $\eta=e^\delta-1$. The error of one coordinate of ∇J is *exactly* $\nabla\rho(V_L^*-V_L)+\nu^*\Pi^*(g^*-\hat
+    g)+\nu^*(\Pi^*-\Pi)(\hat g+\gamma_LP\hat Y)$, hence at most $e_\rho+(e_g+\eta e_h)/(1-\gamma_L)$. $g^*-\hat g$
+    splits further, into errors of $V_L$, $B_L$ and $\nabla Q_F$, each a resolvent applied to $(\Pi^*-\Pi)$ of
+    something computed.""",
     assumptions=("V̂ arbitrary, everything else exact for its policy", "bounds e are of the coordinate in question"),
     steps=(
         Claim(
@@ -112,10 +111,7 @@ error_bound = Derivation(
             Rule(m.Pi_star * m.g_star, m.Pi_star * m.g_hat + m.e_g * m.one_S - m.Pi_star * m.left_g, "g* − ĝ ≤ e_g"),
             Rule(
                 m.Pi_star * m.g_hat,
-                m.Pi * m.g_hat
-                - m.gamma_L * _MOVED * m.P * m.R_L * m.Pi * m.g_hat
-                + m.eta * m.e_h * m.one_S
-                - m.left_h,
+                m.Pi * m.g_hat - m.gamma_L * _MOVED * m.P * m.R_L * m.Pi * m.g_hat + m.eta * m.e_h * m.one_S - m.left_h,
                 "(Π* − Π)(ĝ + γ_L PŶ) ≤ η e_h",
             ),
             Rule(m.drho * m.V_Ls, m.drho * m.V_L + m.e_rho - m.left_rho, "∇ρ(V_L* − V_L) ≤ e_ρ"),
@@ -126,12 +122,16 @@ error_bound = Derivation(
     method=_OPERATORS,
     instance=merged(random_actions, random_iterate),
     mutants=(
-        Mutant("the exact error without the move of the occupancy", m.drho * (m.V_Ls - m.V_L) + m.rho * m.R_Ls * m.Pi_star * (m.g_star - m.g_hat), "exact error"),
+        Mutant(
+            "the exact error without the move of the occupancy",
+            m.drho * (m.V_Ls - m.V_L) + m.rho * m.R_Ls * m.Pi_star * (m.g_star - m.g_hat),
+            "exact error",
+        ),
         Mutant("the exact error without the start's term", _PARTS - m.drho * (m.V_Ls - m.V_L), "exact error"),
         Mutant("∇Q_F's error without the move of the policy", m.W_s * (m.u_star - m.u_hat), "∇Q_F's error"),
         Mutant("the performance difference under the old resolvent", m.R_L * _MOVED * m.Q_L, "performance difference"),
     ),
     rests_on=(a_posteriori, theorem_1),
-)  # fmt: skip
+)
 
 DERIVATIONS = (error_bound,)

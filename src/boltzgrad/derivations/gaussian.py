@@ -24,10 +24,10 @@ _FIXED = tuple(Rule(q.LQR.d(letter), 0, f"{letter} does not move") for letter in
 gaussian_score = Derivation(
     name="gaussian-score",
     title="The score of a Gaussian transition",
-    source="restored mathematics, section 7; BC-HG (5), (6) in continuous states",
+    source="BC-HG (5), (6) in continuous states",
     equations=("Gaussian score",),
-    text=r"""$\nabla\log p(x'|x,u)=\nabla\mu^\top W^{-1}(x'-\mu)$ where only the mean moves; against any quadratic of $x'$ it gives what moving the
-    mean gives: $\mathbb E[\nabla\log p\,x'^\top Px']=2\,\nabla\mu^\top P\mu$.""",
+    text=r"""$\nabla\log p(x'|x,u)=\nabla\mu^\top W^{-1}(x'-\mu)$ where only the mean moves; against any quadratic of $x'$ it
+    gives what moving the mean gives: $\mathbb E[\nabla\log p\,x'^\top Px']=2\,\nabla\mu^\top P\mu$.""",
     assumptions=("W does not move",),
     statement=Claim(
         Nabla(_LOG_DENSITY),
@@ -38,9 +38,7 @@ gaussian_score = Derivation(
     ),
     also=(
         Claim(
-            GaussianMean(
-                q.LQR.d(q.mut) * q.Wi * q.w * ((q.mut + q.wt) * q.P * (q.mu + q.w)), q.w, q.W
-            ),
+            GaussianMean(q.LQR.d(q.mut) * q.Wi * q.w * ((q.mut + q.wt) * q.P * (q.mu + q.w)), q.w, q.W),
             2 * q.LQR.d(q.mut) * q.P * q.mu,
             "x' = μ + w; only the mixed pairings are left, and W⁻¹W = I",
             "against a quadratic",
@@ -84,10 +82,11 @@ def _closed(left: sympy.Expr, right: sympy.Expr, in_left_t: sympy.Expr, in_right
 quadratic_covariance = Derivation(
     name="gaussian-covariance-of-quadratics",
     title="The covariance of two quadratics of a Gaussian",
-    source="restored mathematics, sections 3 and 7; Isserlis' theorem",
+    source="not in the papers; Isserlis' theorem",
     equations=("Gaussian covariance of quadratics",),
-    text=r"""$\mathrm{Cov}(x^\top Hx+2\bar x^\top x,\;x^\top\Lambda x+2y^\top x)=2\,\mathrm{tr}(H\Sigma\Lambda\Sigma)+4(H\mu+\bar x)^\top\Sigma(\Lambda\mu+y)$: with
-    ∇Q_F and Q_L quadratic in u, both sides of the Boltzmann covariance identity are closed forms. For one quadratic, turn to its
+    text=r"""$\mathrm{Cov}(x^\top Hx+2\bar x^\top x,\;x^\top\Lambda x+2y^\top
+    x)=2\,\mathrm{tr}(H\Sigma\Lambda\Sigma)+4(H\mu+\bar x)^\top\Sigma(\Lambda\mu+y)$: with ∇Q_F and Q_L quadratic in
+    u, both sides of the Boltzmann covariance identity are closed forms. For one quadratic, turn to its
     eigenvectors: every coordinate adds $2a_i^2+b_i^2$; two quadratics follow by polarisation.""",
     assumptions=("x ~ N(μ, Σ), any dimension",),
     steps=(
@@ -148,10 +147,11 @@ _l, _m = s.u, s.v
 gaussian_bump = Derivation(
     name="gaussian-bump",
     title="The mean of a Gaussian bump",
-    source="restored mathematics, section 7; the leader's reward of BC-HG 5.4",
+    source="not in the papers; the leader's reward of BC-HG 5.4",
     equations=("Gaussian bump",),
-    text=r"""$\mathbb E e^{-\frac12(x-\bar x)^\top\Lambda(x-\bar x)}=|I+\Lambda\Sigma|^{-1/2}e^{-\frac12(\mu-\bar x)^\top(\Lambda^{-1}+\Sigma)^{-1}(\mu-\bar x)}$
-    for $x\sim N(\mu,\Sigma)$: complete the square, and compare volumes.""",
+    text=r"""$\mathbb E e^{-\frac12(x-\bar x)^\top\Lambda(x-\bar x)}=|I+\Lambda\Sigma|^{-1/2}e^{-\frac12(\mu-\bar
+    x)^\top(\Lambda^{-1}+\Sigma)^{-1}(\mu-\bar x)}$ for $x\sim N(\mu,\Sigma)$: complete the square, and compare
+    volumes.""",
     assumptions=("Λ and Σ positive definite (the formula extends to singular Σ)",),
     steps=(
         Claim(
@@ -184,14 +184,17 @@ gaussian_bump = Derivation(
             "precisions added instead of covariances",
             _AWAY_T * (q.Lam + q.Sigi) * _AWAY + (q.mut - q.xbart) * (q.Lam + q.Sigi) * (q.mu - q.xbar),
         ),
-        Mutant("only the bump's precision", _AWAY_T * (q.Lam + q.Sigi) * _AWAY + (q.mut - q.xbart) * q.Lam * (q.mu - q.xbar)),
+        Mutant(
+            "only the bump's precision",
+            _AWAY_T * (q.Lam + q.Sigi) * _AWAY + (q.mut - q.xbart) * q.Lam * (q.mu - q.xbar),
+        ),
         Mutant("the volume forgotten", exp(-(_m**2) * _l / (1 + _l) / 2), "one dimension"),
     ),
 )
 
 _CLOSED = q.Acl * q.x
 _NOISE_FREE = q.xt * (q.Q_L + q.Kt * q.R_L * q.K) * q.x
-_STAGE = (q.xt * q.Q_L * q.x + (q.ut - q.xt * q.Kt) * q.R_L * (q.u - q.K * q.x))
+_STAGE = q.xt * q.Q_L * q.x + (q.ut - q.xt * q.Kt) * q.R_L * (q.u - q.K * q.x)
 _AFTER, _AFTER_T = q.Acl * q.x + q.B * q.u + q.w, q.xt * q.Aclt + q.ut * q.Bt + q.wt
 C_L = (Tr(q.R_L * q.Sigma_u) + q.gamma * Tr(q.P_L * (q.W + q.B * q.Sigma_u * q.Bt))) / (1 - q.gamma)
 _VALUE = chain(
@@ -221,23 +224,31 @@ _VALUE = chain(
 leader_value = Derivation(
     name="lqr-leader-value",
     title="The leader's quadratic value in closed form",
-    source="restored mathematics, section 7; BC-HG (110), (111)",
+    source="not in the papers; BC-HG (110), (111)",
     equations=("leader's LQR value",),
-    text=r"""Under $u=-Kx+\varepsilon$ the leader's cost to go is $x^\top P_Lx+c_L$ with a discrete Lyapunov equation for $P_L$ and
-    $c_L=[\mathrm{tr}(R_L\Sigma_u)+\gamma_L\mathrm{tr}(P_L(W+B\Sigma_uB^\top))]/(1-\gamma_L)$.""",
+    text=r"""Under $u=-Kx+\varepsilon$ the leader's cost to go is $x^\top P_Lx+c_L$ with a discrete Lyapunov equation for
+    $P_L$ and $c_L=[\mathrm{tr}(R_L\Sigma_u)+\gamma_L\mathrm{tr}(P_L(W+B\Sigma_uB^\top))]/(1-\gamma_L)$.""",
     assumptions=("both discounts written γ here", "the closed loop √γ A_cl stable"),
     steps=_VALUE,
     statement=concluded(_VALUE, "the leader's Bellman equation is satisfied", "V_L"),
     method=_OPERATORS,
     instance=random_lqr,
     mutants=(
-        Mutant("the follower's noise forgotten in the next state",
-               q.xt * q.P_L * q.x + (Tr(q.R_L * q.Sigma_u) + q.gamma * Tr(q.P_L * q.W)) / (1 - q.gamma)),
-        Mutant("the follower's noise forgotten in the stage cost",
-               q.xt * q.P_L * q.x + q.gamma * Tr(q.P_L * (q.W + q.B * q.Sigma_u * q.Bt)) / (1 - q.gamma)),
-        Mutant("the input's cost forgotten", left=GaussianMean(GaussianMean(
-            q.xt * q.Q_L * q.x + q.gamma * (_AFTER_T * q.P_L * _AFTER + C_L), q.u, q.Sigma_u), q.w, q.W)),
+        Mutant(
+            "the follower's noise forgotten in the next state",
+            q.xt * q.P_L * q.x + (Tr(q.R_L * q.Sigma_u) + q.gamma * Tr(q.P_L * q.W)) / (1 - q.gamma),
+        ),
+        Mutant(
+            "the follower's noise forgotten in the stage cost",
+            q.xt * q.P_L * q.x + q.gamma * Tr(q.P_L * (q.W + q.B * q.Sigma_u * q.Bt)) / (1 - q.gamma),
+        ),
+        Mutant(
+            "the input's cost forgotten",
+            left=GaussianMean(
+                GaussianMean(q.xt * q.Q_L * q.x + q.gamma * (_AFTER_T * q.P_L * _AFTER + C_L), q.u, q.Sigma_u), q.w, q.W
+            ),
+        ),
     ),
-)  # fmt: skip
+)
 
 DERIVATIONS = (gaussian_score, quadratic_covariance, gaussian_bump, leader_value)

@@ -25,9 +25,10 @@ geometric_horizon = Derivation(
     title="A geometric horizon is a discount",
     source="HPGD, proof of Prop E.2, (11)-(14)",
     equations=("HPGD geometric horizons",),
-    text=r"""Let $P(T=j)=(1-\gamma)\gamma^j$. A term that is summed up to $T$ counts with weight $P(T\ge t)=\gamma^t$; a term that is read
-    once, at $T$, and divided by $1-\gamma$, too; and with $\sqrt\gamma$ for γ the weights $\sqrt\gamma^{\,t}$ written beside a horizon
-    drawn with $\sqrt\gamma$ make $\gamma^t$ again. Written with a cut-off $N$; what the cut-off leaves vanishes.""",
+    text=r"""Let $P(T=j)=(1-\gamma)\gamma^j$. A term that is summed up to $T$ counts with weight $P(T\ge t)=\gamma^t$; a term
+    that is read once, at $T$, and divided by $1-\gamma$, too; and with $\sqrt\gamma$ for γ the weights
+    $\sqrt\gamma^{\,t}$ written beside a horizon drawn with $\sqrt\gamma$ make $\gamma^t$ again. Written with a
+    cut-off $N$; what the cut-off leaves vanishes.""",
     assumptions=("γ = 1/(1 + t) in (0, 1)", "horizons independent of the chain and of each other"),
     steps=(
         Claim(_GEOMETRIC.subs(_j, _n) / (1 - _r), _r**_n, "read once at T, divided by 1 − γ", "visit"),
@@ -61,7 +62,9 @@ _HORIZONS = (
 )
 _ENTROPIC = m.r_F - m.tau * m.log_pi
 _SOFT = Rule(m.R_F * m.Pi * m.log_pi, (m.R_F * m.Pi * m.r_F - m.V_F) / m.tau, "V^π = R_F Π(r_F − τ log π)")
-_GRADIENT = Rule(m.W_F * m.dP * m.V_F, (m.dQ_F - m.W_F * m.dr_F) / m.gamma_F, hpgd_2_3.also[-1].because, hpgd_2_3.also[-1])
+_GRADIENT = Rule(
+    m.W_F * m.dP * m.V_F, (m.dQ_F - m.W_F * m.dr_F) / m.gamma_F, hpgd_2_3.also[-1].because, hpgd_2_3.also[-1]
+)
 _SCORE = Rule(m.N * D(m.score), m.dN, "∇p = p ∇log p")
 
 
@@ -75,9 +78,13 @@ proposition_e_2 = Derivation(
     title="GradEst is unbiased",
     source="HPGD Algorithm 2, Prop E.2",
     equations=("HPGD Prop E.2",),
-    text=r"""$\mathbb E\,\widehat{\nabla Q}=\sum_t P(T\ge t)X^t\nabla r+\frac\gamma{1-\gamma}\sum_jP(T=j)X^j\,N[\nabla\log p\;\widehat V(s')]=\nabla Q^\pi$ for any
-    fixed policy, because all three horizons turn into discounts. The estimate of ∇V starts from s and is its mean over a ~ π.""",
-    assumptions=("the policy is fixed; at π* this is the total derivative by the envelope", "entropy counted with the sign that makes V the soft value"),
+    text=r"""$\mathbb E\,\widehat{\nabla Q}=\sum_t P(T\ge t)X^t\nabla r+\frac\gamma{1-\gamma}\sum_jP(T=j)X^j\,N[\nabla\log
+    p\;\widehat V(s')]=\nabla Q^\pi$ for any fixed policy, because all three horizons turn into discounts. The
+    estimate of ∇V starts from s and is its mean over a ~ π.""",
+    assumptions=(
+        "the policy is fixed; at π* this is the total derivative by the envelope",
+        "entropy counted with the sign that makes V the soft value",
+    ),
     statement=Claim(
         _grad_est(m.L * m.H_value * m.Pi * _ENTROPIC),
         m.dQ_F,
@@ -91,14 +98,29 @@ proposition_e_2 = Derivation(
             m.dQ_F - m.E * m.Pi * m.dQ_F,
             "the difference of two unbiased estimates",
             "Prop E.2",
-            (*_HORIZONS, _SCORE, _SOFT, _GRADIENT, Rule(m.R_F * m.Pi * m.dP * m.V_F, (m.Pi * m.dQ_F - m.R_F * m.Pi * m.dr_F) / m.gamma_F, hpgd_2_3.also[-1].because)),
+            (
+                *_HORIZONS,
+                _SCORE,
+                _SOFT,
+                _GRADIENT,
+                Rule(
+                    m.R_F * m.Pi * m.dP * m.V_F,
+                    (m.Pi * m.dQ_F - m.R_F * m.Pi * m.dr_F) / m.gamma_F,
+                    hpgd_2_3.also[-1].because,
+                ),
+            ),
         ),
     ),
     method=_OPERATORS,
     instance=fixed_policy_horizons,
     mutants=(
-        Mutant("the entropy with the printed sign", left=_grad_est(m.L * m.H_value * m.Pi * (m.r_F + m.tau * m.log_pi))),
-        Mutant("V(s_T) for V(s_{T+1}), as the published proof prints", left=_grad_est(m.M * m.E * m.H_value * m.Pi * _ENTROPIC)),
+        Mutant(
+            "the entropy with the printed sign", left=_grad_est(m.L * m.H_value * m.Pi * (m.r_F + m.tau * m.log_pi))
+        ),
+        Mutant(
+            "V(s_T) for V(s_{T+1}), as the published proof prints",
+            left=_grad_est(m.M * m.E * m.H_value * m.Pi * _ENTROPIC),
+        ),
         Mutant(
             "γ/(1 − γ) without the γ",
             left=m.G_sum * m.dr_F + m.G_visit * m.N * D(m.score) * m.L * m.H_value * m.Pi * _ENTROPIC,
@@ -106,9 +128,9 @@ proposition_e_2 = Derivation(
         Mutant("rewards without the entropy", left=_grad_est(m.L * m.H_value * m.Pi * m.r_F)),
     ),
     rests_on=(hpgd_2_3, geometric_horizon),
-    finding=r"""The published proof writes $V(s_{T_Q})$ from (14) on. Scores have mean zero given $(s_T,a_T)$, so read literally that
-    term vanishes: it must be $V(s_{T_Q+1})$, as in Algorithm 2.""",
-)  # fmt: skip
+    finding=r"""The published proof writes $V(s_{T_Q})$ from (14) on. Scores have mean zero given $(s_T,a_T)$, so read literally
+    that term vanishes: it must be $V(s_{T_Q+1})$, as in Algorithm 2.""",
+)
 
 _LEADER = (
     Rule(m.K_sum, m.R_L, "`geometric-horizon`: summed up to T"),
@@ -139,9 +161,9 @@ proposition_e_3 = Derivation(
     title="Algorithm 5 is unbiased",
     source="HPGD Algorithm 5, Prop E.3",
     equations=("HPGD Prop E.3",),
-    text=r"""One trajectory with two horizons and one independent call of GradEst have the mean of Prop C.1: the reward's gradient summed up to
-    $T$, the advantage's gradient read at $T$ times the return from there with a $\sqrt\gamma$-horizon, the score of the last transition
-    (of the start, for $T=0$) times the return after it.""",
+    text=r"""One trajectory with two horizons and one independent call of GradEst have the mean of Prop C.1: the reward's
+    gradient summed up to $T$, the advantage's gradient read at $T$ times the return from there with a
+    $\sqrt\gamma$-horizon, the score of the last transition (of the start, for $T=0$) times the return after it.""",
     assumptions=hpgd_c_1.assumptions,
     statement=Claim(
         _algorithm_5(_THIRD, _START),
@@ -160,7 +182,9 @@ proposition_e_3 = Derivation(
         ),
         Mutant(
             "the return with the value instead of the action value",
-            left=_algorithm_5(m.rho * m.K_visit * m.Pi * D(_ADVANTAGE) * m.E * m.K_value * m.Pi * m.r_L / m.tau, _START),
+            left=_algorithm_5(
+                m.rho * m.K_visit * m.Pi * D(_ADVANTAGE) * m.E * m.K_value * m.Pi * m.r_L / m.tau, _START
+            ),
         ),
     ),
     rests_on=(hpgd_c_1, geometric_horizon),
@@ -177,13 +201,12 @@ proposition_e_8 = Derivation(
     title="Randomised early stopping: the same mean at logarithmic cost",
     source="HPGD App. C.2, Prop E.8",
     equations=("HPGD Prop E.8",),
-    text=r"""$F_1+\big(F_{\hat k+1}-F_{\hat k}\big)/p_{\hat k}$ has the mean $F_K$ whatever the weights $p_k>0$ on $1,\dots,K-1$: the sum
-    telescopes. With $p_k\propto2^{-k}$ and $2^k$ iterations at level $k$ the mean cost is linear in $K$.""",
+    text=r"""$F_1+\big(F_{\hat k+1}-F_{\hat k}\big)/p_{\hat k}$ has the mean $F_K$ whatever the weights $p_k>0$ on
+    $1,\dots,K-1$: the sum telescopes. With $p_k\propto2^{-k}$ and $2^k$ iterations at level $k$ the mean cost is
+    linear in $K$.""",
     assumptions=("weights positive on 1 … K − 1 and nowhere else",),
     steps=(
-        Claim(
-            Sum(_w * (_DELTA / _w), (s.k, 1, _K)), Sum(_DELTA, (s.k, 1, _K)), "the weights cancel", "any weights"
-        ),
+        Claim(Sum(_w * (_DELTA / _w), (s.k, 1, _K)), Sum(_DELTA, (s.k, 1, _K)), "the weights cancel", "any weights"),
         Claim(_T(1), _F(1), "K = 1: no level to draw", "base", (Rule(_T(1), _F(1), "the estimator with one level"),)),
         Claim(
             Sum(2 ** (-s.k), (s.k, 1, _K)),
@@ -216,9 +239,9 @@ proposition_e_8 = Derivation(
         Mutant("weights that do not cancel", Sum(_w * _DELTA, (s.k, 1, _K)), "any weights"),
         Mutant("a cost of two to the K", 2**_K / (1 - 2 ** (-_K)), "cost"),
     ),
-    finding=r"""As printed the weights are $2^{-k}/(1-2^{-K})$ on $1,\dots,K$, but level $K$ needs $F_{t_{K+1}}$, which is never run: the
-    weights must be normalised on $1,\dots,K-1$ by $1-2^{-(K-1)}$. The bias is printed $\mathcal O(2^{K/2}\dots)$, growing with $K$; it
-    must be $2^{-K/2}$.""",
+    finding=r"""As printed the weights are $2^{-k}/(1-2^{-K})$ on $1,\dots,K$, but level $K$ needs $F_{t_{K+1}}$, which is never
+    run: the weights must be normalised on $1,\dots,K-1$ by $1-2^{-(K-1)}$. The bias is printed $\mathcal
+    O(2^{K/2}\dots)$, growing with $K$; it must be $2^{-K/2}$.""",
 )
 
 DERIVATIONS = (geometric_horizon, proposition_e_2, proposition_e_3, proposition_e_8)

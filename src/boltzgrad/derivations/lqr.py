@@ -10,7 +10,6 @@ from boltzgrad.derivations.instances.actions import random_actions
 from boltzgrad.derivations.instances.lqr import random_lqr
 from boltzgrad.derivations.kit.methods import Calculus, Operators, Sums
 from boltzgrad.derivations.kit.nodes import GaussianMean, LogIntegral, Nabla, Tr
-from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule
 from boltzgrad.derivations.patterns import chain, concluded
 from boltzgrad.derivations.symbols import actions as s
@@ -26,8 +25,9 @@ gaussian_normaliser = Derivation(
     title="The log-integral of a Gaussian",
     source="BC-HG (74)-(75), (93)-(94)",
     equations=("BC-HG (74)", "BC-HG (93)"),
-    text=r"""$\tau\log\int e^{-u^\top Mu/\tau}\,du=\frac\tau2(m\log\pi\tau-\log\det M)$. An orthogonal change of variables makes $M$ diagonal and keeps
-    volumes; each coordinate gives $\sqrt{\pi\tau/\mu_i}$, and $\sum_i\log\mu_i=\log\det M$.""",
+    text=r"""$\tau\log\int e^{-u^\top Mu/\tau}\,du=\frac\tau2(m\log\pi\tau-\log\det M)$. An orthogonal change of variables
+    makes $M$ diagonal and keeps volumes; each coordinate gives $\sqrt{\pi\tau/\mu_i}$, and
+    $\sum_i\log\mu_i=\log\det M$.""",
     assumptions=("M positive definite", "any dimension m"),
     steps=(
         Claim(
@@ -58,7 +58,7 @@ _NEXT = q.A * q.x + q.B * q.u  # mean of the next state
 _NEXT_T = q.xt * q.At + q.ut * q.Bt
 
 
-def _soft(q_value: sympy.Expr, centre: sympy.Expr) -> LogIntegral:
+def _soft(q_value: sympy.Expr, centre: sympy.Expr) -> sympy.Expr:
     return LogIntegral(q_value, q.u, q.tau, q.M, centre, q.m, q.logdet_M)
 
 
@@ -66,17 +66,11 @@ def _soft(q_value: sympy.Expr, centre: sympy.Expr) -> LogIntegral:
 C_1 = (q.gamma * Tr(q.P * q.W) - _VOLUME) / (1 - q.gamma)
 _GAINED = q.gamma * q.Mi * q.Bt * q.P * q.A * q.x  # K x
 _DEFINED = -(
-    q.xt * q.Q * q.x
-    + q.ut * q.R * q.u
-    + q.gamma * GaussianMean((_NEXT_T + q.wt) * q.P * (_NEXT + q.w) + C_1, q.w, q.W)
+    q.xt * q.Q * q.x + q.ut * q.R * q.u + q.gamma * GaussianMean((_NEXT_T + q.wt) * q.P * (_NEXT + q.w) + C_1, q.w, q.W)
 )
-_AVERAGED = -(
-    q.xt * q.Q * q.x + q.ut * q.R * q.u + q.gamma * (_NEXT_T * q.P * _NEXT + Tr(q.P * q.W) + C_1)
-)
+_AVERAGED = -(q.xt * q.Q * q.x + q.ut * q.R * q.u + q.gamma * (_NEXT_T * q.P * _NEXT + Tr(q.P * q.W) + C_1))
 _COMPLETED = -(
-    (q.ut + q.xt * q.Kt) * q.M * (q.u + q.K * q.x)
-    + q.xt * q.RICCATI_RIGHT * q.x
-    + q.gamma * (Tr(q.P * q.W) + C_1)
+    (q.ut + q.xt * q.Kt) * q.M * (q.u + q.K * q.x) + q.xt * q.RICCATI_RIGHT * q.x + q.gamma * (Tr(q.P * q.W) + C_1)
 )
 _PROP_1 = chain(
     _DEFINED,
@@ -99,8 +93,9 @@ proposition_1 = Derivation(
     source="BC-HG (52), (53), (59), Prop 1, (60)-(77)",
     equations=(*(f"BC-HG ({i})" for i in (52, 53, 59)), *(f"BC-HG ({i})" for i in range(60, 78)), "BC-HG Prop 1"),
     restored=True,
-    text=r"""The quadratic ansatz $V(x)=-(x^\top Px+c)$ solves the soft Bellman equation exactly when $P$ solves the Riccati equation (59) and
-    $c=[\gamma\,\mathrm{tr}(PW)-\frac\tau2(m\log\pi\tau-\log\det M)]/(1-\gamma)$; the answer is $N(-Kx,\frac\tau2M^{-1})$.""",
+    text=r"""The quadratic ansatz $V(x)=-(x^\top Px+c)$ solves the soft Bellman equation exactly when $P$ solves the Riccati
+    equation (59) and $c=[\gamma\,\mathrm{tr}(PW)-\frac\tau2(m\log\pi\tau-\log\det M)]/(1-\gamma)$; the answer is
+    $N(-Kx,\frac\tau2M^{-1})$.""",
     assumptions=("R + γB'PB positive definite", "E w = 0, E ww' = W", "P the stabilising Riccati solution"),
     steps=(
         *_PROP_1,
@@ -132,10 +127,7 @@ _GAINED_W = q.gamma * q.Mi * q.Bt * q.P * (q.A * q.x + q.w)  # Kx + K_w w
 _STAGE = q.xt * q.Q * q.x + q.ut * q.R * q.u
 _DEFINED_2 = -(
     _STAGE
-    + q.gamma
-    * GaussianMean(
-        _AFTER_T * q.P * _AFTER + 2 * _AFTER_T * q.N * q.v + q.vt * q.Z * q.v + C_2, q.v, q.W
-    )
+    + q.gamma * GaussianMean(_AFTER_T * q.P * _AFTER + 2 * _AFTER_T * q.N * q.v + q.vt * q.Z * q.v + C_2, q.v, q.W)
 )
 _AVERAGED_2 = -(_STAGE + q.gamma * (_AFTER_T * q.P * _AFTER + Tr(q.Z * q.W) + C_2))
 _LEFT_2 = (
@@ -173,8 +165,9 @@ proposition_2 = Derivation(
     source="BC-HG Prop 2, (78)-(98)",
     equations=(*(f"BC-HG ({i})" for i in (78, 79, 80)), *(f"BC-HG ({i})" for i in range(82, 99)), "BC-HG Prop 2"),
     restored=True,
-    text=r"""$V(x,w)=-(x^\top Px+2x^\top Nw+w^\top Zw+c')$ with the *same* $P$, $N=\gamma(A-BK)^\top P$, $Z=\gamma P-\gamma^2PBM^{-1}B^\top P$, and the
-    answer is $N(-Kx-K_ww,\frac\tau2M^{-1})$ with $K_w=\gamma M^{-1}B^\top P$: seeing $w$ moves the mean, not the noise.""",
+    text=r"""$V(x,w)=-(x^\top Px+2x^\top Nw+w^\top Zw+c')$ with the *same* $P$, $N=\gamma(A-BK)^\top P$, $Z=\gamma
+    P-\gamma^2PBM^{-1}B^\top P$, and the answer is $N(-Kx-K_ww,\frac\tau2M^{-1})$ with $K_w=\gamma M^{-1}B^\top P$:
+    seeing $w$ moves the mean, not the noise.""",
     assumptions=proposition_1.assumptions,
     steps=(*_PROP_2, *_VALUE_2),
     statement=concluded(_VALUE_2, "soft Bellman equation satisfied", "(80)"),
@@ -183,7 +176,10 @@ proposition_2 = Derivation(
     mutants=(
         Mutant("the constant of Proposition 1", -(q.xt * q.P * q.x + 2 * q.xt * q.N * q.w + q.wt * q.Z * q.w + C_1)),
         Mutant("no mixed term", -(q.xt * q.P * q.x + q.wt * q.Z * q.w + C_2)),
-        Mutant("γP for Z: the answer does not use w", -(q.xt * q.P * q.x + 2 * q.xt * q.N * q.w + q.gamma * q.wt * q.P * q.w + C_2)),
+        Mutant(
+            "γP for Z: the answer does not use w",
+            -(q.xt * q.P * q.x + 2 * q.xt * q.N * q.w + q.gamma * q.wt * q.P * q.w + C_2),
+        ),
     ),
     rests_on=(gaussian_normaliser,),
 )
@@ -198,9 +194,9 @@ disturbance_folding = Derivation(
     source="BC-HG (54)-(58), (81)",
     equations=(*(f"BC-HG ({i})" for i in range(54, 59)), "BC-HG (81)"),
     restored=True,
-    text=r"""With $A_c=A+CK_\theta$ and $w=C(a-K_\theta x)$ the game's transition $Ax+Bu+Ca$ is $A_cx+Bu+w$ (58), $w$ has covariance
-    $C\Sigma_aC^\top$ and is seen. Put into Proposition 2, the follower's mean answer is $-\gamma M^{-1}B^\top P(Ax+Ca)$ (81): it
-    reacts to the state that is coming, and to $K_\theta$ only through $P$.""",
+    text=r"""With $A_c=A+CK_\theta$ and $w=C(a-K_\theta x)$ the game's transition $Ax+Bu+Ca$ is $A_cx+Bu+w$ (58), $w$ has
+    covariance $C\Sigma_aC^\top$ and is seen. Put into Proposition 2, the follower's mean answer is $-\gamma
+    M^{-1}B^\top P(Ax+Ca)$ (81): it reacts to the state that is coming, and to $K_\theta$ only through $P$.""",
     assumptions=("the leader's policy is N(K_θ x, Σ_a)", "the follower sees a"),
     steps=(
         Claim(
@@ -225,7 +221,9 @@ disturbance_folding = Derivation(
     method=_OPERATORS,
     instance=random_lqr,
     mutants=(
-        Mutant("the leader's action unseen: its mean in its place", -q.gamma * q.Mi * q.Bt * q.P * (q.A + q.C * q.L) * q.x),
+        Mutant(
+            "the leader's action unseen: its mean in its place", -q.gamma * q.Mi * q.Bt * q.P * (q.A + q.C * q.L) * q.x
+        ),
         Mutant("the surprise counted undiscounted", -_CLOSED_GAIN * q.x - q.Mi * q.Bt * q.P * _SURPRISE),
         Mutant("w without C", left=-_CLOSED_GAIN * q.x - q.gamma * q.Mi * q.Bt * q.P * q.C * q.a),
     ),
@@ -240,36 +238,37 @@ riccati_iteration = Derivation(
     source="BC-HG (59), (112), (114)",
     equations=("BC-HG (112)", "BC-HG (114)"),
     restored=True,
-    text=r"""The sweep $P\mapsto Q+\gamma A^\top PA-\gamma^2A^\top PBM^{-1}B^\top PA$ is the cost $Q+K^\top RK+\gamma A_{cl}^\top PA_{cl}$ of playing the
-    gain that is greedy for $P$, for *any* symmetric $P$; so its fixed points solve a Lyapunov equation of their own loop.""",
+    text=r"""The sweep $P\mapsto Q+\gamma A^\top PA-\gamma^2A^\top PBM^{-1}B^\top PA$ is the cost $Q+K^\top RK+\gamma
+    A_{cl}^\top PA_{cl}$ of playing the gain that is greedy for $P$, for *any* symmetric $P$; so its fixed points
+    solve a Lyapunov equation of their own loop.""",
     assumptions=("M invertible",),
-    statement=Claim(
-        q.RICCATI_RIGHT, _JOSEPH, "K = γM⁻¹B'PA, A_cl = A − BK", "(112)", (*q.CLOSED_LOOP, *q.GAIN)
-    ),
+    statement=Claim(q.RICCATI_RIGHT, _JOSEPH, "K = γM⁻¹B'PA, A_cl = A − BK", "(112)", (*q.CLOSED_LOOP, *q.GAIN)),
     method=_OPERATORS,
     instance=random_lqr,
     mutants=(
         Mutant("the input's cost forgotten", q.Q + q.gamma * q.Aclt * q.P * q.Acl),
         Mutant("the discount forgotten", q.Q + q.Kt * q.R * q.K + q.Aclt * q.P * q.Acl),
-        Mutant("γ for γ² before the correction", q.Q + q.gamma * q.At * q.P * q.A - q.gamma * q.At * q.P * q.B * q.Mi * q.Bt * q.P * q.A),
+        Mutant(
+            "γ for γ² before the correction",
+            q.Q + q.gamma * q.At * q.P * q.A - q.gamma * q.At * q.P * q.B * q.Mi * q.Bt * q.P * q.A,
+        ),
     ),
 )
 
 _dA, _dB, _dQ, _dR, _dP = (q.LQR.d(letter) for letter in (q.A, q.B, q.Q, q.R, q.P))
 _SLOPE, _SLOPE_T = _dA - _dB * q.K, q.LQR.d(q.At) - q.Kt * q.LQR.d(q.Bt)
-SOURCE = (
-    _dQ + q.Kt * _dR * q.K + q.gamma * _SLOPE_T * q.P * q.Acl + q.gamma * q.Aclt * q.P * _SLOPE
-)
+SOURCE = _dQ + q.Kt * _dR * q.K + q.gamma * _SLOPE_T * q.P * q.Acl + q.gamma * q.Aclt * q.P * _SLOPE
 _THETA = Rule(q.Theta, SOURCE, "Θ, the source")
 
 riccati_derivative = Derivation(
     name="riccati-derivative",
     title="The derivative of the Riccati solution is one Lyapunov equation",
-    source="restored mathematics, section 7; used for BC-HG 5.2 and 5.4",
+    source="not in the papers; used for BC-HG 5.2 and 5.4",
     equations=("Riccati derivative",),
-    text=r"""$\nabla P=\gamma A_{cl}^\top\nabla P\,A_{cl}+\Theta$ with $\Theta=\nabla Q+K^\top\nabla R\,K+\gamma(\nabla A-\nabla B\,K)^\top PA_{cl}+\gamma
-    A_{cl}^\top P(\nabla A-\nabla B\,K)$; no derivative of $K$ is left, because $K$ is optimal. Its transpose is the adjoint: with
-    $S=H+\gamma A_{cl}SA_{cl}^\top$, $\mathrm{tr}(H\nabla P)=\mathrm{tr}(S\Theta)$.""",
+    text=r"""$\nabla P=\gamma A_{cl}^\top\nabla P\,A_{cl}+\Theta$ with $\Theta=\nabla Q+K^\top\nabla R\,K+\gamma(\nabla
+    A-\nabla B\,K)^\top PA_{cl}+\gamma A_{cl}^\top P(\nabla A-\nabla B\,K)$; no derivative of $K$ is left, because
+    $K$ is optimal. Its transpose is the adjoint: with $S=H+\gamma A_{cl}SA_{cl}^\top$, $\mathrm{tr}(H\nabla
+    P)=\mathrm{tr}(S\Theta)$.""",
     assumptions=("M invertible", "the closed loop √γ A_cl stable"),
     statement=Claim(
         Nabla(q.RICCATI_RIGHT),
@@ -295,11 +294,16 @@ riccati_derivative = Derivation(
     mutants=(
         Mutant("the open loop in place of the closed one", q.gamma * q.At * _dP * q.A + SOURCE),
         Mutant("∇R forgotten", q.gamma * q.Aclt * _dP * q.Acl + SOURCE - q.Kt * _dR * q.K),
-        Mutant("∇B forgotten", q.gamma * q.Aclt * _dP * q.Acl + _dQ + q.Kt * _dR * q.K
-               + q.gamma * (q.LQR.d(q.At) * q.P * q.Acl + q.Aclt * q.P * _dA)),
+        Mutant(
+            "∇B forgotten",
+            q.gamma * q.Aclt * _dP * q.Acl
+            + _dQ
+            + q.Kt * _dR * q.K
+            + q.gamma * (q.LQR.d(q.At) * q.P * q.Acl + q.Aclt * q.P * _dA),
+        ),
         Mutant("the adjoint not transposed", Tr(q.H * q.Theta), "adjoint"),
     ),
-)  # fmt: skip
+)
 
 DERIVATIONS = (
     gaussian_normaliser,

@@ -42,9 +42,9 @@ visitation = Derivation(
     source="BC-HG (14)-(20)",
     equations=tuple(f"BC-HG ({i})" for i in range(14, 21)),
     restored=True,
-    text=r"""$p_{t+1}=p_tK$ with $K=FGP$ (14)-(16), so $\sum_{t<n}\gamma^tp_t=\rho S_n$ and $R_L=S_n+\gamma^nK^nR_L$ for every n: what is left
-    vanishes. Hence $d^{\gamma}=(1-\gamma)\rho R_L$ (17)-(18), a distribution, and $\mathbb E\sum_t\gamma^th(s_t,a_t,b_t)=\rho R_LFGh
-    =\frac1{1-\gamma}\mathbb E_{d^\gamma}[h]$ (19)-(20).""",
+    text=r"""$p_{t+1}=p_tK$ with $K=FGP$ (14)-(16), so $\sum_{t<n}\gamma^tp_t=\rho S_n$ and $R_L=S_n+\gamma^nK^nR_L$ for
+    every n: what is left vanishes. Hence $d^{\gamma}=(1-\gamma)\rho R_L$ (17)-(18), a distribution, and $\mathbb
+    E\sum_t\gamma^th(s_t,a_t,b_t)=\rho R_LFGh =\frac1{1-\gamma}\mathbb E_{d^\gamma}[h]$ (19)-(20).""",
     assumptions=("0 ≤ γ < 1", "h bounded"),
     steps=(
         Claim(
@@ -52,7 +52,10 @@ visitation = Derivation(
             g.p_next,
             "one more step of the chain",
             "(15)-(16)",
-            (Rule(g.p_next, g.p_t * g.K, "p_{t+1} = p_t p^{fg}"), Rule(g.p_t, g.rho * g.K**g.n, "induction hypothesis")),
+            (
+                Rule(g.p_next, g.p_t * g.K, "p_{t+1} = p_t p^{fg}"),
+                Rule(g.p_t, g.rho * g.K**g.n, "induction hypothesis"),
+            ),
         ),
         *_ONCE_MORE,
         concluded(_ONCE_MORE, "the same for every n", "(17)"),
@@ -151,8 +154,8 @@ lemma_1 = Derivation(
     source="BC-HG (4), Lemma 1 (27), (28a)-(32h)",
     equations=("BC-HG (4)", "BC-HG (27)", "BC-HG (28)", "BC-HG (32)", "BC-HG Lemma 1"),
     restored=True,
-    text=r"""$\nabla J_L=\frac1{1-\gamma_L}\mathbb E_{d^{\gamma_L}}[\nabla\log f\,Q_L+\frac1\tau\nabla Q_F\,B_L]$: the policy gradient theorem for
-    the joint policy $fg^*$, with the covariance trick for the part of $g^*$.""",
+    text=r"""$\nabla J_L=\frac1{1-\gamma_L}\mathbb E_{d^{\gamma_L}}[\nabla\log f\,Q_L+\frac1\tau\nabla Q_F\,B_L]$: the policy
+    gradient theorem for the joint policy $fg^*$, with the covariance trick for the part of $g^*$.""",
     assumptions=("the follower sees a before it answers", "f > 0 where it moves", "r, p, ρ do not move"),
     steps=(_ENVELOPE, _COVARIANCE, _MOVES, *_DV_L),
     statement=Claim(
@@ -171,9 +174,7 @@ lemma_1 = Derivation(
             g.d_L * g.F * (D(g.score) * g.G * g.Q_L + g.G * D(g.Q_L) * g.dQ_F / g.tau) / (1 - g.gamma_L),
         ),
         Mutant("1/(1 − γ_L) forgotten", g.d_L * g.F * LEMMA_1),
-        Mutant(
-            "lost 1/τ", g.d_L * g.F * (D(g.score) * g.G * g.Q_L + g.G * D(g.B) * g.dQ_F) / (1 - g.gamma_L)
-        ),
+        Mutant("lost 1/τ", g.d_L * g.F * (D(g.score) * g.G * g.Q_L + g.G * D(g.B) * g.dQ_F) / (1 - g.gamma_L)),
     ),
     rests_on=(boltzmann_covariance, envelope, visitation),
 )
@@ -203,8 +204,9 @@ lemma_2 = Derivation(
     source="BC-HG Lemma 2 (33), (34)-(39)",
     equations=("BC-HG (33)", "BC-HG (35)", "BC-HG (37)", "BC-HG (38)", "BC-HG (39)", "BC-HG Lemma 2"),
     restored=True,
-    text=r"""$\nabla Q_F(s,a,b)=\mathbb E[\sum_{t\ge1}\gamma_F^t\nabla\log f(a_t|s_t)V_F(s_t,a_t)\,|\,s,a,b]$: a Bellman expectation equation whose
-    only solution is $W_F\gamma_FPF\mathsf D[\nabla\log f]V_F$. The sum begins at t = 1: the first action is given.""",
+    text=r"""$\nabla Q_F(s,a,b)=\mathbb E[\sum_{t\ge1}\gamma_F^t\nabla\log f(a_t|s_t)V_F(s_t,a_t)\,|\,s,a,b]$: a Bellman
+    expectation equation whose only solution is $W_F\gamma_FPF\mathsf D[\nabla\log f]V_F$. The sum begins at t = 1:
+    the first action is given.""",
     assumptions=lemma_1.assumptions,
     steps=(_ENVELOPE, _DIFFERENTIATED, *_LEMMA_2[:2]),
     statement=_LEMMA_2[2],
@@ -230,10 +232,7 @@ lemma_2 = Derivation(
 _THEOREM_2 = (
     g.d_L
     * g.F
-    * (
-        D(g.score) * g.G * g.Q_L
-        + g.G * D(g.B) * g.W_F * g.gamma_F * g.P * g.F * D(g.score) * g.V_F / g.tau
-    )
+    * (D(g.score) * g.G * g.Q_L + g.G * D(g.B) * g.W_F * g.gamma_F * g.P * g.F * D(g.score) * g.V_F / g.tau)
     / (1 - g.gamma_L)
 )
 
@@ -243,8 +242,8 @@ theorem_2 = Derivation(
     source="BC-HG Theorem 2, (8), (9)-(13), (40)",
     equations=("BC-HG (8)", "BC-HG (9)", "BC-HG (40)", "BC-HG Theorem 2"),
     restored=True,
-    text=r"""Lemma 1 with Lemma 2 put in: every quantity can be read off one trajectory. The outer sum carries the leader's discount, the inner
-    one the follower's.""",
+    text=r"""Lemma 1 with Lemma 2 put in: every quantity can be read off one trajectory. The outer sum carries the leader's
+    discount, the inner one the follower's.""",
     assumptions=lemma_1.assumptions,
     statement=Claim(
         g.dJ, _THEOREM_2, "Lemma 1, then Lemma 2", "(8)", (lemma_1.statement.rule(), lemma_2.statement.rule())
@@ -271,33 +270,28 @@ theorem_2 = Derivation(
         ),
     ),
     rests_on=(lemma_1, lemma_2),
-    finding=r"""Beginning Lemma 2's sum at t = 0 instead of t = 1 does not change Theorem 2: the extra term is a function of (s, a), and
-    the Benefit has mean zero given (s, a). It changes ∇Q_F itself, and the variance.""",
+    finding=r"""Beginning Lemma 2's sum at t = 0 instead of t = 1 does not change Theorem 2: the extra term is a function of (s,
+    a), and the Benefit has mean zero given (s, a). It changes ∇Q_F itself, and the variance.""",
 )
 
 _RHO, _KERNEL = g.rho * g.F, g.P * g.F  # the lifted start ρ̃ and kernel
-_LIFTED_THEOREM_1 = (
-    Nabla(_RHO) * g.V_lift
-    + _RHO
-    * g.R_lift
-    * g.G
-    * (g.gamma_L * Nabla(_KERNEL) * g.V_lift + D(g.B) * g.W_F * (g.gamma_F * Nabla(_KERNEL) * g.V_F) / g.tau)
+_LIFTED_THEOREM_1 = Nabla(_RHO) * g.V_lift + _RHO * g.R_lift * g.G * (
+    g.gamma_L * Nabla(_KERNEL) * g.V_lift + D(g.B) * g.W_F * (g.gamma_F * Nabla(_KERNEL) * g.V_F) / g.tau
 )
 
 lifting = Derivation(
     name="theorem-2-by-lifting",
     title="Theorem 2 is Theorem 1 on (state, leader's action)",
-    source="new; restored mathematics, section 5",
+    source="not in the papers",
     equations=("Theorem 2 from Theorem 1",),
-    text=r"""Let $z=(s,a)$ be the state, $\tilde\rho=\rho F$ the start and $\tilde P=PF$ the kernel. Theorem 1 on this configurable MDP, in which only
-    start and kernel move, *is* Theorem 2: push $F$ through the lifted resolvent.""",
+    text=r"""Let $z=(s,a)$ be the state, $\tilde\rho=\rho F$ the start and $\tilde P=PF$ the kernel. Theorem 1 on this
+    configurable MDP, in which only start and kernel move, *is* Theorem 2: push $F$ through the lifted resolvent.""",
     assumptions=lemma_1.assumptions,
     steps=(
+        Claim(_RHO * g.R_lift, g.rho * g.R_L * g.F, "F (I − γGPF)⁻¹ = (I − γFGP)⁻¹ F", "the lifted occupancy"),
         Claim(
-            _RHO * g.R_lift, g.rho * g.R_L * g.F, "F (I − γGPF)⁻¹ = (I − γFGP)⁻¹ F", "the lifted occupancy"
-        ),
-        Claim(
-            g.rho * g.F * D(g.score) * g.V_lift + g.gamma_L * g.rho * g.R_L * g.F * g.G * g.P * g.F * D(g.score) * g.V_lift,
+            g.rho * g.F * D(g.score) * g.V_lift
+            + g.gamma_L * g.rho * g.R_L * g.F * g.G * g.P * g.F * D(g.score) * g.V_lift,
             g.rho * g.R_L * g.F * D(g.score) * g.V_lift,
             "start and transitions together are the whole discounted sum",
             "scores collected",

@@ -21,14 +21,14 @@ def chain(start: Any, *links: tuple[Any, ...]) -> tuple[Claim, ...]:
 
 
 def concluded(claims: tuple[Claim, ...], because: str, label: str) -> Claim:
-    """first left = last right, along a chain."""
+    """First left = last right, along a chain."""
     return Claim(claims[0].left, claims[-1].right, because, label, tuple(c.rule() for c in claims), Transitive())
 
 
 def solved(
     unknown: Any, resolvent: Any, step: Any, source: Any, because: str, label: str, using: tuple[Rule, ...]
 ) -> tuple[Claim, Claim, Claim]:
-    """unknown = resolvent·source, because unknown = source + step·unknown by the rules and resolvent·(1 − step) = 1."""
+    """Unknown = resolvent·source, because unknown = source + step·unknown by the rules and resolvent·(1 − step) = 1."""
     multiplied = resolvent * (1 - step) * unknown
     back = Claim(unknown, multiplied, "the resolvent undoes 1 − γΠP", f"{label}, multiplied out")
     inserted = Claim(multiplied, resolvent * source, because, f"{label}, inserted", using)

@@ -26,8 +26,8 @@ envelope = Derivation(
     title="The entropy drops out of ∇V",
     source="BC-HG (23), (30), (43); HPGD Prop E.1 (its last lines)",
     equations=("BC-HG (30)", "BC-HG (43)"),
-    text=r"""$\nabla V_F=\mathbb E_{\pi^*}[\nabla Q_F]$: the derivative of log-sum-exp is a mean under the Boltzmann weights, and nothing
-    of the policy's own motion is left.""",
+    text=r"""$\nabla V_F=\mathbb E_{\pi^*}[\nabla Q_F]$: the derivative of log-sum-exp is a mean under the Boltzmann weights,
+    and nothing of the policy's own motion is left.""",
     assumptions=("τ > 0",),
     statement=Claim(Derivative(s.V, s.x), s.mean(s.dq), "the derivative of log-sum-exp", "(30)"),
     also=(Claim(m.dV_F, m.Pi * m.dQ_F, "the same at every state", "(30) in operators", method=s.AT_ONE_STATE),),
@@ -46,8 +46,9 @@ best_response = Derivation(
     title="How the Boltzmann policy moves",
     source="HPGD Prop E.1; SoBiRL (8); BC-HG (31), (42)",
     equations=("HPGD Prop E.1", "SoBiRL (8)", "BC-HG (42)"),
-    text=r"""$\nabla\pi^*(a|s)=\frac1\tau\pi^*(a|s)\,(\nabla Q_F(s,a)-\nabla V_F(s))$, the advantage's gradient. SoBiRL writes it as
-    $\tau^{-1}\mathrm{diag}(\pi^*)(\nabla r-U\nabla V^*)$ with $U=\mathsf E-\gamma P$, for a kernel that does not move.""",
+    text=r"""$\nabla\pi^*(a|s)=\frac1\tau\pi^*(a|s)\,(\nabla Q_F(s,a)-\nabla V_F(s))$, the advantage's gradient. SoBiRL
+    writes it as $\tau^{-1}\mathrm{diag}(\pi^*)(\nabla r-U\nabla V^*)$ with $U=\mathsf E-\gamma P$, for a kernel
+    that does not move.""",
     assumptions=("τ > 0",),
     statement=Claim(
         Derivative(s.pi, s.x), s.pi * (s.dq - s.mean(s.dq)) / s.tau, "quotient rule on exp(Q/τ)/Z", "Prop E.1"
@@ -115,8 +116,8 @@ follower_sensitivity = Derivation(
     source="BC-HG Theorem 1, (6), (23a)-(23e)",
     equations=("BC-HG (6)", "BC-HG (23)"),
     restored=True,
-    text=r"""$\nabla Q_F=(I-\gamma_F P\Pi)^{-1}u$ with $u=\nabla r_F+\gamma_F\nabla P\,V_F$, that is
-    $\nabla Q_F(s,a)=\mathbb E[\sum_k\gamma_F^k(\nabla r_F+\gamma_F\nabla\log p\,V_F(s_{k+1}))\,|\,s,a]$. The discount is the follower's.""",
+    text=r"""$\nabla Q_F=(I-\gamma_F P\Pi)^{-1}u$ with $u=\nabla r_F+\gamma_F\nabla P\,V_F$, that is $\nabla Q_F(s,a)=\mathbb
+    E[\sum_k\gamma_F^k(\nabla r_F+\gamma_F\nabla\log p\,V_F(s_{k+1}))\,|\,s,a]$. The discount is the follower's.""",
     assumptions=("0 ≤ γ_F < 1", "the score form needs p > 0 wherever p moves"),
     steps=(_DIFFERENTIATED, *_Q_SOLVED[:2]),
     statement=_Q_SOLVED[2],
@@ -171,13 +172,16 @@ hpgd_2_3 = Derivation(
     title="∇Q under any fixed policy, by induction",
     source="HPGD Thm 2.3 and its proof",
     equations=("HPGD Thm 2.3",),
-    text=r"""For a policy that does not move, $\nabla Q^\pi=\sum_{t<n}\gamma^tX^tu+\gamma^nX^n\nabla Q^\pi$ with $X=P\Pi$, for every $n$:
-    for $n=0$ it says nothing, and the step from $n$ to $n+1$ is the Bellman equation of $\nabla Q^\pi$. As $X$ has norm one the rest
-    vanishes like $\gamma^n$. At $\pi=\pi^*$ the envelope makes it the total derivative.""",
+    text=r"""For a policy that does not move, $\nabla Q^\pi=\sum_{t<n}\gamma^tX^tu+\gamma^nX^n\nabla Q^\pi$ with $X=P\Pi$,
+    for every $n$: for $n=0$ it says nothing, and the step from $n$ to $n+1$ is the Bellman equation of $\nabla
+    Q^\pi$. As $X$ has norm one the rest vanishes like $\gamma^n$. At $\pi=\pi^*$ the envelope makes it the total
+    derivative.""",
     assumptions=("any policy, fixed", "0 ≤ γ < 1"),
     steps=(
         *_INDUCTION,
-        Claim(sympy.Limit(sympy.exp(-s.c * m.n), m.n, sympy.oo), 0, "γ = e^{−c} with c > 0", "γⁿ → 0", method=Calculus()),
+        Claim(
+            sympy.Limit(sympy.exp(-s.c * m.n), m.n, sympy.oo), 0, "γ = e^{−c} with c > 0", "γⁿ → 0", method=Calculus()
+        ),
     ),
     statement=concluded(_INDUCTION, "so the sum with its rest is the same for every n", "Thm 2.3"),
     also=solved(
@@ -202,7 +206,8 @@ hpgd_2_3 = Derivation(
         ),
         Mutant("no rest", m.W_F * m.dr_F, "Thm 2.3 in closed form"),
     ),
-    finding=r"""The published proof of HPGD Prop E.2 writes $V(s_{T_Q})$ where Theorem 2.3 and the algorithm have $V(s_{T_Q+1})$.""",
+    finding=r"""The published proof of HPGD Prop E.2 writes $V(s_{T_Q})$ where Theorem 2.3 and the algorithm have
+    $V(s_{T_Q+1})$.""",
 )
 
 _STILL = Rule(m.dP, sympy.S.Zero, "the kernel does not move")
@@ -212,12 +217,10 @@ sobirl_5_1 = Derivation(
     title="∇V* and ∇Q* as discounted sums of reward gradients",
     source="SoBiRL Prop 5.1 (= E.1), (22), (23)",
     equations=("SoBiRL Prop 5.1",),
-    text=r"""Where only the reward moves, $\nabla V^*=\sum_t(\gamma P^{\pi^*})^t\,\Pi\nabla r$ and $\nabla Q^*=\nabla r+\gamma P\nabla V^*$.
-    Nothing of it survives when the kernel moves too: then (6) has a second term.""",
+    text=r"""Where only the reward moves, $\nabla V^*=\sum_t(\gamma P^{\pi^*})^t\,\Pi\nabla r$ and $\nabla Q^*=\nabla
+    r+\gamma P\nabla V^*$. Nothing of it survives when the kernel moves too: then (6) has a second term.""",
     assumptions=("the kernel does not depend on θ",),
-    statement=Claim(
-        m.dV_F, m.R_F * m.Pi * m.dr_F, "SoBiRL (17) with ∇P = 0", "Prop 5.1, V", (DV_F, _STILL)
-    ),
+    statement=Claim(m.dV_F, m.R_F * m.Pi * m.dr_F, "SoBiRL (17) with ∇P = 0", "Prop 5.1, V", (DV_F, _STILL)),
     also=(
         Claim(m.dQ_F, m.W_F * m.dr_F, "(6) with ∇P = 0", "Prop 5.1, Q", (DQ_F, _STILL)),
         Claim(
@@ -245,7 +248,8 @@ score_function = Derivation(
     title="A moving mean as a mean of scores",
     source="BC-HG (5), (6), (34); HPGD Thm 2.3; the log-derivative trick",
     equations=("BC-HG (34)",),
-    text=r"""$\sum_z\nabla p(z)f(z)=\mathbb E_p[\nabla\log p(z)\,f(z)]$, and scores have mean zero because probabilities sum to one whatever θ.""",
+    text=r"""$\sum_z\nabla p(z)f(z)=\mathbb E_p[\nabla\log p(z)\,f(z)]$, and scores have mean zero because probabilities sum
+    to one whatever θ.""",
     assumptions=("p > 0 where it moves",),
     steps=(
         Claim(

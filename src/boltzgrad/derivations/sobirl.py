@@ -37,8 +37,9 @@ equation_24 = Derivation(
     title="The model-based hypergradient of a general upper level",
     source="SoBiRL (24), with (8) and Prop 4.1",
     equations=("SoBiRL (24)",),
-    text=r"""$\nabla\phi=\partial_xf+\tau^{-1}\nabla r^\top\mathrm{diag}(\pi^*)\partial_\pi f-\tau^{-1}(\Pi\nabla r)^\top(I-\gamma P_{\pi^*})^{-\top}U^\top
-    \mathrm{diag}(\pi^*)\partial_\pi f$ for a kernel that does not move; $\Pi\nabla r$ is $\nabla_x\varphi$ at the fixed point.""",
+    text=r"""$\nabla\phi=\partial_xf+\tau^{-1}\nabla r^\top\mathrm{diag}(\pi^*)\partial_\pi f-\tau^{-1}(\Pi\nabla
+    r)^\top(I-\gamma P_{\pi^*})^{-\top}U^\top \mathrm{diag}(\pi^*)\partial_\pi f$ for a kernel that does not move;
+    $\Pi\nabla r$ is $\nabla_x\varphi$ at the fixed point.""",
     assumptions=("the kernel does not depend on θ", "f differentiable in (θ, π)"),
     statement=Claim(
         m.df,
@@ -92,9 +93,9 @@ proposition_5_2 = Derivation(
     title="The hypergradient of a loss of several trajectories",
     source="SoBiRL Prop 5.2 (= E.2), (11)-(13)",
     equations=("SoBiRL Prop 5.2",),
-    text=r"""$\nabla\phi=\mathbb E[\nabla l]+\tau^{-1}\mathbb E\big[l\sum_i\sum_h\nabla(Q^*-V^*)(s^i_h,a^i_h)\big]$: only the policy's factors of a
-    trajectory's probability move, each is $e^{(Q^*-V^*)/\tau}$, and the derivative of a product is the product times the sum of
-    scores. Any number of trajectories, any horizon.""",
+    text=r"""$\nabla\phi=\mathbb E[\nabla l]+\tau^{-1}\mathbb E\big[l\sum_i\sum_h\nabla(Q^*-V^*)(s^i_h,a^i_h)\big]$: only the
+    policy's factors of a trajectory's probability move, each is $e^{(Q^*-V^*)/\tau}$, and the derivative of a
+    product is the product times the sum of scores. Any number of trajectories, any horizon.""",
     assumptions=("the sampling environment's kernel and start do not move", "finitely many trajectories"),
     steps=(
         Claim(
@@ -146,10 +147,10 @@ truncation = Derivation(
     equations=("BC-HG (44)", "BC-HG (45)", "SoBiRL truncation bias"),
     restored=True,
     kind="what is not true, with its size",
-    text=r"""Putting $\nabla r_F-\mathbb E_{\pi^*}\nabla r_F$ for $\nabla Q_F-\nabla V_F$ drops
-    $\frac{\gamma_F}\tau\,\rho R_L\Pi\,\mathsf D[B_L]\,P\nabla V_F$: everything the follower gains *after* this step. It vanishes for
-    $\gamma_F=0$ or when ∇V_F of the next state does not depend on the action, and not otherwise: where the reward moves only one
-    step later, the truncated term is 0 and the true one is anything.""",
+    text=r"""Putting $\nabla r_F-\mathbb E_{\pi^*}\nabla r_F$ for $\nabla Q_F-\nabla V_F$ drops $\frac{\gamma_F}\tau\,\rho
+    R_L\Pi\,\mathsf D[B_L]\,P\nabla V_F$: everything the follower gains *after* this step. It vanishes for
+    $\gamma_F=0$ or when ∇V_F of the next state does not depend on the action, and not otherwise: where the reward
+    moves only one step later, the truncated term is 0 and the true one is anything.""",
     assumptions=("the kernel does not depend on θ (otherwise the truncation is not even defined)",),
     steps=(
         Claim(
@@ -192,11 +193,19 @@ lemma_f_1 = Derivation(
     source="SoBiRL Lemma F.1",
     equations=("SoBiRL Lemma F.1",),
     kind="inequality",
-    text=r"""$|\nabla V^*_s|\le C_{rx}/(1-\gamma)$ at every state, because $\nabla V^*=R_F\Pi\nabla r$ and the non-negative rows of $R_F\Pi$ sum to
-    $1/(1-\gamma)$. Over $|S|$ states the Frobenius norm is at most $L_V=\sqrt{|S|}\,C_{rx}/(1-\gamma)$.""",
+    text=r"""$|\nabla V^*_s|\le C_{rx}/(1-\gamma)$ at every state, because $\nabla V^*=R_F\Pi\nabla r$ and the non-negative
+    rows of $R_F\Pi$ sum to $1/(1-\gamma)$. Over $|S|$ states the Frobenius norm is at most
+    $L_V=\sqrt{|S|}\,C_{rx}/(1-\gamma)$.""",
     assumptions=("|∇r(s,a)| ≤ C_rx along every direction", "the kernel does not depend on θ"),
     steps=(
-        Claim(m.dV_F, -_BOUND * m.one_S, "the same from the other side", "−C/(1−γ) ≤ ∇V", (_DV, _ABOVE, _ROWS), NonNegative(m.MDP)),
+        Claim(
+            m.dV_F,
+            -_BOUND * m.one_S,
+            "the same from the other side",
+            "−C/(1−γ) ≤ ∇V",
+            (_DV, _ABOVE, _ROWS),
+            NonNegative(m.MDP),
+        ),
         Claim(
             Sum(_EACH**2, (s.z, 1, s.S)),
             s.S * s.c**2 / (1 - s.gamma) ** 2,
@@ -206,7 +215,12 @@ lemma_f_1 = Derivation(
         ),
     ),
     statement=Claim(
-        _BOUND * m.one_S, m.dV_F, "C·1 − ∇r ≥ 0, and so is its image", "∇V ≤ C/(1−γ)", (_DV, _BELOW, _ROWS), NonNegative(m.MDP)
+        _BOUND * m.one_S,
+        m.dV_F,
+        "C·1 − ∇r ≥ 0, and so is its image",
+        "∇V ≤ C/(1−γ)",
+        (_DV, _BELOW, _ROWS),
+        NonNegative(m.MDP),
     ),
     method=_OPERATORS,
     instance=merged(random_actions, tight_kernel),
@@ -233,9 +247,10 @@ proposition_f_2 = Derivation(
     source="SoBiRL Prop F.2 and Prop C.7",
     equations=("SoBiRL Prop F.2",),
     kind="inequality",
-    text=r"""$|\nabla\log\pi^*|=|\nabla Q^*-\nabla V^*|/\tau\le 2C_{rx}/(\tau(1-\gamma))$ entry by entry, so over $|S||A|$ entries
-    $L_\pi=2\sqrt{|S||A|}\,C_{rx}/(\tau(1-\gamma))$; and probabilities are nearer to each other than their logarithms. The constant
-    cannot be improved entry by entry: an unlikely action that leads from a bad region into a good one attains it in the limit.""",
+    text=r"""$|\nabla\log\pi^*|=|\nabla Q^*-\nabla V^*|/\tau\le 2C_{rx}/(\tau(1-\gamma))$ entry by entry, so over $|S||A|$
+    entries $L_\pi=2\sqrt{|S||A|}\,C_{rx}/(\tau(1-\gamma))$; and probabilities are nearer to each other than their
+    logarithms. The constant cannot be improved entry by entry: an unlikely action that leads from a bad region into
+    a good one attains it in the limit.""",
     assumptions=("|∇r(s,a)| ≤ C_rx along every direction", "the kernel does not depend on θ"),
     steps=(
         _Q_BELOW,

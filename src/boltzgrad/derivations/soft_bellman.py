@@ -7,12 +7,12 @@ from typing import Any
 from sympy import Derivative, diff, exp, log
 
 from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
-from boltzgrad.derivations.patterns import solved
 from boltzgrad.derivations.instances.actions import random_actions
 from boltzgrad.derivations.instances.mdp import random_iterate, random_mdp
 from boltzgrad.derivations.kit.methods import Calculus, NonNegative, Operators, Sign, Sums, Transitive
 from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule
+from boltzgrad.derivations.patterns import solved
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import mdp as m
 
@@ -25,10 +25,20 @@ fixed_point = Derivation(
     name="soft-bellman-fixed-point",
     title="The Boltzmann policy is the one best answer",
     source="BC-HG (1), (2), (22), (29), (36); HPGD (1); SoBiRL (4)-(7)",
-    equations=("BC-HG (1)", "BC-HG (2)", "BC-HG (22)", "BC-HG (29)", "BC-HG (36)", "SoBiRL (5)", "SoBiRL (6)", "SoBiRL (7)"),
-    text=r"""Fix the values of the next states. Among all policies $\mu$ at a state, the mean of $Q$ plus $\tau$ times the entropy
-    falls short of $V=\tau\log\sum_a e^{Q/\tau}$ by exactly $\tau\,\mathrm{KL}(\mu\,\|\,\pi^*)$. So $V$ is the optimum and
-    $\pi^*=e^{(Q-V)/\tau}$ is the only policy that attains it, which is why the leader's problem (2) is well-posed.""",
+    equations=(
+        "BC-HG (1)",
+        "BC-HG (2)",
+        "BC-HG (22)",
+        "BC-HG (29)",
+        "BC-HG (36)",
+        "SoBiRL (5)",
+        "SoBiRL (6)",
+        "SoBiRL (7)",
+    ),
+    text=r"""Fix the values of the next states. Among all policies $\mu$ at a state, the mean of $Q$ plus $\tau$ times the
+    entropy falls short of $V=\tau\log\sum_a e^{Q/\tau}$ by exactly $\tau\,\mathrm{KL}(\mu\,\|\,\pi^*)$. So $V$ is
+    the optimum and $\pi^*=e^{(Q-V)/\tau}$ is the only policy that attains it, which is why the leader's problem (2)
+    is well-posed.""",
     assumptions=("temperature τ > 0", "finitely many actions, any number"),
     steps=(
         Claim(s.over_actions(exp((s.q - s.V) / s.tau)), 1, "normalised by V = τ log Z", "π* sums to one"),
@@ -42,7 +52,13 @@ fixed_point = Derivation(
         Claim(Derivative(_F, s.t, 2), 1 / s.t, "f(t) = t log t − t + 1", "f''", method=Calculus()),
         Claim(diff(_F, s.t, 2), 0, "so f is strictly convex", "f'' > 0", method=Sign()),
         Claim(_F.subs(s.t, 1), 0, "its value at t = 1", "f(1)", method=Calculus()),
-        Claim(diff(_F, s.t).subs(s.t, 1), 0, "its slope at t = 1: f ≥ 0, and f = 0 only at μ = π*", "f'(1)", method=Calculus()),
+        Claim(
+            diff(_F, s.t).subs(s.t, 1),
+            0,
+            "its slope at t = 1: f ≥ 0, and f = 0 only at μ = π*",
+            "f'(1)",
+            method=Calculus(),
+        ),
     ),
     statement=Claim(
         _ENTROPIC + s.tau * _KL,
@@ -59,8 +75,8 @@ fixed_point = Derivation(
         Mutant("mean of Q without the entropy", s.mean(s.q)),
     ),
     finding=r"""HPGD (1) adds $\lambda H$ with $H=\sum_a\pi\log\pi$, which is minus the entropy: as written, the follower is
-    paid for being deterministic and its answer is not the softmax the paper uses. The sign must be minus (or $H$ the entropy);
-    Algorithm 2 repeats the slip.""",
+    paid for being deterministic and its answer is not the softmax the paper uses. The sign must be minus (or $H$
+    the entropy); Algorithm 2 repeats the slip.""",
 )
 
 _MOVED = s.tau * log(s.over_actions(exp((s.q + s.gamma * s.c) / s.tau)))
@@ -71,7 +87,12 @@ _DIAGONAL = m.R_F * (1 - m.gamma_F * m.Pi * m.P) * m.one_S
 _ROWS = Claim((1 - m.gamma_F) * m.R_F * m.one_S, _DIAGONAL, "rows of ΠP sum to one", "R1, a", method=_OPERATORS)
 _INVERSE = Claim(_DIAGONAL, m.one_S, "R_F (I − γ_F ΠP) = I", "R1, b", (m.RESOLVENT_F_LEFT,), method=_OPERATORS)
 ROW_SUMS = Claim(
-    (1 - m.gamma_F) * m.R_F * m.one_S, m.one_S, "both together", "‖R‖ = 1/(1−γ)", (_ROWS.rule(), _INVERSE.rule()), Transitive()
+    (1 - m.gamma_F) * m.R_F * m.one_S,
+    m.one_S,
+    "both together",
+    "‖R‖ = 1/(1−γ)",
+    (_ROWS.rule(), _INVERSE.rule()),
+    Transitive(),
 )
 
 contraction = Derivation(
@@ -79,9 +100,9 @@ contraction = Derivation(
     title="The soft Bellman operator: Jacobian, contraction, unique fixed point",
     source="SoBiRL Prop 4.1 (= D.1), (17)-(21), Prop G.9; HPGD, soft Bellman operator of App. E",
     equations=("SoBiRL Prop 4.1",),
-    text=r"""$T$ moves by $\gamma_F P_{\pi_V}$ times the motion of $V$; a constant added to $V$ adds $\gamma_F$ times itself; and $T$
-    is monotone. If $W\le V+c$ then $TW\le TV+\gamma_F c$: a $\gamma_F$-contraction in the sup norm, so one fixed point, and
-    $I-\gamma_F P_\pi$ has the inverse $R_F$ whose rows sum to $1/(1-\gamma_F)$.""",
+    text=r"""$T$ moves by $\gamma_F P_{\pi_V}$ times the motion of $V$; a constant added to $V$ adds $\gamma_F$ times itself;
+    and $T$ is monotone. If $W\le V+c$ then $TW\le TV+\gamma_F c$: a $\gamma_F$-contraction in the sup norm, so one
+    fixed point, and $I-\gamma_F P_\pi$ has the inverse $R_F$ whose rows sum to $1/(1-\gamma_F)$.""",
     assumptions=("0 ≤ γ_F < 1", "rows of the kernel sum to one (less than one only helps)"),
     steps=(
         Claim(_MOVED, s.V + s.gamma * s.c, "the exponential of a sum", "shift"),
@@ -119,10 +140,11 @@ contraction = Derivation(
 newton = Derivation(
     name="newton-is-soft-policy-iteration",
     title="A Newton step evaluates the iterate's Boltzmann policy",
-    source="restored mathematics, section 1; the policy iteration of Haarnoja et al. as SoBiRL section 4 uses it",
+    source="the policy iteration of Haarnoja et al. as SoBiRL section 4 uses it",
     equations=(),
-    text=r"""One Newton step for $V=TV$ solves $(I-\gamma_F P_{\pi_V})(V^+-V)=TV-V$. The result is the soft value of the fixed
-    policy $\pi_V$: Newton's method is soft policy iteration, hence monotone after the first step, and quadratic.""",
+    text=r"""One Newton step for $V=TV$ solves $(I-\gamma_F P_{\pi_V})(V^+-V)=TV-V$. The result is the soft value of the
+    fixed policy $\pi_V$: Newton's method is soft policy iteration, hence monotone after the first step, and
+    quadratic.""",
     assumptions=("V arbitrary, π_V its Boltzmann policy",),
     statement=Claim(
         m.V_F + m.R_F * (m.TV - m.V_F),
@@ -135,7 +157,9 @@ newton = Derivation(
     instance=random_iterate,
     mutants=(
         Mutant("the entropy forgotten in the evaluation", m.R_F * m.Pi * m.r_F),
-        Mutant("one backup instead of the solve", m.Pi * m.r_F - m.tau * m.Pi * m.log_pi + m.gamma_F * m.Pi * m.P * m.V_F),
+        Mutant(
+            "one backup instead of the solve", m.Pi * m.r_F - m.tau * m.Pi * m.log_pi + m.gamma_F * m.Pi * m.P * m.V_F
+        ),
     ),
 )
 
@@ -181,7 +205,7 @@ _ABOVE, _BELOW = (
 a_posteriori = Derivation(
     name="a-posteriori-bound",
     title="The error of an iterate, exactly, from its residual",
-    source="restored mathematics, section 8; SoBiRL Prop G.9 gives the one-sided rate",
+    source="not in the papers; SoBiRL Prop G.9 gives the one-sided rate",
     equations=(),
     text=r"""$V^*-V = R_V\,[\,(TV-V)+\tau\,\mathrm{KL}(\pi_V\|\pi^*)\,] = R_*\,[\,(TV-V)-\tau\,\mathrm{KL}(\pi^*\|\pi_V)\,]$.
     Both divergences are non-negative and both resolvents have non-negative rows that sum to $1/(1-\gamma_F)$, so

@@ -18,11 +18,11 @@ _OPERATORS = Operators(m.MDP)
 SUMMAND = m.dr_L + m.gamma_L * m.dP * m.V_L + D(m.B) * m.dQ_F / m.tau
 HYPERGRADIENT = m.drho * m.V_L + m.rho * m.R_L * m.Pi * SUMMAND
 
-OBJECTIVE = Rule(m.dJ, Nabla(m.rho * m.V_L + m.regulariser), "the leader's objective (3): J = ρ V_L + a regulariser of θ")
-
-_START = Claim(
-    Nabla(m.rho * m.V_L + m.regulariser), m.drho * m.V_L + m.rho * m.dV_L + m.dreg, "product rule", "(21a)"
+OBJECTIVE = Rule(
+    m.dJ, Nabla(m.rho * m.V_L + m.regulariser), "the leader's objective (3): J = ρ V_L + a regulariser of θ"
 )
+
+_START = Claim(Nabla(m.rho * m.V_L + m.regulariser), m.drho * m.V_L + m.rho * m.dV_L + m.dreg, "product rule", "(21a)")
 _POLICY = Claim(Nabla(m.Pi * m.Q_L), m.Pi * m.dQ_L + m.dPi * m.Q_L, "product rule on V_L = Π Q_L", "(21b)")
 _VALUE = Claim(
     Nabla(m.r_L + m.gamma_L * m.P * m.V_L),
@@ -51,9 +51,10 @@ theorem_1 = Derivation(
     source="BC-HG Theorem 1, (3), (5), (21)-(26)",
     equations=("BC-HG (3)", "BC-HG (5)", "BC-HG (21)", "BC-HG (25)", "BC-HG (26)", "BC-HG Theorem 1"),
     restored=True,
-    text=r"""$\nabla J_L=\nabla\rho\,V_L+\rho R_L\Pi\,[\nabla r_L+\gamma_L\nabla P\,V_L+\tfrac1\tau B_L\nabla Q_F]$ plus the regulariser's
-    gradient. $\rho R_L\Pi$ is the mean of a sum along the trajectory with the *leader's* discount, and $\nabla Q_F$ carries the
-    *follower's* (`follower-sensitivity`). With $\nabla p=p\nabla\log p$ this is (5) as printed.""",
+    text=r"""$\nabla J_L=\nabla\rho\,V_L+\rho R_L\Pi\,[\nabla r_L+\gamma_L\nabla P\,V_L+\tfrac1\tau B_L\nabla Q_F]$ plus the
+    regulariser's gradient. $\rho R_L\Pi$ is the mean of a sum along the trajectory with the *leader's* discount,
+    and $\nabla Q_F$ carries the *follower's* (`follower-sensitivity`). With $\nabla p=p\nabla\log p$ this is (5) as
+    printed.""",
     assumptions=("τ > 0", "0 ≤ γ_F, γ_L < 1, not necessarily equal", "r, p, ρ differentiable"),
     steps=(_START, _POLICY, _VALUE, *_SOLVED),
     statement=Claim(
@@ -83,19 +84,33 @@ theorem_1 = Derivation(
     method=_OPERATORS,
     instance=random_mdp,
     mutants=(
-        Mutant("third term forgotten: the partial derivative (Naive-PGD)", HYPERGRADIENT + m.dreg - m.rho * m.R_L * m.Pi * D(m.B) * m.dQ_F / m.tau),
-        Mutant("un-centred: Q_L for the Benefit", m.drho * m.V_L + m.dreg + m.rho * m.R_L * m.Pi * (m.dr_L + m.gamma_L * m.dP * m.V_L + D(m.Q_L) * m.dQ_F / m.tau)),
+        Mutant(
+            "third term forgotten: the partial derivative (Naive-PGD)",
+            HYPERGRADIENT + m.dreg - m.rho * m.R_L * m.Pi * D(m.B) * m.dQ_F / m.tau,
+        ),
+        Mutant(
+            "un-centred: Q_L for the Benefit",
+            m.drho * m.V_L
+            + m.dreg
+            + m.rho * m.R_L * m.Pi * (m.dr_L + m.gamma_L * m.dP * m.V_L + D(m.Q_L) * m.dQ_F / m.tau),
+        ),
         Mutant("∇ρ forgotten", HYPERGRADIENT + m.dreg - m.drho * m.V_L),
         Mutant("∇P V_L forgotten", HYPERGRADIENT + m.dreg - m.gamma_L * m.rho * m.R_L * m.Pi * m.dP * m.V_L),
-        Mutant("the follower's discount along the leader's trajectory", m.drho * m.V_L + m.dreg + m.rho * m.R_F * m.Pi * SUMMAND),
-        Mutant("lost 1/τ", m.drho * m.V_L + m.dreg + m.rho * m.R_L * m.Pi * (m.dr_L + m.gamma_L * m.dP * m.V_L + D(m.B) * m.dQ_F)),
+        Mutant(
+            "the follower's discount along the leader's trajectory",
+            m.drho * m.V_L + m.dreg + m.rho * m.R_F * m.Pi * SUMMAND,
+        ),
+        Mutant(
+            "lost 1/τ",
+            m.drho * m.V_L + m.dreg + m.rho * m.R_L * m.Pi * (m.dr_L + m.gamma_L * m.dP * m.V_L + D(m.B) * m.dQ_F),
+        ),
         Mutant("the regulariser's gradient forgotten", HYPERGRADIENT),
     ),
     rests_on=(boltzmann_covariance, follower_sensitivity),
-)  # fmt: skip
+)
 THEOREM_1 = theorem_1.statement.rule()
 
-# The adjoint form: w, y, m of the restored mathematics, as covectors on pairs.
+# The adjoint form: w, y and m, as covectors on pairs.
 _OCCUPANCY = m.rho * m.R_L
 _WEIGHT = _OCCUPANCY * m.Pi * D(m.B) / m.tau
 _ADJOINT = m.gamma_F * _WEIGHT * m.P * m.R_F
@@ -104,15 +119,20 @@ _COTANGENT = _WEIGHT + _ADJOINT * m.Pi
 adjoint = Derivation(
     name="adjoint-form",
     title="The hypergradient as cotangents of the model's arrays",
-    source="restored mathematics, section 4; what the reference solver computes",
+    source="not in the papers; what the reference solver computes",
     equations=("adjoint form of Theorem 1",),
-    text=r"""$\nabla J=\nabla\rho\,V_L+\nu\Pi\nabla r_L+m\nabla r_F+\gamma_L\nu\Pi\,\nabla P\,V_L+\gamma_F\,m\,\nabla P\,V_F$ with
-    $\nu=\rho R_L$, $w=\nu\Pi\mathsf D[B_L]/\tau$, $y=\gamma_F\,wPR_F$, $m=w+y\Pi$. The cost beyond the forward solve is two transposed
-    solves, whatever the dimension of θ.""",
+    text=r"""$\nabla J=\nabla\rho\,V_L+\nu\Pi\nabla r_L+m\nabla r_F+\gamma_L\nu\Pi\,\nabla P\,V_L+\gamma_F\,m\,\nabla P\,V_F$
+    with $\nu=\rho R_L$, $w=\nu\Pi\mathsf D[B_L]/\tau$, $y=\gamma_F\,wPR_F$, $m=w+y\Pi$. The cost beyond the forward
+    solve is two transposed solves, whatever the dimension of θ.""",
     assumptions=theorem_1.assumptions,
     steps=(
-        Claim(_WEIGHT * m.E, 0 * m.rho, "the Benefit has mean zero", "Σ_a w = 0",
-              (Rule(m.B, m.Q_L - m.E * m.Pi * m.Q_L, "the Benefit"),)),
+        Claim(
+            _WEIGHT * m.E,
+            0 * m.rho,
+            "the Benefit has mean zero",
+            "Σ_a w = 0",
+            (Rule(m.B, m.Q_L - m.E * m.Pi * m.Q_L, "the Benefit"),),
+        ),
     ),
     statement=Claim(
         HYPERGRADIENT,
@@ -146,23 +166,20 @@ adjoint = Derivation(
         ),
     ),
     rests_on=(follower_sensitivity, theorem_1),
-)  # fmt: skip
+)
 
 hpgd_c_1 = Derivation(
     name="hpgd-proposition-c-1",
     title="HPGD's hypergradient of a discounted return",
     source="HPGD Prop C.1, (8); BC-HG (7)",
     equations=("HPGD Prop C.1",),
-    text=r"""The same number with $(\nabla Q_F-\nabla V_F)\,Q_L$ in place of $\nabla Q_F\,B_L$. HPGD minimises: its $F$ is $-J_L$, and its
-    formula (8), printed without a minus, is the gradient of $+J_L$.""",
+    text=r"""The same number with $(\nabla Q_F-\nabla V_F)\,Q_L$ in place of $\nabla Q_F\,B_L$. HPGD minimises: its $F$ is
+    $-J_L$, and its formula (8), printed without a minus, is the gradient of $+J_L$.""",
     assumptions=theorem_1.assumptions,
     statement=Claim(
         m.dJ,
         m.drho * m.V_L
-        + m.rho
-        * m.R_L
-        * m.Pi
-        * (m.dr_L + m.gamma_L * m.dP * m.V_L + D(m.dQ_F - m.E * m.dV_F) * m.Q_L / m.tau)
+        + m.rho * m.R_L * m.Pi * (m.dr_L + m.gamma_L * m.dP * m.V_L + D(m.dQ_F - m.E * m.dV_F) * m.Q_L / m.tau)
         + m.dreg,
         "Theorem 1 with `hpgd-third-term`",
         "(8)",
@@ -201,7 +218,8 @@ hpgd_2_2 = Derivation(
     title="The hypergradient of a general upper level, by sampled states",
     source="HPGD Thm 2.2, (4), (9)",
     equations=("HPGD Thm 2.2",),
-    text=r"""$\nabla F=\partial_\theta f+\mathbb E_{s\sim\nu,a\sim\pi^*}\big[\tfrac1{\tau\nu(s)}\,\partial_{\pi(a|s)}f\,\nabla A_F(s,a)\big]$ for every ν with
+    text=r"""$\nabla F=\partial_\theta f+\mathbb
+    E_{s\sim\nu,a\sim\pi^*}\big[\tfrac1{\tau\nu(s)}\,\partial_{\pi(a|s)}f\,\nabla A_F(s,a)\big]$ for every ν with
     full support: the importance weight 1/ν turns the sampled sum back into the sum over states.""",
     assumptions=("f differentiable in (θ, π)", "ν > 0 everywhere"),
     steps=(

@@ -26,11 +26,11 @@ _CENTRED = _Z - s.mean(_Z)
 control_variate = Derivation(
     name="transition-control-variate",
     title="A control variate for the transition's score",
-    source="new; for BC-HG (5), (6) and HPGD Thm 2.3",
+    source="not in the papers; for BC-HG (5), (6) and HPGD Thm 2.3",
     equations=("control variate V_F(x') − V_F(μ(x,u))",),
-    text=r"""$\mathbb E[\nabla\log p\,(V_F(x')-\psi(x,u))]=\mathbb E[\nabla\log p\,V_F(x')]$ for every function ψ of (x, u), such as the value at
-    the mean next state: scores have mean zero given (x, u). With small noise $V_F(x')-V_F(\mu)$ is small where $V_F(x')$ is not, while
-    the score is as large as one over the noise.""",
+    text=r"""$\mathbb E[\nabla\log p\,(V_F(x')-\psi(x,u))]=\mathbb E[\nabla\log p\,V_F(x')]$ for every function ψ of (x, u),
+    such as the value at the mean next state: scores have mean zero given (x, u). With small noise
+    $V_F(x')-V_F(\mu)$ is small where $V_F(x')$ is not, while the score is as large as one over the noise.""",
     assumptions=("rows of the kernel sum to one (a terminating row moves its mass: then ψ is not free)",),
     steps=(
         Claim(
@@ -48,9 +48,7 @@ control_variate = Derivation(
             method=Sums(),
         ),
     ),
-    statement=Claim(
-        m.N * D(m.score) * (m.L * m.V_F - m.M * m.psi), _SAMPLED, "N D(∇log p) M = 0", "same mean"
-    ),
+    statement=Claim(m.N * D(m.score) * (m.L * m.V_F - m.M * m.psi), _SAMPLED, "N D(∇log p) M = 0", "same mean"),
     method=_OPERATORS,
     instance=merged(random_actions, random_lqr, random_mdp),
     mutants=(
@@ -82,11 +80,11 @@ _EXACT = solved(
 lambda_returns = Derivation(
     name="lambda-returns",
     title="Between the exact ∇Q_F and its Monte-Carlo sum: λ-returns",
-    source="new; Assumption 1 of BC-HG (white-box follower) makes ∇V_F available",
+    source="not in the papers; Assumption 1 of BC-HG (white-box follower) makes ∇V_F available",
     equations=("λ-returns of ∇Q_F",),
-    text=r"""$(I-\lambda\gamma_FP\Pi)^{-1}[u+\gamma_F(1-\lambda)P\,\nabla V_F]=\nabla Q_F$ for every λ: λ = 1 is the sum along the trajectory (6), λ = 0
-    one step and the exact conditional gradient. With an approximate critic the bias is $W_\lambda\gamma_F(1-\lambda)P(\widehat{\nabla V}-\nabla V_F)$,
-    nothing at λ = 1.""",
+    text=r"""$(I-\lambda\gamma_FP\Pi)^{-1}[u+\gamma_F(1-\lambda)P\,\nabla V_F]=\nabla Q_F$ for every λ: λ = 1 is the sum
+    along the trajectory (6), λ = 0 one step and the exact conditional gradient. With an approximate critic the bias
+    is $W_\lambda\gamma_F(1-\lambda)P(\widehat{\nabla V}-\nabla V_F)$, nothing at λ = 1.""",
     assumptions=("0 < λ ≤ 1 (λ = 0 is the Bellman equation itself)",),
     steps=_EXACT[:2],
     statement=_EXACT[2],

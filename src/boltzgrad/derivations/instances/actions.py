@@ -15,16 +15,20 @@ ACTIONS = 4
 
 def random_actions(rng: np.random.Generator) -> Instance:
     """Everything a statement about one state may mention."""
-    names = ("q", "y", "w", "h")
-    functions: dict[str, Any] = {name: moving(rng, ACTIONS) for name in names}
+    return at_one_state(rng, {name: moving(rng, ACTIONS) for name in ("q", "y", "w", "h")})
+
+
+def at_one_state(rng: np.random.Generator, functions: dict[str, Any]) -> Instance:
+    """The same with given values of Q_F (q), Q_L (y) and two further functions (w, h) at every action."""
+    functions = dict(functions)
     functions["level"] = moving(rng)
-    functions["mu_i"] = rng.uniform(0.5, 2.0, size=ACTIONS)
-    functions["mu"] = moving_probabilities(rng, ACTIONS)
-    functions["p"] = moving_probabilities(rng, ACTIONS)
+    functions["mu_i"] = rng.uniform(0.5, 2.0, size=len(functions["q"]))
+    functions["mu"] = moving_probabilities(rng, len(functions["q"]))
+    functions["p"] = moving_probabilities(rng, len(functions["q"]))
     values: dict[Any, Any] = {
-        s.A: ACTIONS,
+        s.A: len(functions["q"]),
         s.a: 2,  # a statement for every action is tried at one
-        s.S: ACTIONS,
+        s.S: len(functions["q"]),
         s.tau: float(rng.uniform(0.3, 1.0)),
         s.gamma: float(rng.uniform(0.3, 0.9)),
         s.c: float(rng.uniform(0.5, 2.0)),

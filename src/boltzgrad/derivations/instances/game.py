@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.derivations.instances.mdp import SWEEPS, moving, moving_probabilities, soft_max
+from boltzgrad.derivations.instances.mdp import SWEEPS, discounted_visits, moving, moving_probabilities, soft_max
 from boltzgrad.derivations.kit.numbers import STEP, Array, Instance
 from boltzgrad.derivations.symbols import game as g
 
@@ -14,7 +14,15 @@ STATES, LEADER, FOLLOWER, STEPS = 3, 2, 3, 3
 
 
 def letters(
-    rho: Array, p: Array, r_F: Array, r_L: Array, f: Array, *, gammas: tuple[float, float], tau: float, solution: dict[str, Any]
+    rho: Array,
+    p: Array,
+    r_F: Array,
+    r_L: Array,
+    f: Array,
+    *,
+    gammas: tuple[float, float],
+    tau: float,
+    solution: dict[str, Any],
 ) -> Instance:
     """Every letter of the game vocabulary from arrays (S,), (S,A,B,S), (S,A,B), (S,A) and a solution."""
     s, a, b = r_F.shape
@@ -31,7 +39,7 @@ def letters(
     column = {k: np.asarray(v).reshape(-1, 1) for k, v in solution.items() if k != "answer"}
     lifted = average_b @ column["Q_L"]
     resolvent = np.linalg.inv(np.eye(s) - gamma_L * step)
-    visits = sum(gamma_L**t * (rho.real.reshape(1, -1) @ np.linalg.matrix_power(step, t)) for t in range(SWEEPS))
+    visits = discounted_visits(rho.real.reshape(1, -1), step, gamma_L)
     values: dict[Any, Any] = {
         g.tau: tau, g.gamma_F: gamma_F, g.gamma_L: gamma_L, g.n: STEPS,
         g.one_S: np.ones((s, 1)), g.one_Z: np.ones((s * a, 1)), g.one_ZB: np.ones((s * a * b, 1)),

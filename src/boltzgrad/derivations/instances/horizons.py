@@ -32,7 +32,8 @@ def laws(step: Array, gamma: float) -> tuple[Array, Array, Array]:
     return summed, visited, discounted
 
 
-def _with_horizons(instance: Instance) -> Instance:
+def with_horizons(instance: Instance) -> Instance:
+    """The instance and the laws of all horizons of its chain."""
     values = dict(instance.values)
     pairs = np.real(values[m.P] @ values[m.Pi])
     states = np.real(values[m.Pi] @ values[m.P])
@@ -47,12 +48,12 @@ def _with_horizons(instance: Instance) -> Instance:
 
 def random_horizons(rng: np.random.Generator) -> Instance:
     """A random configurable MDP with the laws of all horizons."""
-    return _with_horizons(random_mdp(rng))
+    return with_horizons(random_mdp(rng))
 
 
 def fixed_policy_horizons(rng: np.random.Generator) -> Instance:
     """The same under a policy that does not move."""
-    return _with_horizons(fixed_policy(rng))
+    return with_horizons(fixed_policy(rng))
 
 
 def random_levels(rng: np.random.Generator) -> Instance:

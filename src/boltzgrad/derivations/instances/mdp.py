@@ -128,11 +128,19 @@ def upper_level(rho: Array, policy: Array, value: Array) -> dict[Any, Any]:
     }
 
 
+def discounted_visits(start: Array, step: Array, gamma: float) -> Array:
+    """Σ_t γᵗ start stepᵗ, term by term until the terms vanish."""
+    total, term = np.zeros_like(start), start
+    while np.abs(term).max() > 1e-18:
+        total, term = total + term, gamma * term @ step
+    return total
+
+
 def _weighted(average: Array, kernel: Array, gamma: float) -> dict[Any, Any]:
     """A linear objective with its multipliers, and a λ-return with an approximate critic."""
     states, pairs = len(average), len(kernel)
     c = np.linspace(0.5, 1.5, states).reshape(1, -1)
-    visits = sum(gamma**t * c @ np.linalg.matrix_power(average @ kernel, t) for t in range(SWEEPS))
+    visits = discounted_visits(c, average @ kernel, gamma)
     return {
         m.c: c,
         m.dual: visits,
@@ -215,17 +223,23 @@ def random_iterate(rng: np.random.Generator, *, shift: float = 0.0, spread: floa
     """
     arrays = _drawn(rng)
     exact = solved(**arrays)
-    gamma_F, gamma_L = arrays["gammas"]
+    return iterate(arrays, exact, exact["V_F"].real + shift + spread * rng.normal(size=STATES))
+
+
+def iterate(arrays: dict[str, Any], exact: dict[str, Any], v: Array) -> Instance:
+    """The iterate v beside an exact solution of the same arrays."""
+    (gamma_F, _), (states, actions) = arrays["gammas"], arrays["r_F"].shape
     tau, reward, kernel = arrays["tau"], arrays["r_F"].real, arrays["p"].real
-    v = exact["V_F"].real + shift + spread * rng.normal(size=STATES)
     q = reward + gamma_F * kernel @ v
     backup = soft_max(q, tau)
     policy, optimal = np.exp((q - backup[:, None]) / tau), exact["policy"].real
-    still = {key: value.real if isinstance(value, np.ndarray) else value for key, value in arrays.items()}
+    still: dict[str, Any] = {
+        key: value.real if isinstance(value, np.ndarray) else value for key, value in arrays.items()
+    }
     answers = {who: solved(**still, policy=p) for who, p in (("iterate", policy), ("exact", optimal))}
     here = letters(**arrays, solution={**answers["iterate"], "V_F": v, "Q_F": q, "policy": policy})
     real = {symbol: np.real(value) for symbol, value in here.values.items()}
-    average = np.kron(np.eye(STATES), np.ones(ACTIONS)) * optimal.reshape(-1)
+    average = np.kron(np.eye(states), np.ones(actions)) * optimal.reshape(-1)
     values = {
         **here.values,
         m.log_pi: np.log(policy).reshape(-1, 1),
@@ -234,7 +248,7 @@ def random_iterate(rng: np.random.Generator, *, shift: float = 0.0, spread: floa
         m.V_star: exact["V_F"].real.reshape(-1, 1),
         m.Q_star: exact["Q_F"].real.reshape(-1, 1),
         m.Pi_star: average,
-        m.R_star: np.linalg.inv(np.eye(STATES) - gamma_F * average @ real[m.P]),
+        m.R_star: np.linalg.inv(np.eye(states) - gamma_F * average @ real[m.P]),
         m.KL_up: (policy * np.log(policy / optimal)).sum(axis=1, keepdims=True),
         m.KL_down: (optimal * np.log(optimal / policy)).sum(axis=1, keepdims=True),
         **_both_gradients(here, average, answers["exact"], exact["V_F"].real.reshape(-1, 1), backup - v),
@@ -242,14 +256,16 @@ def random_iterate(rng: np.random.Generator, *, shift: float = 0.0, spread: floa
     return Instance(values, m.MDP.differentials)
 
 
-def _both_gradients(here: Instance, average: Array, leader: dict[str, Any], value: Array, residual: Array) -> dict[Any, Any]:
+def _both_gradients(
+    here: Instance, average: Array, leader: dict[str, Any], value: Array, residual: Array
+) -> dict[Any, Any]:
     """What the iterate makes of (5) beside the exact summand, and the bounds of their difference."""
 
     def at(symbol: Any) -> Array:
         return np.asarray(here.value(symbol, False))
 
     gamma_F, gamma_L, tau = (float(at(x)) for x in (m.gamma_F, m.gamma_L, m.tau))
-    eye, pairs = np.eye(STATES), np.eye(STATES * ACTIONS)
+    eye, pairs = np.eye(average.shape[0]), np.eye(average.shape[1])
     exact_V, exact_Q = (np.real(leader[key]).reshape(-1, 1) for key in ("V_L", "Q_L"))
     u_hat = at(m.dr_F) + gamma_F * at(m.dP) @ at(m.V_F)
     u_star = at(m.dr_F) + gamma_F * at(m.dP) @ value
@@ -263,7 +279,12 @@ def _both_gradients(here: Instance, average: Array, leader: dict[str, Any], valu
     spread = float((at(m.Pi) @ np.abs(ahead - at(m.E) @ Y)).max())
     delta = 2 * gamma_F * float(np.abs(residual).max()) / (tau * (1 - gamma_F))
     start = at(m.drho) @ (exact_V - at(m.V_L))
-    bounds = {m.e_g: float(np.abs(g_star - g_hat).max()), m.e_rho: float(np.abs(start).max()), m.e_h: spread, m.eta: np.expm1(delta)}
+    bounds = {
+        m.e_g: float(np.abs(g_star - g_hat).max()),
+        m.e_rho: float(np.abs(start).max()),
+        m.e_h: spread,
+        m.eta: np.expm1(delta),
+    }
     return {
         m.V_Ls: exact_V,
         m.Q_Ls: exact_Q,

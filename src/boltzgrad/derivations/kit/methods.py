@@ -44,7 +44,7 @@ class Operators(Method):
 class Sums(Method):
     """Sums over an index of arbitrary range: any number of actions."""
 
-    name: ClassVar[str] = "symbolic, any |A|"
+    name: ClassVar[str] = "symbolic for any |A|"
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
         """The canonical form of the difference."""
@@ -95,7 +95,7 @@ class Calculus(Method):
 
 
 def _split_logarithms(e: Any) -> Any:
-    """log of a sum, factored: log(u/2 + 1/2) = log(u + 1) − log 2."""
+    """Log of a sum, factored: log(u/2 + 1/2) = log(u + 1) − log 2."""
     return e.replace(sympy.log, lambda a: sympy.expand_log(sympy.log(sympy.factor(a)), force=True))
 
 
@@ -120,14 +120,14 @@ class Transitive(Method):
 class Rational(Method):
     """Equality of rational functions in finitely many symbols, after substituting the rules."""
 
-    name: ClassVar[str] = "symbolic, generic finite"
+    name: ClassVar[str] = "symbolic on generic entries"
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
-        """`cancel` of the difference of all entries."""
-        difference = sympy.Matrix([left]) - sympy.Matrix([right])
-        given = {rule.left: rule.right for rule in rules}
-        entries = [sums.rational(entry.subs(given, simultaneous=True)) for entry in difference]
-        return sympy.Add(*(entry**2 for entry in entries)) if any(entries) else sympy.S.Zero
+        """`cancel` of the difference; of matrices, the sum of its squared entries."""
+        difference = (left - right).subs({rule.left: rule.right for rule in rules}, simultaneous=True)
+        if not isinstance(difference, sympy.MatrixBase):
+            return sums.rational(difference)
+        return sympy.Add(*(sums.rational(entry) ** 2 for entry in difference))
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ class NonNegative(Method):
     """left ≥ right, entry by entry: left − right is a sum of words whose letters and coefficients are all non-negative."""
 
     vocabulary: Vocabulary
-    name: ClassVar[str] = "operator algebra, signs"
+    name: ClassVar[str] = "operator algebra with signs"
     inequality: ClassVar[bool] = True
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
@@ -145,7 +145,9 @@ class NonNegative(Method):
         doubtful = {
             word: c
             for word, c in terms.items()
-            if not (_not_negative(sympy.cancel(c.subs(self.vocabulary.ranges))) and set(word) <= self.vocabulary.nonnegative)
+            if not (
+                _not_negative(sympy.cancel(c.subs(self.vocabulary.ranges))) and set(word) <= self.vocabulary.nonnegative
+            )
         }
         return words.expression_of(doubtful)
 

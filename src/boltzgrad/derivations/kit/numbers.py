@@ -47,18 +47,29 @@ class Instance:
 Draw: TypeAlias = Callable[[np.random.Generator], Instance]
 
 
-def merged(*draws: Draw) -> Draw:
+@dataclass(frozen=True)
+class Merged:
     """A draw that knows the letters of several; where two know one, the last decides."""
 
-    def draw(rng: np.random.Generator) -> Instance:
-        drawn = [one(rng) for one in draws]
-        return Instance(
-            {symbol: value for i in drawn for symbol, value in i.values.items()},
-            {symbol: value for i in drawn for symbol, value in i.differentials.items()},
-            {name: table for i in drawn for name, table in i.functions.items()},
-        )
+    draws: tuple[Draw, ...]
 
-    return draw
+    def __call__(self, rng: np.random.Generator) -> Instance:
+        """One instance of each, as one."""
+        return together(*(draw(rng) for draw in self.draws))
+
+
+def merged(*draws: Draw) -> Merged:
+    """The draw of several families at once."""
+    return Merged(draws)
+
+
+def together(*instances: Instance) -> Instance:
+    """The letters of several instances; where two know one, the last decides."""
+    return Instance(
+        {symbol: value for i in instances for symbol, value in i.values.items()},
+        {symbol: value for i in instances for symbol, value in i.differentials.items()},
+        {name: table for i in instances for name, table in i.functions.items()},
+    )
 
 
 def evaluate(expression: Any, instance: Instance) -> Array:
@@ -104,6 +115,8 @@ class _Evaluator:
     def run(self, e: Any) -> Any:
         if isinstance(e, (Nabla, sympy.Derivative)):
             return self.derivative(e)
+        if isinstance(e, sympy.MatrixBase):
+            return np.array([[self.run(entry) for entry in row] for row in e.tolist()])
         special: dict[Any, Any] = {
             D: self.pointwise,
             Tr: lambda e: np.trace(self.run(e.args[0])),
@@ -254,4 +267,3 @@ class _Evaluator:
 def _line() -> tuple[Array, Array]:
     t = np.linspace(-6.0, 6.0, 2401)
     return np.sinh(t), np.cosh(t) * (t[1] - t[0])
-

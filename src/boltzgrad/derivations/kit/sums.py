@@ -19,7 +19,7 @@ _INDICES = [sympy.Symbol(f"_i{k}", integer=True) for k in range(6)]  # by depth 
 
 
 def remainder(left: Any, right: Any, rules: Iterable[Rule] = ()) -> Any:
-    """left − right in canonical form: 0 exactly if the rules and the calculus of sums make them equal."""
+    """Left − right in canonical form: 0 exactly if the rules and the calculus of sums make them equal."""
     given = [(canonical(rule.left), rule.right) for rule in rules]
     difference = canonical(left - right)
     for _ in range(20):

@@ -36,12 +36,17 @@ def pairings(ends: list[End]) -> Iterator[list[tuple[End, End]]]:
             yield [(first, other), *more]
 
 
-def contractions(word: Word, vector: Any, covariance: Any, vocabulary: Vocabulary) -> Iterator[tuple[list[Word], list[Word]]]:
+def contractions(
+    word: Word, vector: Any, covariance: Any, vocabulary: Vocabulary
+) -> Iterator[tuple[list[Word], list[Word]]]:
     """For every pairing: the words of its open chains and of its closed ones (traces)."""
     parts = factors(word, vocabulary)
     row = vocabulary.t(vector)
     ends = [
-        (i, side) for i, part in enumerate(parts) for side, letter in ((0, part[0]), (1, part[-1])) if letter in (vector, row)
+        (i, side)
+        for i, part in enumerate(parts)
+        for side, letter in ((0, part[0]), (1, part[-1]))
+        if letter in (vector, row)
     ]
     cores = [part[(i, 0) in ends : len(part) - ((i, 1) in ends)] for i, part in enumerate(parts)]
     for pairing in pairings(ends) if len(ends) % 2 == 0 else ():

@@ -46,7 +46,9 @@ p_next = GAME.covector("p_next", "p_{n+1}", "S", "law of the state after n + 1 s
 d_L = GAME.covector("d_L", r"d^{\gamma_L}", "S", "discounted visitation (1 − γ_L) Σ_t γ_Lᵗ p_t", varies=False)
 
 R_L = GAME.letter("R_L", "R_L", "S", "S", "(I − γ_L F G P)⁻¹", varies=False)
-R_lift = GAME.letter("R_lift", r"\tilde R_L", "Z", "Z", "(I − γ_L G P F)⁻¹, the resolvent of the lifted chain", varies=False)
+R_lift = GAME.letter(
+    "R_lift", r"\tilde R_L", "Z", "Z", "(I − γ_L G P F)⁻¹, the resolvent of the lifted chain", varies=False
+)
 W_F = GAME.letter("W_F", "W_F", "ZB", "ZB", "(I − γ_F P F G)⁻¹, the follower's resolvent on triples", varies=False)
 
 dF, dG, dJ = GAME.d(F), GAME.d(G), GAME.d(J)

@@ -18,7 +18,6 @@ m = LQR.scalar("m", "m", "dimension of the follower's input")
 logdet_M = LQR.scalar("logdet_M", r"\log\det M", "log determinant of M", real=True)
 
 
-
 def _pair(*arguments: str) -> tuple[Any, Any]:
     """A matrix or vector and its transpose."""
     symbol = LQR.matrix(*arguments)

@@ -46,10 +46,14 @@ W_F = MDP.letter("W_F", "W_F", "SA", "SA", "(I − γ_F P Π)⁻¹, the follower
 TV = MDP.vector("TV", r"TV", "S", "one soft Bellman backup of an iterate V", varies=False)
 V_star = MDP.vector("V_star", r"V^*", "S", "the fixed point of T", varies=False)
 Q_star = MDP.vector("Q_star", r"Q^*", "SA", "r_F + γ_F P V*", varies=False)
-KL_up = MDP.vector("KL_up", r"\mathrm{KL}(\pi_V\|\pi^*)", "S", "divergence of π* from the iterate's policy", varies=False)
+KL_up = MDP.vector(
+    "KL_up", r"\mathrm{KL}(\pi_V\|\pi^*)", "S", "divergence of π* from the iterate's policy", varies=False
+)
 Pi_star = MDP.letter("Pi_star", r"\Pi^*", "S", "SA", "mean under π* when π_V is another policy", varies=False)
 R_star = MDP.letter("R_star", r"R^*", "S", "S", "(I − γ_F Π*P)⁻¹", varies=False)
-KL_down = MDP.vector("KL_down", r"\mathrm{KL}(\pi^*\|\pi_V)", "S", "divergence of the iterate's policy from π*", varies=False)
+KL_down = MDP.vector(
+    "KL_down", r"\mathrm{KL}(\pi^*\|\pi_V)", "S", "divergence of the iterate's policy from π*", varies=False
+)
 
 J = MDP.letter("J", "J_L", "1", "1", "the leader's objective")
 regulariser = MDP.letter("reg", r"\Omega", "1", "1", "a regulariser of θ alone")
@@ -99,13 +103,27 @@ X = MDP.letter("X", "X", "SA", "SA", "one step of the chain on pairs, PΠ", vari
 S_n = MDP.letter("S_n", "S_n", "SA", "SA", "Σ_{t<n} γ_Fᵗ Xᵗ", varies=False)
 S_next = MDP.letter("S_next", "S_{n+1}", "SA", "SA", "Σ_{t≤n} γ_Fᵗ Xᵗ", varies=False)
 
-G_sum = MDP.letter("G_sum", r"\mathbb E\textstyle\sum_{t\le T}X^t", "SA", "SA", "pairs visited up to a γ_F-geometric T", varies=False)
-G_visit = MDP.letter("G_visit", r"\tfrac1{1-\gamma_F}\mathbb E X^T", "SA", "SA", "the pair at T, over 1 − γ_F", varies=False)
-H_value = MDP.letter("H_value", r"\mathbb E\textstyle\sum_{t\le T'}\sqrt{\gamma_F}^t(\Pi P)^t", "S", "S", "a √γ_F-horizon", varies=False)
-K_sum = MDP.letter("K_sum", r"\mathbb E\textstyle\sum_{t\le T}(\Pi P)^t", "S", "S", "states up to a γ_L-geometric T", varies=False)
-K_visit = MDP.letter("K_visit", r"\tfrac1{1-\gamma_L}\mathbb E(\Pi P)^T", "S", "S", "the state at T, over 1 − γ_L", varies=False)
-K_value = MDP.letter("K_value", r"\mathbb E\textstyle\sum_{t\le T'}\sqrt{\gamma_L}^t(\Pi P)^t", "S", "S", "a √γ_L-horizon", varies=False)
-K_Q = MDP.letter("K_Q", r"\mathbb E\textstyle\sum_{t\le T'}\sqrt{\gamma_L}^tX^t", "SA", "SA", "a √γ_L-horizon on pairs", varies=False)
+G_sum = MDP.letter(
+    "G_sum", r"\mathbb E\textstyle\sum_{t\le T}X^t", "SA", "SA", "pairs visited up to a γ_F-geometric T", varies=False
+)
+G_visit = MDP.letter(
+    "G_visit", r"\tfrac1{1-\gamma_F}\mathbb E X^T", "SA", "SA", "the pair at T, over 1 − γ_F", varies=False
+)
+H_value = MDP.letter(
+    "H_value", r"\mathbb E\textstyle\sum_{t\le T'}\sqrt{\gamma_F}^t(\Pi P)^t", "S", "S", "a √γ_F-horizon", varies=False
+)
+K_sum = MDP.letter(
+    "K_sum", r"\mathbb E\textstyle\sum_{t\le T}(\Pi P)^t", "S", "S", "states up to a γ_L-geometric T", varies=False
+)
+K_visit = MDP.letter(
+    "K_visit", r"\tfrac1{1-\gamma_L}\mathbb E(\Pi P)^T", "S", "S", "the state at T, over 1 − γ_L", varies=False
+)
+K_value = MDP.letter(
+    "K_value", r"\mathbb E\textstyle\sum_{t\le T'}\sqrt{\gamma_L}^t(\Pi P)^t", "S", "S", "a √γ_L-horizon", varies=False
+)
+K_Q = MDP.letter(
+    "K_Q", r"\mathbb E\textstyle\sum_{t\le T'}\sqrt{\gamma_L}^tX^t", "SA", "SA", "a √γ_L-horizon on pairs", varies=False
+)
 
 dPi, dP, dN, drho = MDP.d(Pi), MDP.d(P), MDP.d(N), MDP.d(rho)
 dr_F, dr_L, dV_F, dQ_F, dV_L, dQ_L = (MDP.d(x) for x in (r_F, r_L, V_F, Q_F, V_L, Q_L))
@@ -167,5 +185,25 @@ Q_STAR = Rule(Q_star, r_F + gamma_F * P * V_star, "Bellman equation at the fixed
 ONE_STEP = Rule(P * Pi, X, "X = PΠ")
 PARTIAL_SUM = Rule(S_next, S_n + gamma_F**n * X**n, "S_{n+1} = S_n + γⁿXⁿ")
 
-MDP.nonnegative |= {Pi, E, P, N, L, M, rho, R_L, R_F, W_F, Pi_star, R_star, KL_up, KL_down, one_S, one_SA, nu, below, above}
+MDP.nonnegative |= {
+    Pi,
+    E,
+    P,
+    N,
+    L,
+    M,
+    rho,
+    R_L,
+    R_F,
+    W_F,
+    Pi_star,
+    R_star,
+    KL_up,
+    KL_down,
+    one_S,
+    one_SA,
+    nu,
+    below,
+    above,
+}
 MDP.nonnegative |= {slack_Q, slack_V, c, dual, feasible, R_Ls, W_s, W_lam, left_g, left_h, left_rho}
