@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import sympy
 
+from boltzgrad.derivations import render
 from boltzgrad.derivations.kit.methods import Method, NonNegative, Operators, Reading
-from boltzgrad.derivations.kit.nodes import Nabla
 from boltzgrad.derivations.kit.numbers import Instance, defect, excess
 from boltzgrad.derivations.kit.vocabulary import Letter, Rule, Vocabulary
 from boltzgrad.derivations.kit.words import NotATerm
 
+REJECTS = 1e-6  # a mutant's defect must exceed this: a thousand times what a true statement is allowed
 TOLERANCE = 1e-9  # of a numeric check, relative: random instances are well-conditioned, complex steps exact
 INSTANCES = 3  # random instances a check draws
 
@@ -65,8 +66,13 @@ class StepResult:
 class Proof:
     """The claims of a derivation, each decided on its own.  True if all are proved."""
 
-    name: str
+    derivation: Derivation
     results: tuple[StepResult, ...]
+
+    @property
+    def name(self) -> str:
+        """Of the derivation."""
+        return self.derivation.name
 
     @property
     def proved(self) -> bool:
@@ -80,6 +86,12 @@ class Proof:
     def seconds(self) -> float:
         """The time of all claims together."""
         return sum(result.seconds for result in self.results)
+
+    def __repr__(self) -> str:
+        return f"<Proof of {self.name}: {'proved' if self.proved else 'NOT proved'}>"
+
+    def _repr_markdown_(self) -> str:
+        return render.proof(self, self.derivation)
 
     @property
     def broken(self) -> tuple[StepResult, ...]:
@@ -112,6 +124,12 @@ class Check:
     def __bool__(self) -> bool:
         return self.ok
 
+    def __repr__(self) -> str:
+        return f"<Check of {self.name}: {'holds' if self.ok else 'FAILS'}>"
+
+    def _repr_markdown_(self) -> str:
+        return render.check(self)
+
     def __str__(self) -> str:
         worst = max(self.defects, key=lambda pair: pair[1])
         where = worst[0].label or worst[0].because
@@ -126,6 +144,34 @@ class Mutant:
     right: Any = None
     label: str = ""
     left: Any = None
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """What became of one mutant: whether its claim was proved, and its defect in numbers."""
+
+    mistake: str
+    proved: bool
+    defect: float
+
+    @property
+    def rejected(self) -> bool:
+        """Not proved, and wrong in numbers."""
+        return not self.proved and self.defect > REJECTS
+
+
+@dataclass(frozen=True)
+class Rejections:
+    """All mutants of a derivation.  True if every one is rejected."""
+
+    name: str
+    rows: tuple[Rejection, ...]
+
+    def __bool__(self) -> bool:
+        return all(row.rejected for row in self.rows)
+
+    def _repr_markdown_(self) -> str:
+        return render.rejections(self)
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,7 +212,7 @@ class Derivation:
         for i, claim in enumerate(self.claims):
             known = [*self.claims[:i], *(c for d in self.rests_on for c in d.claims)]
             results.append(self._decide(claim, known))
-        return Proof(self.name, tuple(results))
+        return Proof(self, tuple(results))
 
     def _decide(self, claim: Claim, known: Sequence[Claim]) -> StepResult:
         method = claim.method or self.method
@@ -234,6 +280,20 @@ class Derivation:
         (statement,) = swap((self.statement,))
         return replace(self, steps=swap(self.steps), statement=statement, also=swap(self.also), mutants=())
 
+    def reject_mutants(self, rng: np.random.Generator) -> Rejections:
+        """Try to prove every mutant's claim, and evaluate it on one set of random instances."""
+        drawn, rows = [self.instance(rng) for _ in range(INSTANCES)], []
+        for mutant in self.mutants:
+            wrong, label = self.mutant(mutant), mutant.label or self.statement.label
+            claim = next(c for c in wrong.claims if c.label == label)
+            known = [*wrong.claims[: wrong.claims.index(claim)], *(c for d in self.rests_on for c in d.claims)]
+            proved = wrong._decide(claim, known).proved
+            rows.append(Rejection(mutant.mistake, proved, max(wrong._defect(claim, i) for i in drawn)))
+        return Rejections(self.name, tuple(rows))
+
+    def __repr__(self) -> str:
+        return f"<Derivation {self.name}: {len(self.claims)} claims, {len(self.mutants)} mutants>"
+
     @property
     def vocabulary(self) -> Vocabulary | None:
         """The letters, where the statement is written in operators."""
@@ -247,28 +307,21 @@ class Derivation:
         return tuple(sorted(set(names), key=lambda n: (-names.count(n), n)))
 
     def legend(self) -> list[Letter]:
-        """What the letters of the statement mean."""
+        """What the letters of the statement mean; ∇ before a letter is its total derivative in θ."""
         if self.vocabulary is None:
             return []
         symbols: set[Any] = set()
-        for claim in self.claims:
-            for side in (claim.left, claim.right):
-                symbols |= sympy.sympify(side).free_symbols
-        return self.vocabulary.legend(sorted(symbols, key=str))
+        for side in (self.statement.left, self.statement.right):
+            symbols |= sympy.sympify(side).free_symbols
+        primal = {self.vocabulary.primal_of(symbol) or symbol for symbol in symbols}
+        return self.vocabulary.legend(sorted(primal, key=str))
 
     def latex(self, claim: Claim | None = None) -> str:
         """LaTeX of the statement, or of one claim."""
-        claim = claim or self.statement
-        names = self.vocabulary.latex_names() if self.vocabulary else {}
-        if isinstance(claim.method, (NonNegative, Operators, Reading)):
-            names = claim.method.vocabulary.latex_names()
-        sign = r"\ge" if (claim.method or self.method).inequality else "="
-        left, right = (sympy.latex(_shown(side), symbol_names=names) for side in (claim.left, claim.right))
-        return f"{left} {sign} {right}"
+        return render.equation(claim or self.statement, self)
 
-
-def _shown(side: Any) -> Any:
-    return side if isinstance(side, Nabla) else sympy.sympify(side)
+    def _repr_markdown_(self) -> str:
+        return render.statement(self)
 
 
 def _says(rule: Rule, claim: Claim) -> bool:

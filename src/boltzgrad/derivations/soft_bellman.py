@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sympy import Derivative, diff, exp, log
+from sympy import Derivative, Subs, diff, exp, log
 
 from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
 from boltzgrad.derivations.instances.actions import random_actions
@@ -51,9 +51,9 @@ fixed_point = Derivation(
         ),
         Claim(Derivative(_F, s.t, 2), 1 / s.t, "f(t) = t log t − t + 1", "f''", method=Calculus()),
         Claim(diff(_F, s.t, 2), 0, "so f is strictly convex", "f'' > 0", method=Sign()),
-        Claim(_F.subs(s.t, 1), 0, "its value at t = 1", "f(1)", method=Calculus()),
+        Claim(Subs(_F, s.t, 1), 0, "its value at t = 1", "f(1)", method=Calculus()),
         Claim(
-            diff(_F, s.t).subs(s.t, 1),
+            Subs(Derivative(_F, s.t), s.t, 1),
             0,
             "its slope at t = 1: f ≥ 0, and f = 0 only at μ = π*",
             "f'(1)",

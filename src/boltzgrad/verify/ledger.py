@@ -18,15 +18,13 @@ from boltzgrad.problems.zoo.random_lqr import random_lqr
 from boltzgrad.verify import ledger_formats
 from boltzgrad.verify.bindings import family_of, instance_for, still_kernel
 
-REJECTS = 1e-6  # a mutant's defect must exceed this: a thousand times what a true statement is allowed
-
 
 @dataclass(frozen=True)
 class Entry:
     """One derivation in the ledger.
 
     `defect` is the largest relative defect on random instances, `code_defect` that on the library's own solutions (None
-    where the library computes none of its letters); of `mutants` mistakes `unproved` could not be proved and `refuted`
+    where the library computes none of its letters); of `mutants` mistakes `rejected` could not be proved and
     failed in numbers.  `failures` say what went wrong.
     """
 
@@ -43,8 +41,7 @@ class Entry:
     defect: float
     code_defect: float | None
     mutants: int
-    unproved: int
-    refuted: int
+    rejected: int
     restored: bool
     rests_on: tuple[str, ...]
     finding: str
@@ -120,19 +117,12 @@ def entry(derivation: Derivation, seed: int = 0) -> Entry:
     failures = [str(result) for result in proof.broken]
     failures += [] if check.ok else [str(check)]
     failures += [] if code is None or code.ok else [f"against the library's numbers: {code}"]
-    unproved = refuted = 0
-    for mutant in derivation.mutants:
-        wrong = derivation.mutant(mutant)
-        label = mutant.label or derivation.statement.label
-        if any(result.claim.label == label and not result.proved for result in wrong.prove().results):
-            unproved += 1
-        else:
-            failures.append(f"the mutant “{mutant.mistake}” is proved")
-        found = {claim.label: d for claim, d in wrong.check(np.random.default_rng(seed)).defects}[label]
-        if found > REJECTS:
-            refuted += 1
-        else:
-            failures.append(f"the mutant “{mutant.mistake}” holds in numbers (defect {found:.1e})")
+    rejections = derivation.reject_mutants(np.random.default_rng(seed))
+    for row in rejections.rows:
+        if row.proved:
+            failures.append(f"the mutant “{row.mistake}” is proved")
+        elif not row.rejected:
+            failures.append(f"the mutant “{row.mistake}” holds in numbers (defect {row.defect:.1e})")
     return Entry(
         name=derivation.name,
         title=derivation.title,
@@ -147,8 +137,7 @@ def entry(derivation: Derivation, seed: int = 0) -> Entry:
         defect=check.defect,
         code_defect=None if code is None else code.defect,
         mutants=len(derivation.mutants),
-        unproved=unproved,
-        refuted=refuted,
+        rejected=sum(row.rejected for row in rejections.rows),
         restored=derivation.restored,
         rests_on=tuple(d.name for d in derivation.rests_on),
         finding=" ".join(derivation.finding.split()),

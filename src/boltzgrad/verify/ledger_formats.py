@@ -23,7 +23,7 @@ def cells(entry: Entry) -> tuple[str, ...]:
         f"{entry.seconds:.2f} s",
         f"{entry.defect:.0e}",
         "–" if entry.code_defect is None else f"{entry.code_defect:.0e}",
-        f"{min(entry.unproved, entry.refuted)}/{entry.mutants}",
+        f"{entry.rejected}/{entry.mutants}",
     )
 
 
@@ -31,7 +31,7 @@ def summary(ledger: Ledger) -> str:
     """One line about all."""
     entries = ledger.entries
     good, mutants = sum(e.ok for e in entries), sum(e.mutants for e in entries)
-    rejected = sum(min(e.unproved, e.refuted) for e in entries)
+    rejected = sum(e.rejected for e in entries)
     claims = sum(e.claims for e in entries)
     return (
         f"{good} of {len(entries)} statements proved ({claims} claims, each decided on its own) in {ledger.seconds:.1f} s, "
@@ -81,7 +81,7 @@ def tex(ledger: Ledger) -> str:
     """A longtable: name, source, statement, method, defect, mutants (needs amsmath, amssymb, longtable)."""
     rows = [
         rf"\texttt{{{_escape(entry.name)}}} & {_escape(entry.source)} & {_escape('; '.join(entry.methods))} & "
-        rf"{entry.defect:.0e} & {min(entry.unproved, entry.refuted)}/{entry.mutants} \\"
+        rf"{entry.defect:.0e} & {entry.rejected}/{entry.mutants} \\"
         "\n"
         rf"\multicolumn{{5}}{{l}}{{\footnotesize$\displaystyle {derivations.get(entry.name).latex()}$}} \\[1ex]"
         for entry in ledger.entries

@@ -125,6 +125,7 @@ class _Evaluator:
             sympy.Sum: self.sum,
             sympy.Product: self.product,
             sympy.Integral: self.integral,
+            sympy.Subs: lambda e: self.at(e.args[1][0], float(e.args[2][0])).run(e.args[0]),
             sympy.Limit: lambda e: self.run(e.doit()),
         }
         for kind, handler in special.items():
@@ -149,12 +150,14 @@ class _Evaluator:
             raise NotImplementedError(f"no numbers for {e}: a mixed derivative")
         centre, circle = float(self.instance.values[variable]), np.exp(2j * np.pi * np.arange(64) / 64)
         radius = 0.1 * abs(centre)
-        around = [self._with(variable, centre + radius * z).run(e.args[0]) for z in circle]
+        around = [self.at(variable, centre + radius * z, stepped=True).run(e.args[0]) for z in circle]
         return float(math.factorial(int(order)) * np.mean(around * circle ** -int(order)).real / radius ** int(order))
 
-    def _with(self, symbol: Any, value: Any) -> _Evaluator:
+    def at(self, symbol: Any, value: Any, *, stepped: bool | None = None) -> _Evaluator:
+        """The evaluator with another value of one symbol."""
         values = {**self.instance.values, symbol: value}
-        return _Evaluator(replace(self.instance, values=values), True, self.indices)
+        here = replace(self.instance, values=values, cache={})
+        return _Evaluator(here, self.stepped if stepped is None else stepped, self.indices)
 
     def compound(self, e: Any) -> Any:
         parts = [self.run(a) for a in e.args]
