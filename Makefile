@@ -8,10 +8,10 @@ CORES ?= 2
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test lint types check format benchmark clean help
+.PHONY: verify test lint types notebooks notebooks-write ledger check format benchmark clean help
 
 help: ## what there is to make
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
 
 verify: $(VENV)/.verify ## the main job: Four-Rooms' reference hypergradient against every witness
 	$(BIN)/boltzgrad verify four-rooms
@@ -26,7 +26,16 @@ lint: $(VENV)/.dev ## ruff, lint and format
 types: $(VENV)/.dev ## mypy --strict on src
 	$(BIN)/mypy
 
-check: lint types test ## all of it
+notebooks: $(VENV)/.dev ## run the notebooks and compare their outputs with the committed ones
+	$(BIN)/python notebooks/run.py --check
+
+notebooks-write: $(VENV)/.dev ## run the notebooks and keep their outputs
+	$(BIN)/python notebooks/run.py
+
+ledger: $(VENV)/.dev ## prove every statement of the papers, and reject its mutants
+	$(BIN)/boltzgrad ledger
+
+check: lint types test notebooks ## all of it
 
 format: $(VENV)/.dev ## put the code into shape
 	$(BIN)/ruff check --fix .
