@@ -75,6 +75,7 @@ COVARIANCE = boltzmann_covariance.also[0].rule()
 hpgd_form = Derivation(
     name="hpgd-third-term",
     title="HPGD's third term is BC-HG's",
+    assumptions=("τ > 0", "any number of actions"),
     source="BC-HG (7), (41), (42)",
     equations=("BC-HG (7)", "BC-HG (41)"),
     restored=True,

@@ -348,7 +348,10 @@ class _Rewriter:
         """A run of multipliers without the pairs X·(1/X)."""
         for x, y in self.vocabulary.reciprocals:
             if D(x) in run and D(y) in run:
-                return [letter for letter in run if letter not in (D(x), D(y))]
+                run = [*run]
+                run.remove(D(x))
+                run.remove(D(y))
+                return run
         return run
 
     def product(self, run: list[Any], tail: Word) -> list[Any]:
@@ -357,7 +360,8 @@ class _Rewriter:
             return [*run[:-1], *polynomial_word(run[-1].args[0])]
         for x, y in (*self.vocabulary.reciprocals, *((y, x) for x, y in self.vocabulary.reciprocals)):
             if tail == (x,) and D(y) in run and len(run) > 1:
-                rest = [letter for letter in run if letter != D(y)]
+                rest = [*run]
+                rest.remove(D(y))
                 return [*rest[:-1], *polynomial_word(rest[-1].args[0])]
         functions = [polynomial_word(letter.args[0]) for letter in run] + [tail]
         lifts = [lift for _, lift in self.vocabulary.averages]
