@@ -13,7 +13,6 @@ from boltzgrad.derivations.kit.nodes import Tr
 from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule
 from boltzgrad.derivations.lqr import riccati_derivative
-from boltzgrad.derivations.patterns import chain, concluded
 from boltzgrad.derivations.sensitivities import DV_F, follower_sensitivity
 from boltzgrad.derivations.soft_bellman import a_posteriori
 from boltzgrad.derivations.symbols import actions as s
@@ -110,16 +109,7 @@ cone_dual = Derivation(
 _CORNER = q.RICCATI_RIGHT + q.gamma**2 * q.At * q.P * q.B * q.Mi * q.Bt * q.P * q.A - q.P
 _Y_11, _Y_12, _Y_21, _Y_22 = q.S, -q.S * q.Kt, -q.K * q.S, q.K * q.S * q.Kt
 _ADJOINT = q.gamma * (q.A * _Y_11 * q.At + q.A * _Y_12 * q.Bt + q.B * _Y_21 * q.At + q.B * _Y_22 * q.Bt) - _Y_11
-_LOOP = chain(
-    q.H + _ADJOINT,
-    (q.H - q.S + q.gamma * q.Acl * q.S * q.Aclt, "collect: A − BK on both sides", "stationarity, a", q.CLOSED_LOOP),
-    (
-        0 * q.H,
-        "S is the adjoint Lyapunov solution",
-        "stationarity, b",
-        (Rule(q.H, q.S - q.gamma * q.Acl * q.S * q.Aclt, "S = H + γ A_cl S A_cl'"),),
-    ),
-)
+_LYAPUNOV = Rule(q.H, q.S - q.gamma * q.Acl * q.S * q.Aclt, "S = H + γ A_cl S A_cl'")
 
 riccati_program = Derivation(
     name="riccati-program-dual",
@@ -139,15 +129,14 @@ riccati_program = Derivation(
             (*q.GAIN, q.RICCATI),
         ),
         Claim(q.gamma * q.Bt * q.P * q.A, q.M * q.K, "K = γM⁻¹B'PA", "lower left block", q.GAIN),
-        Claim(
-            q.Kt * q.M * q.K * _Y_11 + q.Kt * q.M * _Y_21,
-            0 * q.H,
-            "[K I] [I; −K] = 0",
-            "complementarity",
-        ),
-        *_LOOP,
     ),
-    statement=concluded(_LOOP, "so the multiplier is feasible for the dual, and optimal", "stationarity"),
+    statement=Claim(
+        q.H + _ADJOINT,
+        0 * q.m,
+        "collect A − BK on both sides: the multiplier is feasible for the dual, and [K I][I; −K] = 0 makes it optimal",
+        "stationarity",
+        (_LYAPUNOV, *q.CLOSED_LOOP),
+    ),
     also=(
         Claim(
             Tr(q.H * q.LQR.d(q.P)),
@@ -157,7 +146,10 @@ riccati_program = Derivation(
             (
                 Rule(q.H, q.S - q.gamma * q.Acl * q.S * q.Aclt, "S = H + γ A_cl S A_cl'"),
                 Rule(
-                    q.Theta, q.LQR.d(q.P) - q.gamma * q.Aclt * q.LQR.d(q.P) * q.Acl, "∇P solves the Lyapunov equation"
+                    q.Theta,
+                    q.LQR.d(q.P) - q.gamma * q.Aclt * q.LQR.d(q.P) * q.Acl,
+                    riccati_derivative.statement.because,
+                    riccati_derivative.statement,
                 ),
             ),
         ),
@@ -165,8 +157,11 @@ riccati_program = Derivation(
     method=Operators(q.LQR),
     instance=random_lqr,
     mutants=(
-        Mutant("the open loop", q.H - q.S + q.gamma * q.A * q.S * q.At, "stationarity, a"),
-        Mutant("the multiplier's mixed block with the other sign", q.Kt * q.M * q.K * q.S * 2, "complementarity"),
+        Mutant("the open loop", left=q.H - q.S + q.gamma * q.A * q.S * q.At),
+        Mutant(
+            "the multiplier's mixed blocks with the other sign",
+            left=q.H + _ADJOINT - 2 * q.gamma * (q.A * _Y_12 * q.Bt + q.B * _Y_21 * q.At),
+        ),
         Mutant("the corner without its cost", q.gamma * q.Kt * q.M * q.K, "upper left block"),
     ),
     rests_on=(riccati_derivative,),

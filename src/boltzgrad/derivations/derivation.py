@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -11,7 +12,7 @@ import numpy as np
 import sympy
 
 from boltzgrad.derivations import render
-from boltzgrad.derivations.kit.methods import Method, NonNegative, Operators, Reading
+from boltzgrad.derivations.kit.methods import Method, NonNegative, Operators, Reading, Sums
 from boltzgrad.derivations.kit.numbers import Instance, defect, excess
 from boltzgrad.derivations.kit.vocabulary import Letter, Rule, Vocabulary
 from boltzgrad.derivations.kit.words import NotATerm
@@ -68,6 +69,7 @@ class Proof:
 
     derivation: Derivation
     results: tuple[StepResult, ...]
+    unproved: tuple[str, ...] = ()  # what it rests on and is not proved
 
     @property
     def name(self) -> str:
@@ -77,7 +79,7 @@ class Proof:
     @property
     def proved(self) -> bool:
         """Whether every claim is."""
-        return all(result.proved for result in self.results)
+        return not self.unproved and all(result.proved for result in self.results)
 
     def __bool__(self) -> bool:
         return self.proved
@@ -100,7 +102,8 @@ class Proof:
 
     def __str__(self) -> str:
         head = f"{self.name}: {'proved' if self.proved else 'NOT proved'} in {self.seconds:.2f} s"
-        return "\n".join([head, *(f"  {result}" for result in self.results)])
+        dependencies = [f"  rests on {name}, which is NOT proved" for name in self.unproved]
+        return "\n".join([head, *dependencies, *(f"  {result}" for result in self.results)])
 
 
 @dataclass(frozen=True)
@@ -113,8 +116,8 @@ class Check:
 
     @property
     def defect(self) -> float:
-        """The largest of all."""
-        return max(d for _, d in self.defects)
+        """The largest of all; infinite if one is no number."""
+        return max(d if np.isfinite(d) else np.inf for _, d in self.defects)
 
     @property
     def ok(self) -> bool:
@@ -199,6 +202,7 @@ class Derivation:
     text: str = ""
     finding: str = ""
     restored: bool = False
+    hypotheses: tuple[Rule, ...] = ()  # what must hold beside the definitions, for all of its claims
     also: tuple[Claim, ...] = field(default=())  # corollaries, decided after the statement
 
     @property
@@ -208,25 +212,38 @@ class Derivation:
 
     def prove(self) -> Proof:
         """Decide every claim on its own; a rule must come from a definition, an earlier step or what this rests on."""
-        results = []
-        for i, claim in enumerate(self.claims):
-            known = [*self.claims[:i], *(c for d in self.rests_on for c in d.claims)]
-            results.append(self._decide(claim, known))
-        return Proof(self, tuple(results))
+        results = [self._decide(claim, self.claims[:i]) for i, claim in enumerate(self.claims)]
+        return Proof(self, tuple(results), tuple(d.name for d in self.rests_on if not d.is_proved))
 
-    def _decide(self, claim: Claim, known: Sequence[Claim]) -> StepResult:
+    @functools.cached_property
+    def is_proved(self) -> bool:
+        """Whether all of it is proved, once and for all."""
+        return self.prove().proved
+
+    def _decide(self, claim: Claim, earlier: Sequence[Claim]) -> StepResult:
+        """One claim, with the rules it may use: definitions, declared hypotheses, and equalities proved before it."""
         method = claim.method or self.method
         start = time.perf_counter()
-        foreign = [r for r in claim.using if r.claim is not None and not any(_says(r, c) for c in known)]
-        if foreign:
-            return StepResult(
-                claim, None, 0.0, method.name, f"uses “{foreign[0].because}”, which is not proved before it"
-            )
+        reason = next(filter(None, (self._why_not(rule, earlier) for rule in claim.using)), "")
+        if reason:
+            return StepResult(claim, None, 0.0, method.name, reason)
         try:
-            rest, reason = method.remainder(claim.left, claim.right, claim.using), ""
+            rest = method.remainder(claim.left, claim.right, claim.using)
         except NotATerm as error:
             rest, reason = None, str(error)
         return StepResult(claim, rest, time.perf_counter() - start, method.name, reason)
+
+    def _why_not(self, rule: Rule, earlier: Sequence[Claim]) -> str:
+        """Why a rule may not be used here, or ""."""
+        if rule.claim is None:
+            known = not rule.hypothesis or rule in self.hypotheses
+            return "" if known else f"uses the hypothesis “{rule.because}”, which is not declared"
+        for derivation, claims in ((self, earlier), *((d, d.claims) for d in self.rests_on)):
+            for claim in claims:
+                if not (claim.method or derivation.method).inequality and _says(rule, claim, derivation):
+                    missing = [h for h in derivation.hypotheses if h not in self.hypotheses]
+                    return f"“{rule.because}” holds only if {missing[0].because}" if missing else ""
+        return f"uses “{rule.because}”, which is not proved before it"
 
     def check(self, rng: np.random.Generator, instances: int = INSTANCES) -> Check:
         """Both sides of every claim, and of every definition used, in numbers on random instances."""
@@ -263,7 +280,9 @@ class Derivation:
     def _plain(self, claim: Claim) -> Method:
         """A method that takes a definition for the equality it is."""
         method = claim.method or self.method
-        return Operators(method.vocabulary) if isinstance(method, NonNegative) else method
+        if isinstance(method, NonNegative):
+            return Operators(method.vocabulary)
+        return Sums() if method.inequality else method
 
     def mutant(self, mutant: Mutant) -> Derivation:
         """The derivation with the mutant's mistake in it."""
@@ -285,9 +304,9 @@ class Derivation:
         drawn, rows = [self.instance(rng) for _ in range(INSTANCES)], []
         for mutant in self.mutants:
             wrong, label = self.mutant(mutant), mutant.label or self.statement.label
-            claim = next(c for c in wrong.claims if c.label == label)
-            known = [*wrong.claims[: wrong.claims.index(claim)], *(c for d in self.rests_on for c in d.claims)]
-            proved = wrong._decide(claim, known).proved
+            place = next(i for i, c in enumerate(wrong.claims) if c.label == label)
+            claim = wrong.claims[place]
+            proved = wrong._decide(claim, wrong.claims[:place]).proved
             rows.append(Rejection(mutant.mistake, proved, max(wrong._defect(claim, i) for i in drawn)))
         return Rejections(self.name, tuple(rows))
 
@@ -324,16 +343,20 @@ class Derivation:
         return render.statement(self)
 
 
-def _says(rule: Rule, claim: Claim) -> bool:
-    """Whether a rule is a claim, or the claim solved for another of its terms."""
-    if (rule.left, rule.right) == (claim.left, claim.right):
+def _says(rule: Rule, claim: Claim, derivation: Derivation) -> bool:
+    """Whether a rule is a claim, read either way, or the claim solved for another of its words."""
+    if (rule.left, rule.right) in ((claim.left, claim.right), (claim.right, claim.left)):
         return True
     one, other = (_by_words(sympy.expand(x.left - x.right)) for x in (rule, claim))
+    if set(one) != set(other) or sympy.S.One in one:
+        return False  # numbers are compared as they stand: any two are multiples of each other
     word = next(iter(one))
-    if word not in other:
-        return False
     factor = one[word] / other[word]
-    return set(one) == set(other) and all(sympy.cancel(one[w] - factor * other[w]) == 0 for w in one)
+    method = claim.method or derivation.method
+    ranges = method.vocabulary.ranges if isinstance(method, (NonNegative, Operators, Reading)) else {}
+    known = sympy.cancel(factor.subs(ranges))
+    nonzero = known.is_zero is False and (1 / known).is_zero is False and not factor.has(sympy.Function, sympy.Sum)
+    return nonzero and all(sympy.cancel(one[w] - factor * other[w]) == 0 for w in one)
 
 
 def _by_words(expression: Any) -> dict[Any, Any]:

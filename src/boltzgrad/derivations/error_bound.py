@@ -6,11 +6,12 @@ from sympy import exp, log
 
 from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
 from boltzgrad.derivations.instances.actions import random_actions
-from boltzgrad.derivations.instances.mdp import random_iterate
+from boltzgrad.derivations.instances.mdp import low_iterate
 from boltzgrad.derivations.kit.methods import NonNegative, Operators, Sign, Sums
 from boltzgrad.derivations.kit.nodes import D
 from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule
+from boltzgrad.derivations.patterns import chain, concluded
 from boltzgrad.derivations.soft_bellman import a_posteriori
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import mdp as m
@@ -65,6 +66,25 @@ _SPLIT = Claim(
     "exact error",
     (_Y,),
 )
+_DIAGONAL = m.R_Ls * (1 - m.gamma_L * m.Pi_star * m.P) * m.one_S
+_ROWS = chain(
+    (1 - m.gamma_L) * m.R_Ls * m.one_S,
+    (_DIAGONAL, "rows of Π*P sum to one", "rows, a"),
+    (m.one_S, "R_L* (I − γ_L Π*P) = I", "rows, b", (m.LEADER_STAR_LEFT,)),
+)
+_ROW_SUMS = concluded(_ROWS, "so the rows of R_L* sum to 1/(1 − γ_L)", "rows")
+_NEAR = Claim(
+    m.residual / (1 - m.gamma_F) * m.one_S,
+    m.V_star - m.V_F,
+    "V* − V ≤ R*(TV − V) ≤ ϱ R* 1: `a-posteriori-bound` from above, KL ≥ 0",
+    "V* − V ≤ ϱ/(1−γ)",
+    (
+        Rule(m.V_star, m.V_F + m.R_star * (m.TV - m.V_F - m.tau * m.KL_down), "from above", a_posteriori.steps[-1]),
+        Rule(m.TV, m.V_F + m.residual * m.one_S - m.left_residual, "TV − V ≤ ϱ"),
+        Rule((1 - m.gamma_F) * m.R_star * m.one_S, m.one_S, "rows of R* sum to 1/(1 − γ_F)", a_posteriori.also[-1]),
+    ),
+    NonNegative(m.MDP),
+)
 _larger = s.over_actions(exp((s.q + s.c) / s.tau))
 
 error_bound = Derivation(
@@ -81,6 +101,7 @@ error_bound = Derivation(
     something computed.""",
     assumptions=("V̂ arbitrary, everything else exact for its policy", "bounds e are of the coordinate in question"),
     steps=(
+        _NEAR,
         Claim(
             _larger,
             s.over_actions(exp((s.q + s.c) / s.tau) / (1 + s.mu)),
@@ -100,6 +121,8 @@ error_bound = Derivation(
         _FOLLOWER,
         _SUMMAND,
         _SPLIT,
+        *_ROWS,
+        _ROW_SUMS,
     ),
     statement=Claim(
         m.e_rho + (m.e_g + m.eta * m.e_h) / (1 - m.gamma_L),
@@ -115,13 +138,19 @@ error_bound = Derivation(
                 "(Π* − Π)(ĝ + γ_L PŶ) ≤ η e_h",
             ),
             Rule(m.drho * m.V_Ls, m.drho * m.V_L + m.e_rho - m.left_rho, "∇ρ(V_L* − V_L) ≤ e_ρ"),
-            Rule(m.R_Ls * m.one_S, m.one_S / (1 - m.gamma_L), "rows of R_L* sum to 1/(1 − γ_L)"),
+            _ROW_SUMS.rule(),
         ),
         NonNegative(m.MDP),
     ),
     method=_OPERATORS,
-    instance=merged(random_actions, random_iterate),
+    instance=merged(random_actions, low_iterate),
     mutants=(
+        Mutant("the residual for the error", label="V* − V ≤ ϱ/(1−γ)", left=m.residual * m.one_S),
+        Mutant(
+            "two sweeps of the discount for all of them",
+            label="V* − V ≤ ϱ/(1−γ)",
+            left=m.residual * (1 + m.gamma_F) * m.one_S,
+        ),
         Mutant(
             "the exact error without the move of the occupancy",
             m.drho * (m.V_Ls - m.V_L) + m.rho * m.R_Ls * m.Pi_star * (m.g_star - m.g_hat),

@@ -10,7 +10,8 @@ from boltzgrad.derivations.instances.horizons import fixed_policy_horizons, rand
 from boltzgrad.derivations.kit.methods import Calculus, Operators, Sums
 from boltzgrad.derivations.kit.nodes import D
 from boltzgrad.derivations.kit.vocabulary import Rule
-from boltzgrad.derivations.sensitivities import hpgd_2_3
+from boltzgrad.derivations.patterns import chain, solved
+from boltzgrad.derivations.sensitivities import FIXED_POLICY, hpgd_2_3
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import mdp as m
 from boltzgrad.derivations.theorem_1 import hpgd_c_1
@@ -18,7 +19,6 @@ from boltzgrad.derivations.theorem_1 import hpgd_c_1
 _OPERATORS = Operators(m.MDP)
 _j, _n, _N = s.j, s.n, s.N
 _r = 1 / (1 + s.t)  # a root of the discount, in (0, 1) for t > 0
-_GEOMETRIC = (1 - _r) * _r**_j
 
 geometric_horizon = Derivation(
     name="geometric-horizon",
@@ -31,7 +31,6 @@ geometric_horizon = Derivation(
     cut-off $N$; what the cut-off leaves vanishes.""",
     assumptions=("γ = 1/(1 + t) in (0, 1)", "horizons independent of the chain and of each other"),
     steps=(
-        Claim(_GEOMETRIC.subs(_j, _n) / (1 - _r), _r**_n, "read once at T, divided by 1 − γ", "visit"),
         Claim(
             _r**_n * (_r**_n - _r ** (_N + 1)),
             (_r**2) ** _n - _r ** (_n + _N + 1),
@@ -61,9 +60,45 @@ _HORIZONS = (
     Rule(m.H_value, m.R_F, "`geometric-horizon`: √γ twice"),
 )
 _ENTROPIC = m.r_F - m.tau * m.log_pi
-_SOFT = Rule(m.R_F * m.Pi * m.log_pi, (m.R_F * m.Pi * m.r_F - m.V_F) / m.tau, "V^π = R_F Π(r_F − τ log π)")
-_GRADIENT = Rule(
-    m.W_F * m.dP * m.V_F, (m.dQ_F - m.W_F * m.dr_F) / m.gamma_F, hpgd_2_3.also[-1].because, hpgd_2_3.also[-1]
+_ONE_STEP = Claim(
+    m.X * m.W_F, (m.W_F - 1) / m.gamma_F, "X = PΠ, (I − γ_F PΠ) W_F = I", "X W", (Rule(m.X, m.P * m.Pi, "X = PΠ"),)
+)
+_NEUMANN = chain(
+    m.S_n + m.gamma_F**m.n * m.X**m.n * m.W_F,
+    (
+        m.S_n + m.gamma_F**m.n * m.X**m.n * (1 + m.gamma_F * m.X * m.W_F),
+        "W_F = I + γ_F X W_F",
+        "Σ γᵗXᵗ = W, a",
+        (_ONE_STEP.rule(),),
+    ),
+    (
+        m.S_next + m.gamma_F ** (m.n + 1) * m.X ** (m.n + 1) * m.W_F,
+        "so W_F = S_n + γⁿXⁿW_F for every n (S_0 = 0), and the rest vanishes: a series with weights γᵗ is W_F",
+        "Σ γᵗXᵗ = W, b",
+        (m.PARTIAL_SUM,),
+    ),
+)
+_POLICY_VALUE = solved(
+    m.V_F,
+    m.R_F,
+    m.gamma_F * m.Pi * m.P,
+    m.Pi * m.r_F - m.tau * m.Pi * m.log_pi,
+    "V^π = Π(Q^π − τ log π), Q^π = r + γ P V^π",
+    "V^π",
+    (
+        Rule(m.P * m.V_F, (m.Q_F - m.r_F) / m.gamma_F, m.BELLMAN_F.because),
+        m.VALUE_F,
+    ),
+)
+_SOFT = Rule(m.R_F * m.Pi * m.log_pi, (m.R_F * m.Pi * m.r_F - m.V_F) / m.tau, "V^π, solved", _POLICY_VALUE[2])
+_CLOSED_FORM = hpgd_2_3.also[-1]
+_GRADIENT = Rule(m.W_F * m.dP * m.V_F, (m.dQ_F - m.W_F * m.dr_F) / m.gamma_F, _CLOSED_FORM.because, _CLOSED_FORM)
+_AVERAGED = Claim(
+    m.gamma_F * m.R_F * m.Pi * m.dP * m.V_F,
+    m.Pi * m.dQ_F - m.R_F * m.Pi * m.dr_F,
+    "Theorem 2.3, averaged over the first action",
+    "Thm 2.3, averaged",
+    (_CLOSED_FORM.rule(),),
 )
 _SCORE = Rule(m.N * D(m.score), m.dN, "∇p = p ∇log p")
 
@@ -85,6 +120,8 @@ proposition_e_2 = Derivation(
         "the policy is fixed; at π* this is the total derivative by the envelope",
         "entropy counted with the sign that makes V the soft value",
     ),
+    hypotheses=FIXED_POLICY,
+    steps=(_ONE_STEP, *_NEUMANN, *_POLICY_VALUE, _AVERAGED),
     statement=Claim(
         _grad_est(m.L * m.H_value * m.Pi * _ENTROPIC),
         m.dQ_F,
@@ -103,11 +140,7 @@ proposition_e_2 = Derivation(
                 _SCORE,
                 _SOFT,
                 _GRADIENT,
-                Rule(
-                    m.R_F * m.Pi * m.dP * m.V_F,
-                    (m.Pi * m.dQ_F - m.R_F * m.Pi * m.dr_F) / m.gamma_F,
-                    hpgd_2_3.also[-1].because,
-                ),
+                _AVERAGED.rule(),
             ),
         ),
     ),
@@ -206,8 +239,13 @@ proposition_e_8 = Derivation(
     linear in $K$.""",
     assumptions=("weights positive on 1 … K − 1 and nowhere else",),
     steps=(
-        Claim(Sum(_w * (_DELTA / _w), (s.k, 1, _K)), Sum(_DELTA, (s.k, 1, _K)), "the weights cancel", "any weights"),
-        Claim(_T(1), _F(1), "K = 1: no level to draw", "base", (Rule(_T(1), _F(1), "the estimator with one level"),)),
+        Claim(
+            Sum(_w * (_F(1) + _DELTA / _w), (s.k, 1, _K)),
+            _F(1) + Sum(_DELTA, (s.k, 1, _K)),
+            "the weights of the drawn level cancel, and sum to one",
+            "any weights",
+            (Rule(Sum(_w, (s.k, 1, _K)), sympy.S.One, "weights sum to one"),),
+        ),
         Claim(
             Sum(2 ** (-s.k), (s.k, 1, _K)),
             1 - 2 ** (-_K),
@@ -236,7 +274,7 @@ proposition_e_8 = Derivation(
     instance=random_levels,
     mutants=(
         Mutant("the last level left out", _F(_K)),
-        Mutant("weights that do not cancel", Sum(_w * _DELTA, (s.k, 1, _K)), "any weights"),
+        Mutant("weights that do not cancel", _F(1) + Sum(_w * _DELTA, (s.k, 1, _K)), "any weights"),
         Mutant("a cost of two to the K", 2**_K / (1 - 2 ** (-_K)), "cost"),
     ),
     finding=r"""As printed the weights are $2^{-k}/(1-2^{-K})$ on $1,\dots,K$, but level $K$ needs $F_{t_{K+1}}$, which is never

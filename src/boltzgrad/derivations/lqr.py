@@ -8,7 +8,7 @@ from sympy import Integral, exp, log, oo, pi, sqrt
 from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
 from boltzgrad.derivations.instances.actions import random_actions
 from boltzgrad.derivations.instances.lqr import random_lqr
-from boltzgrad.derivations.kit.methods import Calculus, Operators, Sums
+from boltzgrad.derivations.kit.methods import Calculus, Operators, Sums, Transitive
 from boltzgrad.derivations.kit.nodes import GaussianMean, LogIntegral, Nabla, Tr
 from boltzgrad.derivations.kit.vocabulary import Rule
 from boltzgrad.derivations.patterns import chain, concluded
@@ -260,6 +260,29 @@ _SLOPE, _SLOPE_T = _dA - _dB * q.K, q.LQR.d(q.At) - q.Kt * q.LQR.d(q.Bt)
 SOURCE = _dQ + q.Kt * _dR * q.K + q.gamma * _SLOPE_T * q.P * q.Acl + q.gamma * q.Aclt * q.P * _SLOPE
 _THETA = Rule(q.Theta, SOURCE, "Θ, the source")
 
+_RIGHT_MOVES = Claim(
+    Nabla(q.RICCATI_RIGHT),
+    q.gamma * q.Aclt * _dP * q.Acl + SOURCE,
+    "product rule, ∇M⁻¹ = −M⁻¹∇M M⁻¹",
+    "∇(right side)",
+    (*q.INVERSE_MOVES, *q.CLOSED_LOOP, *q.GAIN),
+)
+_NAMED = Claim(
+    _RIGHT_MOVES.right,
+    q.gamma * q.Aclt * _dP * q.Acl + q.Theta,
+    "Θ is the source",
+    "Θ",
+    (_THETA, *q.CLOSED_LOOP, *q.GAIN),
+)
+_LYAPUNOV = Claim(
+    _dP,
+    _NAMED.right,
+    "∇P is the derivative of the Riccati equation's right side",
+    "∇P",
+    (Rule(_dP, Nabla(q.RICCATI_RIGHT), "∇ of the Riccati equation (59)"), _RIGHT_MOVES.rule(), _NAMED.rule()),
+    Transitive(),
+)
+
 riccati_derivative = Derivation(
     name="riccati-derivative",
     title="The derivative of the Riccati solution is one Lyapunov equation",
@@ -270,13 +293,8 @@ riccati_derivative = Derivation(
     $K$ is optimal. Its transpose is the adjoint: with $S=H+\gamma A_{cl}SA_{cl}^\top$, $\mathrm{tr}(H\nabla
     P)=\mathrm{tr}(S\Theta)$.""",
     assumptions=("M invertible", "the closed loop √γ A_cl stable"),
-    statement=Claim(
-        Nabla(q.RICCATI_RIGHT),
-        q.gamma * q.Aclt * _dP * q.Acl + SOURCE,
-        "product rule, ∇M⁻¹ = −M⁻¹∇M M⁻¹",
-        "∇P",
-        (*q.INVERSE_MOVES, *q.CLOSED_LOOP, *q.GAIN),
-    ),
+    steps=(_RIGHT_MOVES, _NAMED),
+    statement=_LYAPUNOV,
     also=(
         Claim(
             Tr(q.H * _dP),
@@ -285,22 +303,24 @@ riccati_derivative = Derivation(
             "adjoint",
             (
                 Rule(q.H, q.S - q.gamma * q.Acl * q.S * q.Aclt, "S solves the transposed Lyapunov equation"),
-                Rule(q.Theta, _dP - q.gamma * q.Aclt * _dP * q.Acl, "∇P solves the Lyapunov equation"),
+                Rule(q.Theta, _dP - q.gamma * q.Aclt * _dP * q.Acl, _LYAPUNOV.because, _LYAPUNOV),
             ),
         ),
     ),
     method=_OPERATORS,
     instance=random_lqr,
     mutants=(
-        Mutant("the open loop in place of the closed one", q.gamma * q.At * _dP * q.A + SOURCE),
-        Mutant("∇R forgotten", q.gamma * q.Aclt * _dP * q.Acl + SOURCE - q.Kt * _dR * q.K),
+        Mutant("the open loop in place of the closed one", q.gamma * q.At * _dP * q.A + SOURCE, "∇(right side)"),
+        Mutant("∇R forgotten", _RIGHT_MOVES.right - q.Kt * _dR * q.K, "∇(right side)"),
         Mutant(
             "∇B forgotten",
             q.gamma * q.Aclt * _dP * q.Acl
             + _dQ
             + q.Kt * _dR * q.K
             + q.gamma * (q.LQR.d(q.At) * q.P * q.Acl + q.Aclt * q.P * _dA),
+            "∇(right side)",
         ),
+        Mutant("the source alone", q.Theta),
         Mutant("the adjoint not transposed", Tr(q.H * q.Theta), "adjoint"),
     ),
 )

@@ -2,6 +2,7 @@ r"""Two-player Markov games: visitation, Lemma 1, Lemma 2, Theorem 2, and Theore
 
 from __future__ import annotations
 
+import sympy
 from sympy import Derivative
 
 from boltzgrad.derivations.covariance import boltzmann_covariance
@@ -11,11 +12,12 @@ from boltzgrad.derivations.instances.game import random_game
 from boltzgrad.derivations.kit.methods import Operators, Reading
 from boltzgrad.derivations.kit.nodes import D, Nabla
 from boltzgrad.derivations.kit.numbers import merged
-from boltzgrad.derivations.kit.vocabulary import Rule
+from boltzgrad.derivations.kit.vocabulary import Rule, moved
 from boltzgrad.derivations.patterns import chain, concluded, solved
-from boltzgrad.derivations.sensitivities import envelope
+from boltzgrad.derivations.sensitivities import envelope, follower_sensitivity
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import game as g
+from boltzgrad.derivations.symbols import mdp as m
 from boltzgrad.derivations.theorem_1 import theorem_1
 
 _OPERATORS = Operators(g.GAME)
@@ -127,11 +129,18 @@ _COVARIANCE = Claim(
 LEMMA_1 = D(g.score) * g.G * g.Q_L + g.G * D(g.B) * g.dQ_F / g.tau
 
 _MOVES = Claim(
-    Nabla(g.F * g.G * g.Q_L),
+    g.dV_L,
     g.F * D(g.score) * g.G * g.Q_L + g.F * g.dG * g.Q_L + g.F * g.G * g.dQ_L,
     "product rule on V_L = F G Q_L, ∇f = f ∇log f",
     "(28a)",
-    (g.SCORE,),
+    (moved(g.VALUE_L, g.GAME), g.SCORE),
+)
+_AHEAD = Claim(
+    g.dQ_L,
+    g.gamma_L * g.P * g.dV_L,
+    "∇ of the leader's Bellman equation: rewards and kernel do not move",
+    "∇Q_L",
+    (moved(g.BELLMAN_L, g.GAME),),
 )
 _DV_L = solved(
     g.dV_L,
@@ -140,13 +149,15 @@ _DV_L = solved(
     g.F * LEMMA_1,
     "(28a), (31), and ∇Q_L = γ_L P ∇V_L",
     "(28b)",
-    (
-        Rule(g.P * g.dV_L, g.dQ_L / g.gamma_L, "∇ of the leader's Bellman equation: rewards and kernel do not move"),
-        Rule(g.dV_L, _MOVES.right, "(28a)"),
-        _COVARIANCE.rule(),
-    ),
+    (Rule(g.P * g.dV_L, g.dQ_L / g.gamma_L, _AHEAD.because, _AHEAD), _MOVES.rule(), _COVARIANCE.rule()),
 )
-_OBJECTIVE = Rule(g.dJ, g.rho * g.dV_L, "∇ of the leader's objective (4): ρ does not move")
+_OBJECTIVE = Claim(
+    g.dJ,
+    g.rho * g.dV_L,
+    "ρ does not move",
+    "(4)",
+    (moved(Rule(g.J, g.rho * g.V_L, "the leader's objective (4)"), g.GAME),),
+)
 
 lemma_1 = Derivation(
     name="lemma-1",
@@ -157,13 +168,13 @@ lemma_1 = Derivation(
     text=r"""$\nabla J_L=\frac1{1-\gamma_L}\mathbb E_{d^{\gamma_L}}[\nabla\log f\,Q_L+\frac1\tau\nabla Q_F\,B_L]$: the policy
     gradient theorem for the joint policy $fg^*$, with the covariance trick for the part of $g^*$.""",
     assumptions=("the follower sees a before it answers", "f > 0 where it moves", "r, p, ρ do not move"),
-    steps=(_ENVELOPE, _COVARIANCE, _MOVES, *_DV_L),
+    steps=(_ENVELOPE, _COVARIANCE, _MOVES, _AHEAD, *_DV_L, _OBJECTIVE),
     statement=Claim(
         g.dJ,
         g.d_L * g.F * LEMMA_1 / (1 - g.gamma_L),
         "(28b), and ρR_L is the discounted visitation",
         "(27)",
-        (_OBJECTIVE, _DV_L[2].rule(), Rule(g.d_L, (1 - g.gamma_L) * g.rho * g.R_L, "(17)-(18)")),
+        (_OBJECTIVE.rule(), _DV_L[2].rule(), Rule(g.d_L, (1 - g.gamma_L) * g.rho * g.R_L, "(17)-(18)")),
     ),
     method=_OPERATORS,
     instance=merged(random_actions, random_game),
@@ -178,6 +189,13 @@ lemma_1 = Derivation(
     ),
     rests_on=(boltzmann_covariance, envelope, visitation),
 )
+_DIFFERENTIATED = Claim(
+    g.dQ_F,
+    g.gamma_F * g.P * (g.F * D(g.score) * g.V_F + g.F * g.dV_F),
+    "product rule on (36)",
+    "(37)",
+    (moved(g.BELLMAN_F, g.GAME), g.SCORE),
+)
 _LEMMA_2 = solved(
     g.dQ_F,
     g.W_F,
@@ -185,17 +203,7 @@ _LEMMA_2 = solved(
     g.gamma_F * g.P * g.F * D(g.score) * g.V_F,
     "∇ of (36): only f moves; ∇V_F = G ∇Q_F",
     "(33)",
-    (
-        Rule(g.G * g.dQ_F, g.dV_F, _ENVELOPE.because, _ENVELOPE),
-        Rule(g.dQ_F, g.gamma_F * g.P * (g.F * D(g.score) * g.V_F + g.F * g.dV_F), "(37)"),
-    ),
-)
-_DIFFERENTIATED = Claim(
-    Nabla(g.r_F + g.gamma_F * g.P * g.F * g.V_F),
-    g.gamma_F * g.P * (g.F * D(g.score) * g.V_F + g.F * g.dV_F),
-    "product rule on (36)",
-    "(37)",
-    (g.SCORE,),
+    (Rule(g.G * g.dQ_F, g.dV_F, _ENVELOPE.because, _ENVELOPE), _DIFFERENTIATED.rule()),
 )
 
 lemma_2 = Derivation(
@@ -275,9 +283,23 @@ theorem_2 = Derivation(
 )
 
 _RHO, _KERNEL = g.rho * g.F, g.P * g.F  # the lifted start ρ̃ and kernel
-_LIFTED_THEOREM_1 = Nabla(_RHO) * g.V_lift + _RHO * g.R_lift * g.G * (
-    g.gamma_L * Nabla(_KERNEL) * g.V_lift + D(g.B) * g.W_F * (g.gamma_F * Nabla(_KERNEL) * g.V_F) / g.tau
-)
+# Theorem 1, letter by letter: a state is (s, a), only start and kernel move.
+_LIFT = {
+    m.rho: _RHO,
+    m.drho: Nabla(_RHO),
+    m.dP: Nabla(_KERNEL),
+    m.Pi: g.G,
+    m.R_L: g.R_lift,
+    m.V_L: g.V_lift,
+    m.V_F: g.V_F,
+    m.B: g.B,
+    m.W_F: g.W_F,
+    m.dr_L: sympy.S.Zero,
+    m.dr_F: sympy.S.Zero,
+    m.dreg: sympy.S.Zero,
+}
+_LIFT[m.dQ_F] = follower_sensitivity.statement.right.xreplace(_LIFT)
+_LIFTED_THEOREM_1 = theorem_1.statement.right.xreplace(_LIFT)
 
 lifting = Derivation(
     name="theorem-2-by-lifting",
@@ -311,7 +333,7 @@ lifting = Derivation(
         Mutant("the start's score forgotten", _THEOREM_2 - g.rho * g.F * D(g.score) * g.V_lift),
         Mutant("the transitions' scores forgotten", left=Nabla(_RHO) * g.V_lift),
     ),
-    rests_on=(theorem_1, theorem_2),
+    rests_on=(theorem_1, follower_sensitivity, theorem_2),
 )
 
 DERIVATIONS = (visitation, lemma_1, lemma_2, theorem_2, lifting)

@@ -9,9 +9,9 @@ from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
 from boltzgrad.derivations.instances.actions import random_actions
 from boltzgrad.derivations.instances.mdp import fixed_kernel, fixed_policy, random_mdp
 from boltzgrad.derivations.kit.methods import Calculus, Operators, Sums
-from boltzgrad.derivations.kit.nodes import D, Nabla
+from boltzgrad.derivations.kit.nodes import D
 from boltzgrad.derivations.kit.numbers import merged
-from boltzgrad.derivations.kit.vocabulary import Rule
+from boltzgrad.derivations.kit.vocabulary import Rule, moved
 from boltzgrad.derivations.patterns import chain, concluded, solved
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import mdp as m
@@ -74,7 +74,7 @@ best_response = Derivation(
             m.dr_F + m.gamma_F * m.dP * m.V_F - (m.E - m.gamma_F * m.P) * m.dV_F,
             "Bellman equation, differentiated; the bracket is U",
             "SoBiRL (8)",
-            (Rule(m.dQ_F, Nabla(m.BELLMAN_F.right), "∇ of the Bellman equation"),),
+            (moved(m.BELLMAN_F, m.MDP),),
             _OPERATORS,
         ),
     ),
@@ -89,9 +89,15 @@ best_response = Derivation(
 SCORE_OF_POLICY, POLICY_MOVES, UPPER_LEVEL_MOVES = (claim.rule() for claim in best_response.also[:3])
 
 _DIFFERENTIATED = Claim(
-    Nabla(m.r_F + m.gamma_F * m.P * m.V_F), IMMEDIATE + m.gamma_F * m.P * m.dV_F, "product rule on (22)", "(23a)"
+    m.dQ_F,
+    IMMEDIATE + m.gamma_F * m.P * m.dV_F,
+    "∇ of both sides of (22), by the product rule",
+    "(23a)",
+    (moved(m.BELLMAN_F, m.MDP),),
 )
-_BELLMAN_MOVES = Rule(m.dQ_F, _DIFFERENTIATED.right, "∇ of both sides of (22)")
+_BELLMAN_MOVES = _DIFFERENTIATED.rule()
+_MEAN_MOVES = Rule(m.Pi * m.dQ_F, m.dV_F, ENVELOPE.because, envelope.also[0])
+BELLMAN_BACK = Rule(m.P * m.dV_F, (m.dQ_F - IMMEDIATE) / m.gamma_F, _DIFFERENTIATED.because, _DIFFERENTIATED)
 
 _Q_SOLVED = solved(
     m.dQ_F,
@@ -100,7 +106,7 @@ _Q_SOLVED = solved(
     IMMEDIATE,
     "∇Q_F = u + γ_F P ∇V_F and ∇V_F = Π ∇Q_F",
     "(6)",
-    (Rule(m.Pi * m.dQ_F, m.dV_F, ENVELOPE.because, envelope.also[0]), _BELLMAN_MOVES),
+    (_MEAN_MOVES, _BELLMAN_MOVES),
 )
 _SCORE_FORM = Claim(
     IMMEDIATE,
@@ -130,10 +136,7 @@ follower_sensitivity = Derivation(
             m.Pi * IMMEDIATE,
             "∇V_F = Π ∇Q_F",
             "SoBiRL (17)",
-            (
-                Rule(m.P * m.dV_F, (m.dQ_F - IMMEDIATE) / m.gamma_F, "∇ of both sides of (22)"),
-                Rule(m.Pi * m.dQ_F, m.dV_F, ENVELOPE.because, envelope.also[0]),
-            ),
+            (BELLMAN_BACK, _MEAN_MOVES),
         ),
     ),
     method=_OPERATORS,
@@ -148,7 +151,26 @@ follower_sensitivity = Derivation(
 )
 DQ_F, DV_F = _Q_SOLVED[2].rule(), follower_sensitivity.also[-1].rule()
 
-_FIXED = Rule(m.P * m.Pi * m.dQ_F, (m.dQ_F - IMMEDIATE) / m.gamma_F, "∇ of both sides of (22), π fixed")
+FIXED_POLICY = (
+    Rule(m.dPi, sympy.S.Zero, "the policy does not move", hypothesis=True),
+    Rule(m.dlog_pi, sympy.S.Zero, "the policy does not move", hypothesis=True),
+)
+_VALUE_FIXED = Claim(
+    m.dV_F, m.Pi * m.dQ_F, "V^π = Π(Q^π − τ log π)", "∇V, π fixed", (moved(m.VALUE_F, m.MDP), *FIXED_POLICY)
+)
+_Q_FIXED = Claim(
+    m.dQ_F,
+    IMMEDIATE + m.gamma_F * m.P * m.Pi * m.dQ_F,
+    "∇ of both sides of the Bellman equation, then ∇V",
+    "∇Q, π fixed",
+    (Rule(m.Pi * m.dQ_F, m.dV_F, _VALUE_FIXED.because, _VALUE_FIXED), moved(m.BELLMAN_F, m.MDP)),
+)
+_FIXED = Rule(m.P * m.Pi * m.dQ_F, (m.dQ_F - IMMEDIATE) / m.gamma_F, _Q_FIXED.because, _Q_FIXED)
+_ONCE = Claim(m.X * m.dQ_F, m.P * m.Pi * m.dQ_F, "X = PΠ", "one step", (Rule(m.X, m.P * m.Pi, "X = PΠ"),))
+_STEP = Claim(
+    m.gamma_F * m.X * m.dQ_F, m.dQ_F - IMMEDIATE, "the Bellman equation of ∇Q", "one step of ∇Q", (_ONCE.rule(), _FIXED)
+)
+
 _TAIL = m.gamma_F**m.n * m.X**m.n * m.dQ_F
 _PARTIAL = m.S_n * IMMEDIATE
 _INDUCTION = chain(
@@ -157,7 +179,7 @@ _INDUCTION = chain(
         _PARTIAL + m.gamma_F**m.n * m.X**m.n * (IMMEDIATE + m.gamma_F * m.X * m.dQ_F),
         "Bellman equation of ∇Q once more, X = PΠ",
         "step n, a",
-        (Rule(m.X * m.dQ_F, (m.dQ_F - IMMEDIATE) / m.gamma_F, _FIXED.because),),
+        (_STEP.rule(),),
     ),
     (
         m.S_next * IMMEDIATE + m.gamma_F ** (m.n + 1) * m.X ** (m.n + 1) * m.dQ_F,
@@ -177,7 +199,12 @@ hpgd_2_3 = Derivation(
     Q^\pi$. As $X$ has norm one the rest vanishes like $\gamma^n$. At $\pi=\pi^*$ the envelope makes it the total
     derivative.""",
     assumptions=("any policy, fixed", "0 ≤ γ < 1"),
+    hypotheses=FIXED_POLICY,
     steps=(
+        _VALUE_FIXED,
+        _Q_FIXED,
+        _ONCE,
+        _STEP,
         *_INDUCTION,
         Claim(
             sympy.Limit(sympy.exp(-s.c * m.n), m.n, sympy.oo), 0, "γ = e^{−c} with c > 0", "γⁿ → 0", method=Calculus()
@@ -210,7 +237,7 @@ hpgd_2_3 = Derivation(
     $V(s_{T_Q+1})$.""",
 )
 
-_STILL = Rule(m.dP, sympy.S.Zero, "the kernel does not move")
+STILL = Rule(m.dP, sympy.S.Zero, "the kernel does not move", hypothesis=True)
 
 sobirl_5_1 = Derivation(
     name="sobirl-proposition-5-1",
@@ -220,15 +247,17 @@ sobirl_5_1 = Derivation(
     text=r"""Where only the reward moves, $\nabla V^*=\sum_t(\gamma P^{\pi^*})^t\,\Pi\nabla r$ and $\nabla Q^*=\nabla
     r+\gamma P\nabla V^*$. Nothing of it survives when the kernel moves too: then (6) has a second term.""",
     assumptions=("the kernel does not depend on θ",),
-    statement=Claim(m.dV_F, m.R_F * m.Pi * m.dr_F, "SoBiRL (17) with ∇P = 0", "Prop 5.1, V", (DV_F, _STILL)),
+    hypotheses=(STILL,),
+    statement=Claim(m.dV_F, m.R_F * m.Pi * m.dr_F, "SoBiRL (17) with ∇P = 0", "Prop 5.1, V", (DV_F, STILL)),
     also=(
-        Claim(m.dQ_F, m.W_F * m.dr_F, "(6) with ∇P = 0", "Prop 5.1, Q", (DQ_F, _STILL)),
+        Claim(m.dQ_F, m.W_F * m.dr_F, "(6) with ∇P = 0", "Prop 5.1, Q", (DQ_F, STILL)),
+        Claim(m.dQ_F, m.dr_F + m.gamma_F * m.P * m.dV_F, "(23a) with ∇P = 0", "one step", (_BELLMAN_MOVES, STILL)),
         Claim(
             m.dQ_F,
             m.dr_F + m.gamma_F * m.P * m.R_F * m.Pi * m.dr_F,
             "the first reward, then ∇V* of the next state",
             "Prop 5.1, Q from V",
-            (_BELLMAN_MOVES, DV_F, _STILL),
+            (_BELLMAN_MOVES, DV_F, STILL),
         ),
     ),
     method=_OPERATORS,

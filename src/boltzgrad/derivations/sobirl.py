@@ -16,6 +16,7 @@ from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule
 from boltzgrad.derivations.sensitivities import (
     SCORE_OF_POLICY,
+    STILL,
     UPPER_LEVEL_MOVES,
     best_response,
     sobirl_5_1,
@@ -26,14 +27,14 @@ from boltzgrad.derivations.symbols import mdp as m
 from boltzgrad.derivations.theorem_1 import CHAIN_RULE, hpgd_2_2
 
 _OPERATORS = Operators(m.MDP)
-_STILL = Rule(m.dP, sympy.S.Zero, "the kernel does not move")
 _DV = sobirl_5_1.statement.rule()
-_DQ = sobirl_5_1.also[0].rule()
+_ONE_STEP = sobirl_5_1.also[1].rule()
 _U = m.E - m.gamma_F * m.P
 _WEIGHTED = m.sum_S * m.Pi * D(m.f_pi)
 
 equation_24 = Derivation(
     name="sobirl-equation-24",
+    hypotheses=(STILL,),
     title="The model-based hypergradient of a general upper level",
     source="SoBiRL (24), with (8) and Prop 4.1",
     equations=("SoBiRL (24)",),
@@ -49,7 +50,7 @@ equation_24 = Derivation(
         (
             CHAIN_RULE,
             UPPER_LEVEL_MOVES,
-            Rule(m.dQ_F, m.dr_F + m.gamma_F * m.P * m.dV_F, "∇ of the Bellman equation, ∇P = 0"),
+            _ONE_STEP,
             _DV,
         ),
     ),
@@ -131,17 +132,19 @@ proposition_5_2 = Derivation(
 _TRUNCATED = m.rho * m.R_L * m.Pi * D(m.Q_L) * (m.dr_F - m.E * m.Pi * m.dr_F) / m.tau
 _THIRD = m.rho * m.R_L * m.Pi * D(m.B) * m.dQ_F / m.tau
 _BENEFIT = Rule(m.B, m.Q_L - m.E * m.Pi * m.Q_L, "the Benefit")
-_g, _y = s.u, s.v
+_g_1, _g_2, _y_1, _y_2 = s.u, s.v, s.b, s.c
 
 
 def _two_steps() -> sympy.Expr:
-    """The third term at a start with two equal actions, whose rewards do not move: Q_L = ±y, ∇V_F of the successors ±g."""
-    half = sympy.Rational(1, 2)
-    return half * _y * s.gamma * _g + half * (-_y) * s.gamma * (-_g)
+    """Cov(∇Q_F, Q_L) at a start with two equal actions whose rewards do not move; ∇V_F of the successors is g₁, g₂."""
+    x, y = (s.gamma * _g_1, s.gamma * _g_2), (_y_1, _y_2)
+    mean_x, mean_y = sum(x) / 2, sum(y) / 2
+    return sum((a - mean_x) * (b - mean_y) for a, b in zip(x, y, strict=True)) / 2
 
 
 truncation = Derivation(
     name="sobirl-truncation-bias",
+    hypotheses=(STILL,),
     title="SoBiRL's one-step truncation is biased, and by how much",
     source="SoBiRL's practical form, BC-HG (44), (45)",
     equations=("BC-HG (44)", "BC-HG (45)", "SoBiRL truncation bias"),
@@ -155,8 +158,8 @@ truncation = Derivation(
     steps=(
         Claim(
             _two_steps() / s.tau,
-            s.gamma * _g * _y / s.tau,
-            "two equal actions, rewards that move only a step later: the truncated term is 0, the true one is γgy/τ",
+            s.gamma * (_g_1 - _g_2) * (_y_1 - _y_2) / (4 * s.tau),
+            "two equal actions, rewards that move only a step later: the truncated term is 0, the true one is not",
             "counterexample",
             method=Rational(),
         ),
@@ -166,7 +169,7 @@ truncation = Derivation(
         m.gamma_F * m.rho * m.R_L * m.Pi * D(m.B) * m.P * m.R_F * m.Pi * m.dr_F / m.tau,
         "∇Q_F = ∇r_F + γ_F P ∇V_F, and the centring moves from ∇r_F to Q_L",
         "bias",
-        (Rule(m.dQ_F, m.dr_F + m.gamma_F * m.P * m.dV_F, "∇ of the Bellman equation, ∇P = 0"), _DV, _BENEFIT),
+        (_ONE_STEP, _DV, _BENEFIT),
     ),
     method=_OPERATORS,
     instance=merged(random_actions, fixed_kernel),
@@ -183,12 +186,13 @@ truncation = Derivation(
 
 _BELOW = Rule(m.dr_F, m.C * m.one_SA - m.below, "∇r_F ≤ C: what is missing is not negative")
 _ABOVE = Rule(m.dr_F, m.above - m.C * m.one_SA, "∇r_F ≥ −C: what is missing is not negative")
-_ROWS = Rule(m.R_F * m.one_S, m.one_S / (1 - m.gamma_F), ROW_SUMS.because, ROW_SUMS)
+_ROWS = ROW_SUMS.rule()
 _BOUND = m.C / (1 - m.gamma_F)
 _EACH = s.c / (1 - s.gamma)
 
 lemma_f_1 = Derivation(
     name="sobirl-lemma-f-1",
+    hypotheses=(STILL,),
     title="V* is Lipschitz, with this constant",
     source="SoBiRL Lemma F.1",
     equations=("SoBiRL Lemma F.1",),
@@ -237,12 +241,13 @@ _Q_BELOW = Claim(
     m.dQ_F,
     "∇Q* = ∇r + γ P ∇V*",
     "∇Q ≤ C/(1−γ)",
-    (Rule(m.dQ_F, m.dr_F + m.gamma_F * m.P * m.dV_F, "∇ of the Bellman equation, ∇P = 0"), _DV, _BELOW, _ROWS),
+    (_ONE_STEP, _DV, _BELOW, _ROWS),
     NonNegative(m.MDP),
 )
 
 proposition_f_2 = Derivation(
     name="sobirl-proposition-f-2",
+    hypotheses=(STILL,),
     title="π* and log π* are Lipschitz, with this constant",
     source="SoBiRL Prop F.2 and Prop C.7",
     equations=("SoBiRL Prop F.2",),
@@ -277,6 +282,7 @@ proposition_f_2 = Derivation(
         "∇log π ≤ 2C/(τ(1−γ))",
         (
             SCORE_OF_POLICY,
+            STILL,
             Rule(m.dQ_F, _BOUND * m.one_SA - m.slack_Q, "what is missing in ∇Q ≤ C/(1−γ)"),
             Rule(m.dV_F, m.slack_V - _BOUND * m.one_S, "what is missing in ∇V ≥ −C/(1−γ)"),
         ),

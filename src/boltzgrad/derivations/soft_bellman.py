@@ -12,7 +12,7 @@ from boltzgrad.derivations.instances.mdp import random_iterate, random_mdp
 from boltzgrad.derivations.kit.methods import Calculus, NonNegative, Operators, Sign, Sums, Transitive
 from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule
-from boltzgrad.derivations.patterns import solved
+from boltzgrad.derivations.patterns import chain, concluded, solved
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import mdp as m
 
@@ -50,7 +50,7 @@ fixed_point = Derivation(
             (s.ANY_POLICY,),
         ),
         Claim(Derivative(_F, s.t, 2), 1 / s.t, "f(t) = t log t − t + 1", "f''", method=Calculus()),
-        Claim(diff(_F, s.t, 2), 0, "so f is strictly convex", "f'' > 0", method=Sign()),
+        Claim(diff(_F, s.t, 2), 0, "so f is strictly convex", "f'' ≥ 0", method=Sign()),
         Claim(Subs(_F, s.t, 1), 0, "its value at t = 1", "f(1)", method=Calculus()),
         Claim(
             Subs(Derivative(_F, s.t), s.t, 1),
@@ -168,14 +168,14 @@ _GAP = Claim(
     m.tau * m.KL_up,
     "log-sum-exp at Q*, less its tangent at Q, is τ KL(π_V‖π*)",
     "gap above",
-    method=s.AT_ONE_STATE,
+    method=s.OF_AN_ITERATE,
 )
 _GAP_BELOW = Claim(
     m.V_star - m.TV - m.Pi_star * (m.Q_star - m.Q_F),
     -m.tau * m.KL_down,
     "the same with the roles exchanged: its tangent at Q* lies τ KL(π*‖π_V) below",
     "gap below",
-    method=s.AT_ONE_STATE,
+    method=s.OF_AN_ITERATE,
 )
 _BELLMAN = (
     Rule(m.P * m.V_star, (m.Q_star - m.r_F) / m.gamma_F, m.Q_STAR.because),
@@ -200,6 +200,12 @@ def _error(resolvent: Any, average: Any, gap: Any, source: Claim, label: str) ->
 _ABOVE, _BELOW = (
     _error(m.R_F, m.Pi, m.tau * m.KL_up, _GAP, "from below"),
     _error(m.R_star, m.Pi_star, -m.tau * m.KL_down, _GAP_BELOW, "from above"),
+)
+
+_STAR_ROWS = chain(
+    (1 - m.gamma_F) * m.R_star * m.one_S,
+    (m.R_star * (1 - m.gamma_F * m.Pi_star * m.P) * m.one_S, "rows of Π*P sum to one", "rows of R_*, a"),
+    (m.one_S, "R_* (I − γ_F Π*P) = I", "rows of R_*, b", (m.STAR_LEFT,)),
 )
 
 a_posteriori = Derivation(
@@ -229,6 +235,8 @@ a_posteriori = Derivation(
             (Rule(m.V_star, _ABOVE[2].right + m.V_F, _ABOVE[2].because, _ABOVE[2]),),
             NonNegative(m.MDP),
         ),
+        *_STAR_ROWS,
+        concluded(_STAR_ROWS, "so the rows of R_* sum to 1/(1 − γ_F)", "rows of R_*"),
     ),
     rests_on=(contraction,),
 )

@@ -6,9 +6,9 @@ from boltzgrad.derivations.covariance import COVARIANCE, boltzmann_covariance, h
 from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
 from boltzgrad.derivations.instances.mdp import random_mdp
 from boltzgrad.derivations.kit.methods import Operators
-from boltzgrad.derivations.kit.nodes import D, Nabla
-from boltzgrad.derivations.kit.vocabulary import Rule
-from boltzgrad.derivations.patterns import solved
+from boltzgrad.derivations.kit.nodes import D
+from boltzgrad.derivations.kit.vocabulary import Rule, moved
+from boltzgrad.derivations.patterns import chain, concluded, solved
 from boltzgrad.derivations.sensitivities import DQ_F, UPPER_LEVEL_MOVES, best_response, envelope, follower_sensitivity
 from boltzgrad.derivations.symbols import mdp as m
 
@@ -18,21 +18,28 @@ _OPERATORS = Operators(m.MDP)
 SUMMAND = m.dr_L + m.gamma_L * m.dP * m.V_L + D(m.B) * m.dQ_F / m.tau
 HYPERGRADIENT = m.drho * m.V_L + m.rho * m.R_L * m.Pi * SUMMAND
 
-OBJECTIVE = Rule(
-    m.dJ, Nabla(m.rho * m.V_L + m.regulariser), "the leader's objective (3): J = ρ V_L + a regulariser of θ"
-)
+OBJECTIVE = Rule(m.J, m.rho * m.V_L + m.regulariser, "the leader's objective (3): J = ρ V_L + a regulariser of θ")
 
-_START = Claim(Nabla(m.rho * m.V_L + m.regulariser), m.drho * m.V_L + m.rho * m.dV_L + m.dreg, "product rule", "(21a)")
-_POLICY = Claim(Nabla(m.Pi * m.Q_L), m.Pi * m.dQ_L + m.dPi * m.Q_L, "product rule on V_L = Π Q_L", "(21b)")
+_START = Claim(
+    m.dJ,
+    m.drho * m.V_L + m.rho * m.dV_L + m.dreg,
+    "product rule on (3)",
+    "(21a)",
+    (moved(OBJECTIVE, m.MDP),),
+)
+_POLICY = Claim(
+    m.dV_L, m.Pi * m.dQ_L + m.dPi * m.Q_L, "product rule on V_L = Π Q_L", "(21b)", (moved(m.VALUE_L, m.MDP),)
+)
 _VALUE = Claim(
-    Nabla(m.r_L + m.gamma_L * m.P * m.V_L),
+    m.dQ_L,
     m.dr_L + m.gamma_L * m.dP * m.V_L + m.gamma_L * m.P * m.dV_L,
     "product rule on the leader's Bellman equation",
     "(25)",
+    (moved(m.BELLMAN_L, m.MDP),),
 )
 _MOVES = (
-    Rule(m.P * m.dV_L, (m.dQ_L - m.dr_L - m.gamma_L * m.dP * m.V_L) / m.gamma_L, "(25)"),
-    Rule(m.dV_L, _POLICY.right, "(21b)"),
+    Rule(m.P * m.dV_L, (m.dQ_L - m.dr_L - m.gamma_L * m.dP * m.V_L) / m.gamma_L, _VALUE.because, _VALUE),
+    _POLICY.rule(),
     COVARIANCE,
 )
 _SOLVED = solved(
@@ -62,7 +69,7 @@ theorem_1 = Derivation(
         HYPERGRADIENT + m.dreg,
         "(21a) with (26)",
         "(5)",
-        (OBJECTIVE, _SOLVED[2].rule()),
+        (_START.rule(), _SOLVED[2].rule()),
     ),
     also=(
         Claim(
@@ -116,6 +123,13 @@ _WEIGHT = _OCCUPANCY * m.Pi * D(m.B) / m.tau
 _ADJOINT = m.gamma_F * _WEIGHT * m.P * m.R_F
 _COTANGENT = _WEIGHT + _ADJOINT * m.Pi
 
+_UNROLLED = chain(
+    m.W_F,
+    (1 + m.gamma_F * m.W_F * m.P * m.Pi, "W_F (I − γ_F PΠ) = I", "first step, a", (m.PAIRS_LEFT,)),
+    (1 + m.gamma_F * m.P * m.R_F * m.Pi, "W_F P = P R_F", "first step, b", (m.PUSH_P,)),
+)
+_FIRST_STEP = concluded(_UNROLLED, "first the own step, then the chain from s'", "first step")
+
 adjoint = Derivation(
     name="adjoint-form",
     title="The hypergradient as cotangents of the model's arrays",
@@ -133,6 +147,8 @@ adjoint = Derivation(
             "Σ_a w = 0",
             (Rule(m.B, m.Q_L - m.E * m.Pi * m.Q_L, "the Benefit"),),
         ),
+        *_UNROLLED,
+        _FIRST_STEP,
     ),
     statement=Claim(
         HYPERGRADIENT,
@@ -141,7 +157,7 @@ adjoint = Derivation(
         + _COTANGENT * (m.dr_F + m.gamma_F * m.dP * m.V_F),
         "W_F = I + γ_F P R_F Π",
         "adjoint",
-        (DQ_F, Rule(m.W_F, 1 + m.gamma_F * m.P * m.R_F * m.Pi, "first the own step, then the chain from s'")),
+        (DQ_F, _FIRST_STEP.rule()),
     ),
     method=_OPERATORS,
     instance=random_mdp,

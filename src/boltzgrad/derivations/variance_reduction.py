@@ -12,7 +12,7 @@ from boltzgrad.derivations.kit.nodes import D, GaussianMean
 from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule
 from boltzgrad.derivations.patterns import solved
-from boltzgrad.derivations.sensitivities import IMMEDIATE, envelope, follower_sensitivity, score_function
+from boltzgrad.derivations.sensitivities import BELLMAN_BACK, IMMEDIATE, envelope, follower_sensitivity, score_function
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import lqr as q
 from boltzgrad.derivations.symbols import mdp as m
@@ -72,7 +72,7 @@ _EXACT = solved(
     "∇Q_F = u + γ_F P ∇V_F, split into 1 − λ of ∇V_F and λ of Π∇Q_F",
     "λ-return",
     (
-        Rule(m.P * m.dV_F, (m.dQ_F - IMMEDIATE) / m.gamma_F, "∇ of the Bellman equation"),
+        BELLMAN_BACK,
         Rule(m.Pi * m.dQ_F, m.dV_F, envelope.also[0].because, envelope.also[0]),
     ),
 )

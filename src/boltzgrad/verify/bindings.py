@@ -206,6 +206,7 @@ _BINDERS: dict[type, dict[Draw, Binder]] = {
         mdp.tight_kernel: _tabular,
         mdp.fixed_policy: _fixed_policy,
         mdp.random_iterate: _iterate,
+        mdp.low_iterate: _iterate,
         mdp.random_feasible: _feasible,
         horizons.random_horizons: _horizons,
         horizons.fixed_policy_horizons: _fixed_horizons,

@@ -65,7 +65,7 @@ def random_levels(rng: np.random.Generator) -> Instance:
     for k in range(1, levels):
         means.append(f[0] + sum(weights[i] * ((f[i + 1] - f[i]) / weights[i]) for i in range(k)))
     return Instance(
-        {s.H: 5, s.t: float(rng.uniform(0.1, 1.0)), s.c: float(rng.uniform(0.5, 2.0)), s.j: 2, s.n: 3, s.N: 4},
+        {s.H: 5, s.k: 2, s.t: float(rng.uniform(0.1, 1.0)), s.c: float(rng.uniform(0.5, 2.0)), s.j: 2, s.n: 3, s.N: 4},
         {},
-        {"F": f, "w_k": weights, "T": np.array(means)},
+        {"F": f, "w_k": weights / weights[:5].sum(), "T": np.array(means)},
     )

@@ -216,6 +216,11 @@ def random_feasible(rng: np.random.Generator) -> Instance:
     return random_iterate(rng, shift=3.0, spread=0.1)
 
 
+def low_iterate(rng: np.random.Generator) -> Instance:
+    """An iterate below the fixed point by nearly a constant: the bound of its distance is nearly attained."""
+    return random_iterate(rng, shift=-2.0, spread=0.4)
+
+
 def random_iterate(rng: np.random.Generator, *, shift: float = 0.0, spread: float = 0.5) -> Instance:
     """A random V that is no fixed point, with its own policy and backup, beside the fixed point of the same MDP.
 
@@ -286,6 +291,8 @@ def _both_gradients(
         m.eta: np.expm1(delta),
     }
     return {
+        m.residual: float(np.abs(residual).max()),
+        m.left_residual: (np.abs(residual).max() - residual).reshape(-1, 1),
         m.V_Ls: exact_V,
         m.Q_Ls: exact_Q,
         m.R_Ls: np.linalg.inv(eye - gamma_L * average @ at(m.P)),

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import sympy
 
-from boltzgrad.derivations.kit import sums, words
+from boltzgrad.derivations.kit import rewriting, sums, words
+from boltzgrad.derivations.kit.nodes import GaussianMean, LogIntegral
 from boltzgrad.derivations.kit.vocabulary import Rule, Vocabulary
 
 
@@ -34,11 +35,30 @@ class Operators(Method):
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
         """The normal form of the difference; NotATerm if a word does not compose."""
         terms = [words.polynomial(side, self.vocabulary) for side in (left, right)]
-        kinds = {words.spaces(word, self.vocabulary) for side in terms for word in side} - {None}
-        if len(kinds) > 1:
-            raise words.NotATerm(f"the terms of {left} = {right} live on different spaces: {sorted(map(str, kinds))}")
+        _one_space(terms, self.vocabulary)
+        for rule in rules:
+            _one_space([words.polynomial(side, self.vocabulary) for side in (rule.left, rule.right)], self.vocabulary)
+            _free_of_integrals(rule, (left, right), self.vocabulary)
         difference = words.add(terms[0], words.scale(terms[1], -1))
-        return words.expression_of(words.normalise(difference, self.vocabulary, rules))
+        return words.expression_of(rewriting.normalise(difference, self.vocabulary, rules))
+
+
+def _one_space(sides: Sequence[words.Polynomial], vocabulary: Vocabulary) -> None:
+    """All terms must map the same space to the same space; a number among operators is a multiple of the identity."""
+    kinds = {words.spaces(word, vocabulary) for side in sides for word in side}
+    mapped = kinds - {None}
+    square = all(kind is None or kind[0] == kind[1] for kind in mapped)
+    if len(mapped) > 1 or (None in kinds and not square):
+        raise words.NotATerm(f"terms live on different spaces: {sorted(map(str, kinds))}")
+
+
+def _free_of_integrals(rule: Rule, sides: Sequence[Any], vocabulary: Vocabulary) -> None:
+    """Means and integrals are taken before rules apply: no rule may bring their variable back."""
+    for side in sides:
+        for node in sympy.sympify(side).atoms(GaussianMean, LogIntegral):
+            variable = {node.args[1], vocabulary.t(node.args[1])}
+            if variable & (sympy.sympify(rule.right).free_symbols | sympy.sympify(rule.left).free_symbols):
+                raise words.NotATerm(f"the rule for {rule.left} holds {node.args[1]}, which is integrated out")
 
 
 class Sums(Method):
@@ -64,12 +84,14 @@ class Reading(Method):
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
         """Both sides as sums, compared."""
+        _one_space([words.polynomial(side, self.vocabulary) for side in (left, right)], self.vocabulary)
         return sums.remainder(self.sides(left), self.sides(right), rules)
 
     def sides(self, expression: Any) -> Any:
         """The expression with its operators applied from right to left."""
-        total = sympy.S.Zero
-        for word, coefficient in words.polynomial(expression, self.vocabulary).items():
+        total, terms = sympy.S.Zero, words.polynomial(expression, self.vocabulary)
+        _one_space([terms], self.vocabulary)
+        for word, coefficient in terms.items():
             value: Any = None
             for letter in reversed(word):
                 value = self.read(letter) if value is None else self.read(letter)(value)
@@ -123,11 +145,12 @@ class Rational(Method):
     name: ClassVar[str] = "symbolic on generic entries"
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
-        """`cancel` of the difference; of matrices, the sum of its squared entries."""
+        """`cancel` of the difference, of matrices entry by entry."""
         difference = (left - right).subs({rule.left: rule.right for rule in rules}, simultaneous=True)
         if not isinstance(difference, sympy.MatrixBase):
-            return sums.rational(difference)
-        return sympy.Add(*(sums.rational(entry) ** 2 for entry in difference))
+            return sums.remainder(difference, sympy.S.Zero)
+        entries = difference.applyfunc(lambda entry: sums.remainder(entry, sympy.S.Zero))
+        return sympy.S.Zero if entries.is_zero_matrix else sympy.ImmutableMatrix(entries)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,8 @@ def defect(left: Any, right: Any, instance: Instance) -> float:
 def excess(left: Any, right: Any, instance: Instance) -> float:
     """By how much left ≥ right fails, relative to the size of the terms; 0 where it holds."""
     a, b = evaluate(left, instance), evaluate(right, instance)
+    if not (np.all(np.isfinite(a)) and np.all(np.isfinite(b)) and (a.size == 1 or b.size == 1 or a.shape == b.shape)):
+        return np.inf
     return float(np.max(np.maximum(b - a, 0.0))) / _size(left, right, instance)
 
 
@@ -165,6 +167,8 @@ class _Evaluator:
             shape = max((np.shape(p) for p in parts), key=len)
             square = len(shape) == 2 and shape[0] == shape[1] and not e.is_commutative
             lifted = [p * np.eye(shape[0]) if square and np.ndim(p) == 0 else p for p in parts]
+            if len({np.shape(p) for p in lifted if np.ndim(p) == 2}) > 1:
+                raise ValueError(f"the terms of {e} have different shapes")
             out = lifted[0]
             for p in lifted[1:]:
                 out = out + p
@@ -237,6 +241,8 @@ class _Evaluator:
 
     def log_integral(self, e: Any) -> Any:
         """Tensor trapezoidal rule around the peak, which is searched, not taken from the statement."""
+        if self.stepped:
+            raise NotImplementedError("the derivative of an integral")
         if e in self.instance.cache:
             return self.instance.cache[e]
         q, vector, tau = e.args[:3]

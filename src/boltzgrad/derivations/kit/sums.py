@@ -7,19 +7,23 @@ is equality of rational functions in them, decided by `cancel`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 
 import sympy
 from sympy.core.function import AppliedUndef
 
 from boltzgrad.derivations.kit.vocabulary import Rule
+from boltzgrad.derivations.kit.words import NotATerm
 
 _INDICES = [sympy.Symbol(f"_i{k}", integer=True) for k in range(6)]  # by depth of nesting
 
 
-def remainder(left: Any, right: Any, rules: Iterable[Rule] = ()) -> Any:
+def remainder(left: Any, right: Any, rules: Sequence[Rule] = ()) -> Any:
     """Left − right in canonical form: 0 exactly if the rules and the calculus of sums make them equal."""
+    for side in (left, right, *(side for rule in rules for side in (rule.left, rule.right))):
+        if sympy.sympify(side).is_commutative is False:
+            raise NotATerm(f"{side} does not commute: sums of numbers are decided here")
     given = [(canonical(rule.left), rule.right) for rule in rules]
     difference = canonical(left - right)
     for _ in range(20):
@@ -86,6 +90,7 @@ def _over(function: Any, limits: Any, depth: int) -> Any:
     *inner, (index, lower, upper) = limits
     fixed = _INDICES[depth]
     renamed = function.xreplace({index: fixed})
+    inner = [tuple(bound.xreplace({index: fixed}) for bound in limit) for limit in inner]
     body = sympy.expand(_over(renamed, inner, depth + 1) if inner else canonical(renamed, depth + 1))
     total = sympy.S.Zero
     for term in sympy.Add.make_args(body):
@@ -95,7 +100,7 @@ def _over(function: Any, limits: Any, depth: int) -> Any:
                 inside *= factor
             else:
                 outside *= factor
-        if inside == 1:
+        if inside == 1 and (upper - lower + 1).is_nonnegative:
             total += outside * (upper - lower + 1)
         else:
             total += outside * sympy.Sum(inside, (fixed, lower, upper))

@@ -8,20 +8,24 @@ from typing import Any
 
 import sympy
 
+from boltzgrad.derivations.kit.nodes import Nabla
+
 SCALAR = "1"  # the one-dimensional space: a letter 1 → S is a vector, a letter S → 1 a covector
 
 
 @dataclass(frozen=True)
 class Rule:
-    """Read left to right: wherever `left` stands (one word, or one sum), `right` may stand.
+    """Read left to right: wherever `left` stands (one word, or one sum), `right` may stand, at every θ.
 
-    `claim` is the claim that proves it, or None for a definition, which `because` then names.
+    `claim` is the claim that proves it, or None for a definition, which `because` then names.  A `hypothesis` holds only
+    under an assumption (a kernel that does not move): a derivation that uses it, or claims that used it, must declare it.
     """
 
     left: Any
     right: Any
     because: str
     claim: Any = None
+    hypothesis: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,8 @@ class Vocabulary:
     averages: list[tuple[Any, Any]] = field(default_factory=list)  # (Π, E): Π E = 1, E lifts functions
     transposes: dict[Any, Any] = field(default_factory=dict)
     ones: set[Any] = field(default_factory=set)
+    constants: set[Any] = field(default_factory=set)  # letters whose derivative is zero; others have one or none at all
+    volumes: dict[Any, tuple[Any, Any]] = field(default_factory=dict)  # M: (its dimension, log det M)
     reciprocals: list[tuple[Any, Any]] = field(default_factory=list)  # functions with X·Y = 1
     ranges: dict[Any, Any] = field(default_factory=dict)  # scalars by a positive parameter, for signs: γ = 1/(1 + t)
     nonnegative: set[Any] = field(default_factory=set)  # letters without negative entries
@@ -58,7 +64,10 @@ class Vocabulary:
         return symbol
 
     def letter(self, name: str, latex: str, codomain: str, domain: str, meaning: str, *, varies: bool = True) -> Any:
-        """An operator domain → codomain; when it varies, d<name> is its total derivative."""
+        """An operator domain → codomain; when it varies, d<name> is its total derivative.
+
+        Of a letter that does not vary no derivative may be taken, unless it is declared `constant`.
+        """
         symbol = sympy.Symbol(name, commutative=False)
         self.letters[symbol] = Letter(symbol, latex, codomain, domain, meaning)
         if varies:
@@ -88,10 +97,15 @@ class Vocabulary:
             self.transposes[one], self.transposes[other] = other, one
         return symbol
 
+    def constant(self, *symbols: Any) -> None:
+        """Letters that do not move with θ at all."""
+        self.constants |= set(symbols)
+
     def one(self, space: str, latex: str) -> Any:
         """The constant function 1."""
         symbol = self.vector("1_" + space, latex, space, f"the function 1 on {space}", varies=False)
         self.ones.add(symbol)
+        self.constant(symbol)
         return symbol
 
     def d(self, symbol: Any) -> Any:
@@ -120,3 +134,8 @@ class Vocabulary:
         """The letters behind these symbols, in the order of declaration."""
         wanted = set(symbols)
         return [letter for symbol, letter in {**self.scalars, **self.letters}.items() if symbol in wanted]
+
+
+def moved(definition: Rule, vocabulary: Vocabulary) -> Rule:
+    """∇ of both sides of a definition letter = expression."""
+    return Rule(vocabulary.d(definition.left), Nabla(definition.right), f"∇ of {definition.because}")

@@ -1,4 +1,4 @@
-r"""Polynomials in non-commuting letters, and their normal form under rewriting rules.
+r"""Polynomials in non-commuting letters.
 
 A word is a tuple of letters (X₁, X₂, …), a polynomial maps words to commutative coefficients.  A letter is a symbol, a
 pointwise multiplication D(word), or a power Xⁿ with symbolic n.  Every word must compose: the domain of a letter is the
@@ -13,13 +13,11 @@ from typing import Any, TypeAlias
 import sympy
 
 from boltzgrad.derivations.kit.nodes import D, GaussianMean, LogIntegral, Nabla, Tr
-from boltzgrad.derivations.kit.vocabulary import SCALAR, Rule, Vocabulary
+from boltzgrad.derivations.kit.vocabulary import SCALAR, Vocabulary
 from boltzgrad.derivations.kit.wick import contractions, factors
 
 Word: TypeAlias = tuple[Any, ...]
 Polynomial: TypeAlias = dict[Word, Any]
-
-_PASSES, _LONGEST = 400, 60  # rewriting that has not ended by then does not end
 
 
 class NotATerm(ValueError):
@@ -28,7 +26,7 @@ class NotATerm(ValueError):
 
 def polynomial(expression: Any, vocabulary: Vocabulary) -> Polynomial:
     """The polynomial of an expression, before any rule is applied."""
-    return _Reader(vocabulary).read(sympy.sympify(expression))
+    return Reader(vocabulary).read(sympy.sympify(expression))
 
 
 def expression_of(terms: Polynomial) -> Any:
@@ -56,13 +54,14 @@ def multiply(left: Polynomial, right: Polynomial) -> Polynomial:
     return add(*({u + v: a * b} for u, a in left.items() for v, b in right.items())) if left and right else {}
 
 
-class _Reader:
-    """Expression ↦ polynomial."""
+class Reader:
+    """Expression ↦ polynomial, before any rule is applied."""
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self.vocabulary = vocabulary
 
     def read(self, e: Any) -> Polynomial:
+        """The polynomial of an expression."""
         if isinstance(e, Tr):
             return self.trace(self.read(e.args[0]))
         if e.is_Add:
@@ -81,7 +80,7 @@ class _Reader:
         if isinstance(e, GaussianMean):
             return self.mean(*e.args)
         if isinstance(e, LogIntegral):
-            return self.log_integral(*e.args)
+            return {(e,): sympy.S.One}
         if e.is_Pow:
             return self.power(e)
         if e in self.vocabulary.letters:
@@ -89,11 +88,13 @@ class _Reader:
         raise NotATerm(f"{e} is no letter of the {self.vocabulary.name} vocabulary")
 
     def commutative(self, e: Any) -> Polynomial:
+        """A number, with its traces in their fixed form."""
         if e.has(Tr):
             e = e.replace(Tr, lambda arg: expression_of(self.trace(self.read(arg))))
         return {(): e} if e != 0 else {}
 
     def power(self, e: Any) -> Polynomial:
+        """A power as repeated letters."""
         base, exponent = e.args
         if exponent.is_Integer and exponent >= 0:
             out: Polynomial = {(): sympy.S.One}
@@ -106,23 +107,41 @@ class _Reader:
         return {(base**rest,) + (base,) * int(whole): sympy.S.One}
 
     def leibniz(self, terms: Polynomial) -> Polynomial:
+        """∇ of every word, by the product rule."""
         parts = []
         for word, coefficient in terms.items():
+            parts.append(multiply(self.moving_coefficient(coefficient), {word: sympy.S.One}))
             for i, letter in enumerate(word):
                 for moved, c in self.differential(letter).items():
                     parts.append({word[:i] + moved + word[i + 1 :]: coefficient * c})
         return add(*parts)
 
+    def moving_coefficient(self, coefficient: Any) -> Polynomial:
+        """∇ of a coefficient: traces move, scalars of the vocabulary do not."""
+        foreign = coefficient.free_symbols - set(self.vocabulary.scalars) - set(self.vocabulary.letters)
+        volumes = {volume for _, volume in self.vocabulary.volumes.values()}
+        if foreign or coefficient.free_symbols & volumes:
+            raise NotATerm(f"∇ of {coefficient} is not known")
+        traces = sorted(coefficient.atoms(Tr), key=sympy.srepr)
+        out = []
+        for trace in traces:
+            dummy = sympy.Dummy()
+            slope = sympy.diff(coefficient.xreplace({trace: dummy}), dummy).xreplace({dummy: trace})
+            out.append(scale(self.trace(self.leibniz(self.read(trace.args[0]))), slope))
+        return add(*out)
+
     def differential(self, letter: Any) -> Polynomial:
+        """∇ of one letter; NotATerm for a letter whose derivative is not among the letters."""
         if isinstance(letter, D):
             return self.pointwise(self.leibniz(self.read(letter.args[0])))
         if letter in self.vocabulary.differentials:
             return {(self.vocabulary.d(letter),): sympy.S.One}
-        if letter in self.vocabulary.letters and self.vocabulary.primal_of(letter) is None:
-            return {}  # a letter that does not move
+        if letter in self.vocabulary.constants:
+            return {}
         raise NotATerm(f"∇ of {letter} is not among the letters")
 
     def pointwise(self, terms: Polynomial) -> Polynomial:
+        """D(…) of every word."""
         out = []
         for word, coefficient in terms.items():
             letters: Word = ()
@@ -134,24 +153,37 @@ class _Reader:
         return add(*out)
 
     def trace(self, terms: Polynomial) -> Polynomial:
+        """The trace of every word."""
         total = sympy.Add(*(c * self.cyclic(word) for word, c in terms.items()))
         return {(): total} if total != 0 else {}
 
     def cyclic(self, word: Word) -> Any:
         """The trace of a word, turned and transposed to its first form in a fixed order."""
+        if not word:
+            raise NotATerm("the trace of the identity is not among the scalars")
         turned = [word[i:] + word[:i] for i in range(len(word))]
         if all(letter in self.vocabulary.transposes for letter in word):
             other = transposed(word, self.vocabulary)
             turned += [other[i:] + other[:i] for i in range(len(other))]
-        return Tr(sympy.Mul(*min(turned, key=_order)))
+        return Tr(sympy.Mul(*min(turned, key=order)))
 
     def mean(self, scalar: Any, vector: Any, covariance: Any) -> Polynomial:
-        row = self.vocabulary.t(vector)
+        """The Gaussian mean of every word."""
+        row, moved = self.vocabulary.t(vector), self.vocabulary.differentials[vector]
+        variable = {vector, row, moved, self.vocabulary.t(moved)}
+        if self.vocabulary.transposes.get(covariance) != covariance:
+            raise NotATerm(f"{covariance} is no covariance: it is not declared symmetric")
         parts = []
         for word, c in self.read(scalar).items():
-            if not any(letter in (vector, row) for letter in word):
+            if c.free_symbols & variable or {moved, self.vocabulary.t(moved)} & set(word):
+                raise NotATerm(
+                    f"the mean over {vector} of {c * sympy.Mul(*word)}: neither a trace nor ∇{vector} may hold it"
+                )
+            if not variable & set(word):
                 parts.append({word: c})
                 continue
+            if spaces(word, self.vocabulary) != (SCALAR, SCALAR):
+                raise NotATerm(f"the mean over {vector} of {sympy.Mul(*word)}: only scalars have one here")
             for chains, cycles in contractions(word, vector, covariance, self.vocabulary):
                 part: Polynomial = {sum(chains, ()): c}
                 for cycle in cycles:
@@ -159,21 +191,9 @@ class _Reader:
                 parts.append(part)
         return scalars(add(*parts), self.vocabulary)
 
-    def log_integral(
-        self, q: Any, vector: Any, tau: Any, precision: Any, centre: Any, size: Any, volume: Any
-    ) -> Polynomial:
-        """−(u + h)'M(u + h) + rest, rest free of u ↦ rest + (τ/2)(m log πτ − log det M): `gaussian-normaliser`."""
-        h = sympy.sympify(centre)
-        away = vector + h
-        square = multiply(multiply(transpose(self.read(away), self.vocabulary), self.read(precision)), self.read(away))
-        rest = normalise(add(self.read(q), square), self.vocabulary, ())
-        row = self.vocabulary.t(vector)
-        if any(letter in (vector, row) for word in rest for letter in word):
-            return {(LogIntegral(q, vector, tau, precision, centre, size, volume),): sympy.S.One}
-        return add(rest, {(): tau / 2 * (size * sympy.log(sympy.pi * tau) - volume)})
 
-
-def _order(word: Iterable[Any]) -> list[str]:
+def order(word: Iterable[Any]) -> list[str]:
+    """A key that orders words."""
     return [sympy.srepr(letter) for letter in word]
 
 
@@ -224,146 +244,7 @@ def scalars(terms: Polynomial, vocabulary: Vocabulary) -> Polynomial:
     for word, c in terms.items():
         turnable = word and all(letter in vocabulary.transposes for letter in word)
         if turnable and spaces(word, vocabulary) == (SCALAR, SCALAR):
-            turned = [min(part, transposed(part, vocabulary), key=_order) for part in factors(word, vocabulary)]
-            word = sum(sorted(turned, key=_order), ())
+            turned = [min(part, transposed(part, vocabulary), key=order) for part in factors(word, vocabulary)]
+            word = sum(sorted(turned, key=order), ())
         out.append({word: c})
     return add(*out)
-
-
-def normalise(terms: Polynomial, vocabulary: Vocabulary, rules: Iterable[Rule]) -> Polynomial:
-    """The normal form: rules are tried in order, then the vocabulary's own, until none applies."""
-    ordered = [_oriented(rule, vocabulary) for rule in (*rules, *vocabulary.rules)]
-    rewriter = _Rewriter(vocabulary, ordered)
-    return rewriter.run(terms)
-
-
-def _oriented(rule: Rule, vocabulary: Vocabulary) -> tuple[Word, Polynomial]:
-    """A rule as word ↦ polynomial; c·word = right is read as word = right/c."""
-    left = polynomial(rule.left, vocabulary)
-    if len(left) != 1:
-        raise NotATerm(f"the rule {rule.left} = {rule.right} does not begin with one word")
-    ((word, coefficient),) = left.items()
-    return word, scale(polynomial(rule.right, vocabulary), 1 / coefficient)
-
-
-class _Rewriter:
-    """One normalisation: the rules as (word, polynomial), longest match not needed, order is priority."""
-
-    def __init__(self, vocabulary: Vocabulary, rules: list[tuple[Word, Polynomial]]) -> None:
-        self.vocabulary, self.rules, self.reader = vocabulary, rules, _Reader(vocabulary)
-
-    def run(self, terms: Polynomial) -> Polynomial:
-        for _ in range(_PASSES):
-            new = scalars(add(*(scale(self.step(word), c) for word, c in terms.items())), self.vocabulary)
-            new = {word: sympy.cancel(self.traces(c)) for word, c in new.items()}
-            new = {word: c for word, c in new.items() if c != 0}
-            if new == terms:
-                return terms
-            if max(map(len, new), default=0) > _LONGEST:
-                break
-            terms = new
-        raise NotATerm("the rules do not come to an end")
-
-    def traces(self, coefficient: Any) -> Any:
-        """The rules hold under a trace, too."""
-        if not coefficient.has(Tr):
-            return coefficient
-        return coefficient.replace(
-            Tr, lambda inside: expression_of(self.reader.trace(self.run(self.reader.read(inside))))
-        )
-
-    def step(self, word: Word) -> Polynomial:
-        """One pass over one word."""
-        for left, right in self.rules:
-            for i in range(len(word) - len(left) + 1):
-                if word[i : i + len(left)] == left:
-                    return {word[:i] + w + word[i + len(left) :]: c for w, c in right.items()}
-        out: Polynomial = {(): sympy.S.One}
-        for letter in self.commuting(self.powers(word)):
-            part = {(letter,): sympy.S.One}
-            if isinstance(letter, D):
-                part = self.reader.pointwise(self.run(self.reader.read(letter.args[0])))
-            out = multiply(out, part)
-        return out
-
-    @staticmethod
-    def powers(word: Word) -> Word:
-        """X Xⁿ = Xⁿ X: symbolic powers stand first."""
-        letters = list(word)
-        for i in range(len(letters) - 1):
-            after = letters[i + 1]
-            if after.is_Pow and after.base == letters[i]:
-                letters[i], letters[i + 1] = after, letters[i]
-        return tuple(letters)
-
-    def lifted(self, letter: Any) -> Any:
-        """φ when the letter is D(Eφ) for a lift E, else None."""
-        if not isinstance(letter, D):
-            return None
-        inner = polynomial_word(letter.args[0])
-        return inner[0] if inner[0] in [lift for _, lift in self.vocabulary.averages] else None
-
-    def commuting(self, word: Word) -> Word:
-        """Pointwise products commute; functions of the state pass through averages and lifts."""
-        letters = list(word)
-        averages = dict(self.vocabulary.averages)
-        lifts = {lift: average for average, lift in self.vocabulary.averages}
-        i = 0
-        while i < len(letters):
-            if not isinstance(letters[i], D):
-                i += 1
-                continue
-            j = i
-            while j < len(letters) and isinstance(letters[j], D):
-                j += 1
-            run = self.cancelled(sorted(letters[i:j], key=sympy.srepr))
-            if len(run) < j - i:
-                return (*letters[:i], *run, *letters[j:])
-            before, after = (letters[i - 1] if i else None), (letters[j] if j < len(letters) else None)
-            if before in averages and averages[before] == after:  # Π D(X) E = D(Π X)
-                return (*letters[: i - 1], D(sympy.Mul(before, *run[:-1], run[-1].args[0])), *letters[j + 1 :])
-            for k, letter in enumerate(run):
-                lift = self.lifted(letter)
-                if lift is None:
-                    continue
-                inside = D(sympy.Mul(*polynomial_word(letter.args[0])[1:]))
-                others = run[:k] + run[k + 1 :]
-                if before in averages and averages[before] == lift:  # Π D(Eφ) = D(φ) Π
-                    return (*letters[: i - 1], inside, before, *others, *letters[j:])
-                if after in lifts and after == lift:  # D(Eφ) E = E D(φ)
-                    return (*letters[:i], *others, after, inside, *letters[j + 1 :])
-            letters[i:j] = run
-            tail = letters[j:]
-            if tail and not any(isinstance(x, D) for x in tail) and self.is_function(tuple(tail)):
-                letters[i:] = self.product(run, tuple(tail))
-                return tuple(letters)
-            i = j
-        return tuple(letters)
-
-    def is_function(self, word: Word) -> bool:
-        ends = spaces(word, self.vocabulary)
-        return ends is not None and ends[1] == SCALAR
-
-    def cancelled(self, run: list[Any]) -> list[Any]:
-        """A run of multipliers without the pairs X·(1/X)."""
-        for x, y in self.vocabulary.reciprocals:
-            if D(x) in run and D(y) in run:
-                run = [*run]
-                run.remove(D(x))
-                run.remove(D(y))
-                return run
-        return run
-
-    def product(self, run: list[Any], tail: Word) -> list[Any]:
-        """X·Y·…·Z of functions in a fixed order; lifted ones are kept as multipliers, 1 drops out."""
-        if len(tail) == 1 and tail[0] in self.vocabulary.ones:
-            return [*run[:-1], *polynomial_word(run[-1].args[0])]
-        for x, y in (*self.vocabulary.reciprocals, *((y, x) for x, y in self.vocabulary.reciprocals)):
-            if tail == (x,) and D(y) in run and len(run) > 1:
-                rest = [*run]
-                rest.remove(D(y))
-                return [*rest[:-1], *polynomial_word(rest[-1].args[0])]
-        functions = [polynomial_word(letter.args[0]) for letter in run] + [tail]
-        lifts = [lift for _, lift in self.vocabulary.averages]
-        functions.sort(key=lambda w: (w[0] not in lifts, _order(w)))
-        return [D(sympy.Mul(*w)) for w in functions[:-1]] + list(functions[-1])

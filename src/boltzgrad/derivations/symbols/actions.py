@@ -14,6 +14,7 @@ from boltzgrad.derivations.kit.methods import Reading
 from boltzgrad.derivations.kit.nodes import D
 from boltzgrad.derivations.kit.numbers import PARAMETER
 from boltzgrad.derivations.kit.vocabulary import Rule
+from boltzgrad.derivations.kit.words import NotATerm
 from boltzgrad.derivations.symbols import mdp
 
 a = sympy.Symbol("a", integer=True)
@@ -62,37 +63,53 @@ ANY_POLICY = Rule(over_actions(mu), sympy.S.One, "a policy sums to one")
 
 _OPERATORS = {
     mdp.Pi: mean,
-    mdp.Pi_star: lambda f: over_actions(pi_w * f),
     mdp.dPi: lambda f: over_actions(Derivative(pi, x) * f),
     mdp.E: lambda f: f,
 }
-_VALUES = {
-    mdp.Q_F: q,
-    mdp.dQ_F: dq,
+_POLICY = {mdp.log_pi: (q - V) / tau, mdp.dlog_pi: Derivative((q - V) / tau, x), mdp.Q_F: q, mdp.dQ_F: dq}
+_ONES = {mdp.one_S: sympy.S.One, mdp.one_SA: sympy.S.One}
+
+# The follower's best answer: V_F is the soft value of Q_F.
+_BEST = {
+    **_POLICY,
+    **_ONES,
     mdp.V_F: V,
     mdp.dV_F: Derivative(V, x),
-    mdp.log_pi: (q - V) / tau,
-    mdp.dlog_pi: Derivative((q - V) / tau, x),
     mdp.Q_L: y,
     mdp.V_L: mean(y),
     mdp.B: y - mean(y),
     mdp.f_pi: h,
+}
+# An iterate Q_F with its backup TV, beside the fixed point (V*, Q*); its own value V_F is anything.
+_ITERATE = {
+    **_POLICY,
+    **_ONES,
+    mdp.V_F: level,
     mdp.TV: V,
     mdp.V_star: V_w,
     mdp.Q_star: w,
     mdp.KL_up: over_actions(pi * ((q - V) - (w - V_w)) / tau),
     mdp.KL_down: over_actions(pi_w * ((w - V_w) - (q - V)) / tau),
-    mdp.one_S: sympy.S.One,
-    mdp.one_SA: sympy.S.One,
 }
 
 
-def read(letter: Any) -> Any:
-    """The letters of the MDP at one state: averages are sums over actions, functions of the state are constants."""
-    if isinstance(letter, D):
-        factor = Reading(mdp.MDP, read).sides(letter.args[0])
-        return lambda f: factor * f
-    return _OPERATORS[letter] if letter in _OPERATORS else _VALUES[letter]
+def _reader(operators: dict[Any, Any], values: dict[Any, Any]) -> Reading:
+    """The letters at one state: averages are sums over actions, functions of the state are constants."""
+
+    def read(letter: Any) -> Any:
+        if isinstance(letter, D):
+            factor = reading.sides(letter.args[0])
+            return lambda f: factor * f
+        for table in (operators, values):
+            if letter in table:
+                return table[letter]
+        raise NotATerm(f"{letter} has no reading at one state")
+
+    reading = Reading(mdp.MDP, read)
+    return reading
 
 
-AT_ONE_STATE = Reading(mdp.MDP, read)
+AT_ONE_STATE = _reader(_OPERATORS, _BEST)
+OF_AN_ITERATE = _reader(
+    {mdp.Pi: mean, mdp.E: _OPERATORS[mdp.E], mdp.Pi_star: lambda f: over_actions(pi_w * f)}, _ITERATE
+)

@@ -54,6 +54,7 @@ W_F = GAME.letter("W_F", "W_F", "ZB", "ZB", "(I − γ_F P F G)⁻¹, the follow
 dF, dG, dJ = GAME.d(F), GAME.d(G), GAME.d(J)
 dV_F, dQ_F, dV_L, dQ_L, dV_lift = (GAME.d(x) for x in (V_F, Q_F, V_L, Q_L, V_lift))
 
+GAME.constant(EF, EG, P, rho, r_F, r_L, h)
 GAME.averages += [(F, EF), (G, EG)]
 GAME.ranges |= {gamma: 1 / (1 + sympy.Symbol(f"t_{gamma}", positive=True)) for gamma in (gamma_F, gamma_L)}
 GAME.rule(F * EF, 1, "f sums to one")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from boltzgrad.derivations.kit.vocabulary import SCALAR, Rule, Vocabulary
+from boltzgrad.derivations.kit.vocabulary import SCALAR, Rule, Vocabulary, moved
 
 LQR = Vocabulary("linear-quadratic")
 
@@ -63,6 +63,7 @@ Sig = LQR.matrix("Sig", r"\Sigma", "X", "X", "a covariance", symmetric=True)
 Sigi = LQR.matrix("Sigi", r"\Sigma^{-1}", "X", "X", "its inverse", symmetric=True)
 T = LQR.matrix("T", "T", "X", "X", "(Λ + Σ⁻¹)⁻¹", symmetric=True)
 
+LQR.volumes[M] = (m, logdet_M)
 for one, other in ((M, Mi), (W, Wi), (Sig, Sigi)):
     LQR.rule(one * other, 1, "an inverse")
     LQR.rule(other * one, 1, "an inverse")
@@ -76,9 +77,5 @@ CLOSED_LOOP = (Rule(Acl, A - B * K, "A_cl = A − BK"), Rule(Aclt, At - Kt * Bt,
 POLICY_NOISE = Rule(Sigma_u, tau / 2 * Mi, "Σ_u = (τ/2) M⁻¹")
 INVERSE_MOVES = (
     Rule(LQR.d(Mi), -Mi * LQR.d(M) * Mi, "∇M⁻¹ = −M⁻¹ ∇M M⁻¹"),
-    Rule(
-        LQR.d(M),
-        LQR.d(R) + gamma * (LQR.d(Bt) * P * B + Bt * LQR.d(P) * B + Bt * P * LQR.d(B)),
-        "∇ of M = R + γ B'PB",
-    ),
+    moved(Rule(M, R + gamma * Bt * P * B, "M = R + γ B'PB"), LQR),
 )

@@ -91,6 +91,8 @@ q_star = MDP.vector("q_star", r"\nabla Q^*", "SA", "the exact ∇Q_F", varies=Fa
 g_hat = MDP.vector("g_hat", r"\hat g", "SA", "summand of (5) as the iterate has it", varies=False)
 g_star = MDP.vector("g_star", "g^*", "SA", "the exact summand of (5)", varies=False)
 Y = MDP.vector("Y", r"\hat Y", "S", "R_L Π ĝ, the iterate's ∇V_L", varies=False)
+residual = MDP.scalar("residual", r"\varrho", "‖TV − V‖ of the iterate", nonnegative=True)
+left_residual = MDP.vector("left_residual", r"\sigma_\varrho", "S", "ϱ − (TV − V)", varies=False)
 e_g = MDP.scalar("e_g", "e_g", "a bound on g* − ĝ", nonnegative=True)
 e_h = MDP.scalar("e_h", "e_h", "a bound on Π|ĝ + γ_L P Ŷ − E Ŷ|", nonnegative=True)
 e_rho = MDP.scalar("e_rho", r"e_\rho", "a bound on ∇ρ (V_L* − V_L)", nonnegative=True)
@@ -130,6 +132,7 @@ dr_F, dr_L, dV_F, dQ_F, dV_L, dQ_L = (MDP.d(x) for x in (r_F, r_L, V_F, Q_F, V_L
 dlog_pi, dJ, df, dreg = (MDP.d(x) for x in (log_pi, J, f, regulariser))
 
 MDP.ranges |= {gamma: 1 / (1 + sympy.Symbol(f"t_{gamma}", positive=True)) for gamma in (gamma_F, gamma_L)}
+MDP.constant(E, L, M)
 MDP.averages += [(Pi, E), (N, M)]
 MDP.rule(Pi * E, 1, "π* sums to one")
 MDP.rule(dPi * E, 0, "π* sums to one, whatever θ")
@@ -169,7 +172,10 @@ RESOLVENTS = [
     MDP.rule(W_F * P, P * R_F, "push-through: (I − γPΠ)⁻¹ P = P (I − γΠP)⁻¹"),
 ]
 
-RESOLVENT_F_LEFT, RESOLVENT_F_RIGHT = RESOLVENTS[1], RESOLVENTS[0]
+RESOLVENT_F_RIGHT, RESOLVENT_F_LEFT = RESOLVENTS[0], RESOLVENTS[1]
+PAIRS_RIGHT, PAIRS_LEFT = RESOLVENTS[4], RESOLVENTS[5]
+LEADER_STAR_LEFT, STAR_LEFT = RESOLVENTS[7], RESOLVENTS[12]
+PUSH_PI, PUSH_P = RESOLVENTS[-2], RESOLVENTS[-1]
 
 # Definitions: what the letters have to do with one another.
 BELLMAN_F = Rule(Q_F, r_F + gamma_F * P * V_F, "Bellman equation of the follower, (22)")
@@ -206,4 +212,4 @@ MDP.nonnegative |= {
     below,
     above,
 }
-MDP.nonnegative |= {slack_Q, slack_V, c, dual, feasible, R_Ls, W_s, W_lam, left_g, left_h, left_rho}
+MDP.nonnegative |= {slack_Q, slack_V, c, dual, feasible, R_Ls, W_s, left_g, left_h, left_rho, left_residual}
