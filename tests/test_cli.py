@@ -190,3 +190,44 @@ def test_a_progress_line_when_a_route_takes_more_than_a_second(capsys, monkeypat
 def test_installed_command():
     done = subprocess.run([sys.executable, "-m", "boltzgrad.cli", "--version"], capture_output=True, text=True)
     assert done.stdout.strip() == f"boltzgrad {bg.__version__}"
+
+
+def test_the_ledger(capsys):
+    assert cli.main(["ledger", "envelope", "boltzmann-covariance"]) == 0
+    out = capsys.readouterr().out
+    assert "✓ envelope" in out
+    assert "2 of 2 statements proved" in out
+
+
+def test_the_ledger_for_machines(capsys):
+    assert cli.main(["ledger", "--topic", "conic", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)["statements"]
+    assert [row["name"] for row in rows] == ["cone-program-optimum", "cone-dual-is-occupancy", "riccati-program-dual"]
+    assert cli.main(["ledger", "envelope", "--tex"]) == 0
+    assert capsys.readouterr().out.startswith(r"\begin{longtable}")
+    assert cli.main(["ledger", "envelope", "--markdown"]) == 0
+    assert "| ✓ | envelope |" in capsys.readouterr().out
+
+
+def test_the_ledger_of_a_false_statement_exits_with_1(capsys, monkeypatch):
+    from boltzgrad import derivations
+
+    theorem = derivations.get("envelope")
+    false = theorem.mutant(theorem.mutants[0])
+    monkeypatch.setattr(derivations, "get", lambda name: false)
+    assert cli.main(["ledger", "envelope"]) == 1
+    assert "✗ envelope: (30): NOT proved" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["ledger", "theorem-3"], "did you mean"),
+        (["ledger", "--topic", "physics"], "unknown topic 'physics'"),
+        (["ledger", "envelope", "--topic", "conic"], "give names or --topic"),
+        (["ledger", "--seed", "-4"], "seed is -4"),
+    ],
+)
+def test_wrong_use_of_the_ledger(capsys, arguments, message):
+    assert cli.main(arguments) == 2
+    assert message in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from boltzgrad import cli
+from boltzgrad import cli, derivations
 from boltzgrad.gradients import witnesses
 from boltzgrad.problems import load, names
 from boltzgrad.verify.mutants import everything
@@ -21,8 +21,8 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
 
 
-def test_the_python_example_runs():
-    (example,) = blocks("python")
+def test_the_python_examples_run():
+    example, proof = blocks("python")
     scope, printed = {}, io.StringIO()
     with redirect_stdout(printed):
         exec(example, scope)
@@ -31,11 +31,14 @@ def test_the_python_example_runs():
     # The control: with the last line's promise broken, the example would not pass.
     wrong = scope["ref"].gradient + 1e-6
     assert np.abs(wrong - scope["ref"].gradient).max() > scope["ref"].error_bound
+    with redirect_stdout(printed):
+        exec(proof, scope)
+    assert "theorem-1: proved" in printed.getvalue()
 
 
 def test_the_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    for target in re.findall(r"^make (\w+)", "\n".join(blocks("console")), flags=re.MULTILINE):
+    for target in re.findall(r"^make ([\w-]+)", "\n".join(blocks("console")), flags=re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE)
 
 
@@ -44,6 +47,8 @@ def test_the_make_targets_exist():
 )
 def test_the_commands_parse(line):
     arguments = cli._parser().parse_args(line.split()[1:])
+    if getattr(arguments, "topic", None):
+        assert derivations.names(arguments.topic)
     if getattr(arguments, "name", None):
         options = dict(cli._option(x) for x in arguments.set)
         assert load(arguments.name, **options)
@@ -59,6 +64,16 @@ def test_files_named_for_contributors_exist():
     table = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
     for name in re.findall(r"`([a-z_/]+\.py)`", table):
         assert (ROOT / name).exists() or any((ROOT / "src").glob(f"**/{name}")), name
+
+
+def test_the_numbers_of_statements():
+    every = [derivations.get(name) for name in derivations.names()]
+    statements, mutants = len(every), sum(len(d.mutants) for d in every)
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"{statements} statements" in README
+    assert f"{mutants} plausible mistakes" in README
+    assert f"{statements} statements" in changelog
+    assert f"{mutants} mutants rejected" in changelog
 
 
 def test_numbers_in_the_readme():

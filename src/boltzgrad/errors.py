@@ -59,4 +59,4 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownName:
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
-    return UnknownName(f"unknown {kind} {name!r}{hint} Known: {', '.join(names) or 'none'}")
+    return UnknownName(f"unknown {kind} {name!r}{hint or '.'} Known: {', '.join(names) or 'none'}")

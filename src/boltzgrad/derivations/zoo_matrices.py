@@ -146,7 +146,12 @@ lqr_game = Derivation(
             "(58)",
             "folding",
         ),
-        Claim((spread**2 * GAME_C * GAME_C.T).det(), 0, "rank one", "W = σ²CC'"),
+        Claim(
+            spread**2 * GAME_C * GAME_C.T,
+            ImmutableMatrix([[spread**2 / 100, 0], [0, 0]]),
+            "rank one: only the first coordinate is disturbed",
+            "W = σ²CC'",
+        ),
     ),
     statement=Claim(
         (_LAMBDA * sympy.eye(2) - _CLOSED).det(),
@@ -159,7 +164,9 @@ lqr_game = Derivation(
     mutants=(
         Mutant("k₂ for k₁", _LAMBDA * (_LAMBDA - k2 / 10)),
         Mutant("the leader's input through B", left=(_LAMBDA * sympy.eye(2) - GAME_A - GAME_B * _GAIN).det()),
-        Mutant("independent noise in both coordinates", (spread**2 * sympy.eye(2)).det(), "W = σ²CC'"),
+        Mutant(
+            "independent noise in both coordinates", spread**2 * sympy.ImmutableMatrix(sympy.eye(2)) / 100, "W = σ²CC'"
+        ),
     ),
 )
 
