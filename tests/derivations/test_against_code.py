@@ -1,5 +1,6 @@
 """The statements on the library's own numbers: random tabular, game and LQR problems, solvers and reference gradients."""
 
+import itertools
 from dataclasses import replace
 
 import autograd.numpy as anp
@@ -10,6 +11,9 @@ import boltzgrad as bg
 from boltzgrad import derivations
 from boltzgrad.derivations import zoo_matrices as z
 from boltzgrad.derivations.derivation import REJECTS
+from boltzgrad.derivations.instances.mdp import random_mdp
+from boltzgrad.derivations.kit.numbers import Instance
+from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import game as g
 from boltzgrad.derivations.symbols import lqr as q
 from boltzgrad.derivations.symbols import mdp as m
@@ -17,14 +21,13 @@ from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame
 from boltzgrad.verify.bindings import family_of, instance_for, still_kernel
 from tests_helpers import smooth_problem
 
-# Statements about laws of horizons, tuples of trajectories, constants of the papers, or two families at once.
+# Statements about laws of horizons and levels, or constants of the papers, and one that has its own test below.
 WITHOUT_CODE = {
     "geometric-horizon",
     "hpgd-proposition-e-8",
     "sobirl-proposition-5-2",
     "thermal-control-matrices",
     "lqr-game-matrices",
-    "transition-control-variate",
 }
 
 
@@ -113,6 +116,40 @@ def test_a_wrong_reference_gradient_is_found(monkeypatch):
 
 def _off(reference):
     return replace(reference, gradient=reference.gradient * 1.001)
+
+
+def test_trajectory_losses_of_the_code():
+    """SoBiRL Prop 5.2 on all pairs of trajectories of three steps, with the solver's V, Q and π and their derivatives."""
+    problem, direction = still_problem(4), np.array([1.0, -0.5, 0.3, 0.2, -1.0])
+    tabular = instance_for(random_mdp, problem, problem.initial_theta(seed=4), direction, np.random.default_rng(0))
+    kernel = np.real(tabular.values[m.P]).reshape(4, 3, 4)
+    start = np.real(tabular.values[m.rho]).ravel()
+    q_values = np.asarray(tabular.values[m.Q_F]).reshape(4, 3)
+    values = np.asarray(tabular.values[m.V_F]).ravel()
+    one = []  # (factor that stays, Q and V of its steps) of every trajectory of three steps
+    for path in itertools.product(range(4), range(3), range(4), range(3)):
+        s0, a0, s1, a1 = path
+        one.append((start[s0] * kernel[s0, a0, s1], [q_values[s0, a0], q_values[s1, a1]], [values[s0], values[s1]]))
+    rng = np.random.default_rng(1)
+    chosen = [(one[i], one[j]) for i, j in rng.integers(len(one), size=(12, 2))]
+    functions = {
+        "K": np.array([a[0] * b[0] for a, b in chosen]),
+        "Qk": np.array([a[1] + b[1] for a, b in chosen]).T,
+        "Vk": np.array([a[2] + b[2] for a, b in chosen]).T,
+        "l": rng.normal(size=12) + 1e-30j * rng.normal(size=12),
+    }
+    numbers = {s.S: 12, s.H: 4, s.z: 2, s.tau: tabular.values[m.tau], s.x: 0.0}
+    statement = derivations.get("sobirl-proposition-5-2")
+    assert statement.check_on([Instance(numbers, {}, functions)])
+    # and the probabilities so made are the policy's
+    policy = np.exp((q_values - values[:, None]) / numbers[s.tau]).real
+    (factor, q_two, v_two), _ = chosen[0]
+    made = factor * np.exp(sum(a - b for a, b in zip(q_two, v_two, strict=True)) / numbers[s.tau]).real
+    assert made == pytest.approx(factor * np.prod([_matching(policy, q_values, x) for x in q_two]), rel=1e-9)
+
+
+def _matching(policy, q_values, value):
+    return policy[np.where(q_values == value)][0]
 
 
 def test_the_bump_of_the_code():

@@ -34,23 +34,19 @@ def instance_for(draw: Draw, problem: Any, theta: Array, direction: Array, rng: 
     `direction` (d,) is the line along which every ∇ is taken; `rng` fills what a problem does not determine.
     """
     if isinstance(draw, Merged):
-        parts = [instance_for(part, problem, theta, direction, rng) for part in draw.draws]
-        return None if None in parts else together(*(part for part in parts if part is not None))
+        if family_of(draw) is None:
+            return None
+        parts = [instance_for(part, problem, theta, direction, rng) or part(rng) for part in draw.draws]
+        return together(*parts)
     family = next((f for f, draws in _BINDERS.items() if draw in draws and isinstance(problem, f)), None)
     return None if family is None else _BINDERS[family][draw](problem, theta, direction, rng)
 
 
 def family_of(draw: Draw) -> type | None:
-    """The problems whose numbers a draw can be given, or None."""
+    """The problems whose numbers a draw can be given, or None; of several, the first (the other letters stay random)."""
     parts = draw.draws if isinstance(draw, Merged) else (draw,)
-    families = [
-        f
-        for f, draws in _BINDERS.items()
-        if any(part in draws and part is not actions.random_actions for part in parts)
-    ]
-    if families or parts != (actions.random_actions,):
-        return families[0] if len(families) == 1 else None
-    return ConfigurableMDP
+    own = [part for part in parts if part is not actions.random_actions] or list(parts)
+    return next((f for f, draws in _BINDERS.items() if any(part in draws for part in own)), None)
 
 
 def still_kernel(draw: Draw) -> bool:
