@@ -204,7 +204,7 @@ def test_the_ledger_for_machines(capsys):
     rows = json.loads(capsys.readouterr().out)["statements"]
     assert [row["name"] for row in rows] == ["cone-program-optimum", "cone-dual-is-occupancy", "riccati-program-dual"]
     assert cli.main(["ledger", "envelope", "--tex"]) == 0
-    assert capsys.readouterr().out.startswith(r"\begin{longtable}")
+    assert capsys.readouterr().out.startswith("% needs")
     assert cli.main(["ledger", "envelope", "--markdown"]) == 0
     assert "| ✓ | envelope |" in capsys.readouterr().out
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import importlib
+import io
 import json
 import sys
 import threading
@@ -28,6 +29,8 @@ AGREEMENT, DISAGREEMENT, WRONG_USE = 0, 1, 2
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without ✓ shows ?
     parser = _parser()
     arguments = parser.parse_args(argv)
     try:
@@ -44,6 +47,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         sys.stderr.close()
         return AGREEMENT
+    except OSError as error:
+        print(f"boltzgrad: cannot write the answer: {error.strerror}", file=sys.stderr)
+        return WRONG_USE
 
 
 def _parser() -> argparse.ArgumentParser:

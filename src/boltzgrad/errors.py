@@ -59,4 +59,6 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> UnknownName:
     names = sorted(known)
     near = difflib.get_close_matches(str(name), names, n=3, cutoff=0.5)
     hint = f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    if near and len(names) > 30:
+        return UnknownName(f"unknown {kind} {name!r}{hint}")
     return UnknownName(f"unknown {kind} {name!r}{hint or '.'} Known: {', '.join(names) or 'none'}")

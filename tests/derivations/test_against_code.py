@@ -10,9 +10,9 @@ import pytest
 import boltzgrad as bg
 from boltzgrad import derivations
 from boltzgrad.derivations import zoo_matrices as z
-from boltzgrad.derivations.derivation import REJECTS
 from boltzgrad.derivations.instances.mdp import random_mdp
 from boltzgrad.derivations.kit.numbers import Instance
+from boltzgrad.derivations.results import REJECTS
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import game as g
 from boltzgrad.derivations.symbols import lqr as q

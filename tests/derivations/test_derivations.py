@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from boltzgrad import derivations
-from boltzgrad.derivations.derivation import REJECTS, TOLERANCE
-from boltzgrad.errors import UnknownName
+from boltzgrad.derivations.derivation import TOLERANCE, Claim, Mutant
+from boltzgrad.derivations.results import REJECTS
+from boltzgrad.errors import InvalidOption, UnknownName
 
 NAMES = derivations.names()
 
@@ -123,3 +124,38 @@ def test_names_and_topics():
         derivations.get("theorem1")
     with pytest.raises(UnknownName, match="unknown topic"):
         derivations.names("nope")
+
+
+@pytest.mark.parametrize("wrong", [0, None, "seed", np.random.RandomState(0)])
+def test_random_numbers_come_from_a_generator(wrong):
+    derivation = derivations.get("envelope")
+    for use in (derivation.check, derivation.reject_mutants):
+        with pytest.raises(InvalidOption, match=r"expected a numpy\.random\.Generator"):
+            use(wrong)
+
+
+def test_misuse_is_named():
+    one, other = derivations.get("theorem-1"), derivations.get("theorem-2")
+    with pytest.raises(InvalidOption, match="none of the 7 mutants of theorem-1"):
+        one.mutant(other.mutants[0])
+    with pytest.raises(InvalidOption, match="changes nothing"):
+        Mutant("nothing")
+    with pytest.raises(InvalidOption, match="expected a positive number"):
+        one.check(np.random.default_rng(0), 0)
+    with pytest.raises(InvalidOption, match="no instances"):
+        one.check_on([])
+    with pytest.raises(InvalidOption, match="expected a SymPy expression"):
+        Claim("P*Pi*V_L", "Pi*P*V_L", "typed as text")
+    with pytest.raises(InvalidOption, match="is no claim"):
+        one.latex(0)
+    with pytest.raises(UnknownName, match="did you mean"):
+        one.claim("(21)")
+    assert one.latex("(26)") == one.latex(one.claim("(26)"))
+
+
+def test_it_can_be_looked_at():
+    derivation = derivations.get("theorem-1")
+    for thing in (derivation, derivation.statement, derivation.prove(), derivation.vocabulary, derivation.method):
+        assert len(repr(thing)) < 600
+    assert "7 of 7 mutants rejected" in str(derivation.reject_mutants(np.random.default_rng(0)))
+    assert "≥" in repr(derivations.get("sobirl-lemma-f-1").statement)

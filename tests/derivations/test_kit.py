@@ -105,6 +105,7 @@ def test_rules_that_never_end_are_given_up():
         (m.Pi * D(m.Q_F) * m.E * m.V_F, D(m.V_F) * m.Pi * m.Q_F),
         (m.Pi * D(m.E * m.V_F) * m.Q_F, D(m.Pi * m.Q_F) * m.V_F),
         (m.W_F * m.P, m.P * m.R_F),
+        (m.W_F * (1 - m.gamma_F * m.P * m.Pi) * m.E, m.E),
     ],
 )
 def test_identities_of_the_operators(left, right):
@@ -296,6 +297,7 @@ FALSE = {
         sympy.zeros(2, 1),
         (),
     ),
+    "symbols that commute": (Operators(m.MDP), *(sympy.Mul(*sympy.symbols(x)) for x in ("P Pi V_L", "Pi P V_L")), ()),
     "a number beside a vector": (Operators(m.MDP), m.V_F + 1, m.V_F + 1, ()),
 }
 

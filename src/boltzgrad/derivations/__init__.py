@@ -1,4 +1,4 @@
-"""Every theorem and numbered equation of the papers, stated, proved step by step, checked in numbers, told from its mutants.
+"""The hypergradient identities of the papers, stated, proved step by step, checked in numbers, told from their mutants.
 
     >>> from boltzgrad import derivations
     >>> identity = derivations.get("boltzmann-covariance")
@@ -25,7 +25,8 @@ from boltzgrad.derivations import (
     variance_reduction,
     zoo_matrices,
 )
-from boltzgrad.derivations.derivation import Check, Claim, Derivation, Mutant, Proof
+from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
+from boltzgrad.derivations.results import Check, Proof
 from boltzgrad.errors import unknown
 
 # In the order of a course: the follower, its answer, the leader, the papers side by side, games, LQR, cones, new results.

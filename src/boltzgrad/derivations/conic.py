@@ -25,6 +25,7 @@ _ABOVE = a_posteriori.steps[-1]  # V* − V = R*(TV − V − τ KL)
 
 feasible_above = Derivation(
     name="cone-program-optimum",
+    meanings={m.V_F: "any feasible V: TV ≤ V"},
     title="The soft Bellman cone program has V* as its least feasible point",
     source="not in the papers",
     equations=("cone program: optimum",),
@@ -116,9 +117,10 @@ riccati_program = Derivation(
     title="The multiplier of the Riccati program is the adjoint Lyapunov solution",
     source="not in the papers",
     equations=("Riccati program: dual",),
-    text=r"""At the optimum the matrix of the constraint is $[K\;I]^\top M[K\;I]$, so the multiplier must be
-    $[I;-K]\,S\,[I;-K]^\top$ (complementarity), and stationarity is $S=H+\gamma A_{cl}SA_{cl}^\top$: the very matrix
-    that `riccati-derivative` needs for $\nabla\,\mathrm{tr}(HP)$.""",
+    text=r"""The program is $\max\mathrm{tr}(HP)$ subject to $\begin{pmatrix}Q+\gamma A^\top PA-P&\gamma A^\top PB\\\gamma
+    B^\top PA&M\end{pmatrix}\succeq0$. At the optimum the matrix of the constraint is $[K\;I]^\top M[K\;I]$, so the
+    multiplier must be $[I;-K]\,S\,[I;-K]^\top$ (complementarity), and stationarity is $S=H+\gamma
+    A_{cl}SA_{cl}^\top$: the very matrix that `riccati-derivative` needs for $\nabla\,\mathrm{tr}(HP)$.""",
     assumptions=("M positive definite", "H positive definite (then the optimum is the Riccati solution)"),
     steps=(
         Claim(

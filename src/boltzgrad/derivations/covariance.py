@@ -176,7 +176,7 @@ _SQUARE, _CROSS = s.mean(_SCORE**2), s.mean(_SCORE**2 * _Y)
 centring_variance = Derivation(
     name="centring-variance",
     title="What a baseline does to the third term",
-    source="BC-HG (5) beside its un-centred form; not in the papers",
+    source="HPGD (8) = BC-HG (7), (41), with and without the Benefit for Q_L; not in the papers",
     equations=("variance of the centred and un-centred third term",),
     text=r"""With the score $Z=\nabla\log\pi^*$ and any baseline $b$ of the state, $Z(Y-b)$ has the same mean, and its
     variance is a parabola in $b$ with its minimum at $b^*=\mathbb E[Z^2Y]/\mathbb E[Z^2]$. Un-centred is $b=0$, the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,12 +12,13 @@ import numpy as np
 import sympy
 
 from boltzgrad.derivations import render
-from boltzgrad.derivations.kit.methods import Method, NonNegative, Operators, Reading, Sums
+from boltzgrad.derivations.kit.methods import Method, NonNegative, Operators, Reading, Sums, Transitive
 from boltzgrad.derivations.kit.numbers import Instance, defect, excess
 from boltzgrad.derivations.kit.vocabulary import Letter, Rule, Vocabulary
 from boltzgrad.derivations.kit.words import NotATerm
+from boltzgrad.derivations.results import Check, Proof, Rejection, Rejections, StepResult
+from boltzgrad.errors import InvalidOption, unknown
 
-REJECTS = 1e-6  # a mutant's defect must exceed this: a thousand times what a true statement is allowed
 TOLERANCE = 1e-9  # of a numeric check, relative: random instances are well-conditioned, complex steps exact
 INSTANCES = 3  # random instances a check draws
 
@@ -36,107 +37,18 @@ class Claim:
     using: tuple[Rule, ...] = ()
     method: Method | None = None
 
+    def __post_init__(self) -> None:
+        for side in (self.left, self.right):
+            if isinstance(side, str) or side is None:
+                raise InvalidOption(f"a claim has the side {side!r}; expected a SymPy expression in the letters")
+
+    def __repr__(self) -> str:
+        sign = "≥" if self.method is not None and self.method.inequality else "="
+        return f"<Claim {self.label}: {self.left} {sign} {self.right}>"
+
     def rule(self) -> Rule:
         """The claim, read left to right, for later steps."""
         return Rule(self.left, self.right, self.because, self)
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """What became of one claim.  `remainder` is what is left of left − right, 0 when it is proved."""
-
-    claim: Claim
-    remainder: Any
-    seconds: float
-    method: str
-    reason: str = ""
-
-    @property
-    def proved(self) -> bool:
-        """Whether nothing is left."""
-        return not self.reason and bool(self.remainder == 0)
-
-    def __str__(self) -> str:
-        name = self.claim.label or "a step"
-        if self.proved:
-            return f"{name}: proved ({self.method}): {self.claim.because}"
-        return f"{name}: NOT proved ({self.method}): {self.reason or f'left − right = {self.remainder}'}"
-
-
-@dataclass(frozen=True)
-class Proof:
-    """The claims of a derivation, each decided on its own.  True if all are proved."""
-
-    derivation: Derivation
-    results: tuple[StepResult, ...]
-    unproved: tuple[str, ...] = ()  # what it rests on and is not proved
-
-    @property
-    def name(self) -> str:
-        """Of the derivation."""
-        return self.derivation.name
-
-    @property
-    def proved(self) -> bool:
-        """Whether every claim is."""
-        return not self.unproved and all(result.proved for result in self.results)
-
-    def __bool__(self) -> bool:
-        return self.proved
-
-    @property
-    def seconds(self) -> float:
-        """The time of all claims together."""
-        return sum(result.seconds for result in self.results)
-
-    def __repr__(self) -> str:
-        return f"<Proof of {self.name}: {'proved' if self.proved else 'NOT proved'}>"
-
-    def _repr_markdown_(self) -> str:
-        return render.proof(self, self.derivation)
-
-    @property
-    def broken(self) -> tuple[StepResult, ...]:
-        """The claims that are not proved."""
-        return tuple(result for result in self.results if not result.proved)
-
-    def __str__(self) -> str:
-        head = f"{self.name}: {'proved' if self.proved else 'NOT proved'} in {self.seconds:.2f} s"
-        dependencies = [f"  rests on {name}, which is NOT proved" for name in self.unproved]
-        return "\n".join([head, *dependencies, *(f"  {result}" for result in self.results)])
-
-
-@dataclass(frozen=True)
-class Check:
-    """A derivation in numbers: the largest relative defect of each claim over some instances."""
-
-    name: str
-    defects: tuple[tuple[Claim, float], ...]
-    tolerance: float
-
-    @property
-    def defect(self) -> float:
-        """The largest of all; infinite if one is no number."""
-        return max(d if np.isfinite(d) else np.inf for _, d in self.defects)
-
-    @property
-    def ok(self) -> bool:
-        """Whether it stays within the tolerance."""
-        return self.defect <= self.tolerance
-
-    def __bool__(self) -> bool:
-        return self.ok
-
-    def __repr__(self) -> str:
-        return f"<Check of {self.name}: {'holds' if self.ok else 'FAILS'}>"
-
-    def _repr_markdown_(self) -> str:
-        return render.check(self)
-
-    def __str__(self) -> str:
-        worst = max(self.defects, key=lambda pair: pair[1])
-        where = worst[0].label or worst[0].because
-        return f"{self.name}: {'holds' if self.ok else 'FAILS'} in numbers, defect {self.defect:.1e} ({where})"
 
 
 @dataclass(frozen=True)
@@ -148,33 +60,9 @@ class Mutant:
     label: str = ""
     left: Any = None
 
-
-@dataclass(frozen=True)
-class Rejection:
-    """What became of one mutant: whether its claim was proved, and its defect in numbers."""
-
-    mistake: str
-    proved: bool
-    defect: float
-
-    @property
-    def rejected(self) -> bool:
-        """Not proved, and wrong in numbers."""
-        return not self.proved and self.defect > REJECTS
-
-
-@dataclass(frozen=True)
-class Rejections:
-    """All mutants of a derivation.  True if every one is rejected."""
-
-    name: str
-    rows: tuple[Rejection, ...]
-
-    def __bool__(self) -> bool:
-        return all(row.rejected for row in self.rows)
-
-    def _repr_markdown_(self) -> str:
-        return render.rejections(self)
+    def __post_init__(self) -> None:
+        if self.left is None and self.right is None:
+            raise InvalidOption(f"the mutant {self.mistake!r} changes nothing: give it another left or right side")
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,6 +90,7 @@ class Derivation:
     text: str = ""
     finding: str = ""
     restored: bool = False
+    meanings: Mapping[Any, str] = field(default_factory=dict)  # of letters that stand for something else here
     hypotheses: tuple[Rule, ...] = ()  # what must hold beside the definitions, for all of its claims
     also: tuple[Claim, ...] = field(default=())  # corollaries, decided after the statement
 
@@ -243,15 +132,18 @@ class Derivation:
                 if not (claim.method or derivation.method).inequality and _says(rule, claim, derivation):
                     missing = [h for h in derivation.hypotheses if h not in self.hypotheses]
                     return f"“{rule.because}” holds only if {missing[0].because}" if missing else ""
-        return f"uses “{rule.because}”, which is not proved before it"
+        return f"uses “{rule.because}”, which is not proved before it, here or in what this rests on"
 
     def check(self, rng: np.random.Generator, instances: int = INSTANCES) -> Check:
         """Both sides of every claim, and of every definition used, in numbers on random instances."""
-        drawn = [self.instance(rng) for _ in range(instances)]
-        return self.check_on(drawn)
+        if isinstance(instances, bool) or not isinstance(instances, int) or instances < 1:
+            raise InvalidOption(f"instances is {instances!r}; expected a positive number of random instances")
+        return self.check_on([self.instance(_generator(rng)) for _ in range(instances)])
 
     def check_on(self, instances: Sequence[Instance], tolerance: float = TOLERANCE) -> Check:
         """The same on given instances."""
+        if not instances:
+            raise InvalidOption("no instances to check on")
         defects = [
             (claim, max(self._defect(claim, instance) for instance in instances))
             for claim in (*self.claims, *self._definitions())
@@ -285,11 +177,13 @@ class Derivation:
         return Sums() if method.inequality else method
 
     def mutant(self, mutant: Mutant) -> Derivation:
-        """The derivation with the mutant's mistake in it."""
+        """The derivation with the mutant's mistake in it.  Raises InvalidOption for another derivation's mutant."""
+        if not isinstance(mutant, Mutant) or (self.mutants and mutant not in self.mutants):
+            raise InvalidOption(f"{mutant!r} is none of the {len(self.mutants)} mutants of {self.name}")
         label = mutant.label or self.statement.label
         wrong = [c for c in self.claims if c.label == label]
         if len(wrong) != 1:
-            raise ValueError(f"{self.name} has {len(wrong)} claims labelled {label!r}; a mutant changes exactly one")
+            raise InvalidOption(f"{self.name} has {len(wrong)} claims labelled {label!r}; a mutant changes exactly one")
 
         sides = {side: e for side, e in (("left", mutant.left), ("right", mutant.right)) if e is not None}
 
@@ -301,7 +195,7 @@ class Derivation:
 
     def reject_mutants(self, rng: np.random.Generator) -> Rejections:
         """Try to prove every mutant's claim, and evaluate it on one set of random instances."""
-        drawn, rows = [self.instance(rng) for _ in range(INSTANCES)], []
+        drawn, rows = [self.instance(_generator(rng)) for _ in range(INSTANCES)], []
         for mutant in self.mutants:
             wrong, label = self.mutant(mutant), mutant.label or self.statement.label
             place = next(i for i, c in enumerate(wrong.claims) if c.label == label)
@@ -316,7 +210,14 @@ class Derivation:
     @property
     def vocabulary(self) -> Vocabulary | None:
         """The letters, where the statement is written in operators."""
-        method = self.statement.method or self.method
+        return self.vocabulary_of(self.statement)
+
+    def vocabulary_of(self, claim: Claim) -> Vocabulary | None:
+        """The letters of a claim; one that follows from others is written in theirs."""
+        method = claim.method or self.method
+        if isinstance(method, Transitive):
+            before = (rule.claim for rule in claim.using if rule.claim is not None)
+            return next((self.vocabulary_of(c) for c in before), None)
         return method.vocabulary if isinstance(method, (NonNegative, Operators, Reading)) else None
 
     @property
@@ -333,10 +234,22 @@ class Derivation:
         for side in (self.statement.left, self.statement.right):
             symbols |= sympy.sympify(side).free_symbols
         primal = {self.vocabulary.primal_of(symbol) or symbol for symbol in symbols}
-        return self.vocabulary.legend(sorted(primal, key=str))
+        letters = self.vocabulary.legend(sorted(primal, key=str))
+        return [replace(x, meaning=self.meanings.get(x.symbol, x.meaning)) for x in letters]
 
-    def latex(self, claim: Claim | None = None) -> str:
-        """LaTeX of the statement, or of one claim."""
+    def claim(self, label: str) -> Claim:
+        """The claim with a label.  Raises UnknownName, with the nearest labels."""
+        labels = {claim.label: claim for claim in self.claims}
+        if label not in labels:
+            raise unknown("claim", label, labels)
+        return labels[label]
+
+    def latex(self, claim: Claim | str | None = None) -> str:
+        """LaTeX of the statement, or of one claim, given itself or by its label."""
+        if isinstance(claim, str):
+            claim = self.claim(claim)
+        if claim is not None and not isinstance(claim, Claim):
+            raise InvalidOption(f"{claim!r} is no claim: give one of .claims, or its label")
         return render.equation(claim or self.statement, self)
 
     def _repr_markdown_(self) -> str:
@@ -372,3 +285,9 @@ def _by_words(expression: Any) -> dict[Any, Any]:
 def _letters(claim: Claim) -> set[Any]:
     sides = (claim.left, claim.right, *(rule.right for rule in claim.using))
     return {symbol for side in sides for symbol in sympy.sympify(side).free_symbols}
+
+
+def _generator(rng: np.random.Generator) -> np.random.Generator:
+    if not isinstance(rng, np.random.Generator):
+        raise InvalidOption(f"rng is {rng!r}; expected a numpy.random.Generator, such as numpy.random.default_rng(0)")
+    return rng

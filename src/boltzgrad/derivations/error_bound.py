@@ -89,6 +89,12 @@ _larger = s.over_actions(exp((s.q + s.c) / s.tau))
 
 error_bound = Derivation(
     name="per-coordinate-error-bound",
+    meanings={
+        m.V_F: "any iterate",
+        m.Pi: "mean under the iterate's policy",
+        m.V_L: "the leader's value under the iterate's policy",
+        m.R_L: "(I − γ_L Π P)⁻¹ of the iterate's policy",
+    },
     title="A bound on every coordinate of ∇J from the follower's residual",
     source="not in the papers",
     equations=("per-coordinate bound of ∇J from the residual",),

@@ -81,6 +81,13 @@ def _closed(left: sympy.Expr, right: sympy.Expr, in_left_t: sympy.Expr, in_right
 
 quadratic_covariance = Derivation(
     name="gaussian-covariance-of-quadratics",
+    meanings={
+        q.H: "any symmetric matrix",
+        q.Lam: "another one",
+        q.xbar: "any vector",
+        q.y: "another one (y in the text)",
+        q.mu: "mean of x = μ + w",
+    },
     title="The covariance of two quadratics of a Gaussian",
     source="not in the papers; Isserlis' theorem",
     equations=("Gaussian covariance of quadratics",),

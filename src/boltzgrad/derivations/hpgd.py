@@ -11,7 +11,7 @@ from boltzgrad.derivations.kit.methods import Calculus, Operators, Sums
 from boltzgrad.derivations.kit.nodes import D
 from boltzgrad.derivations.kit.vocabulary import Rule
 from boltzgrad.derivations.patterns import chain, solved
-from boltzgrad.derivations.sensitivities import FIXED_POLICY, hpgd_2_3
+from boltzgrad.derivations.sensitivities import FIXED_MEANINGS, FIXED_POLICY, hpgd_2_3
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import mdp as m
 from boltzgrad.derivations.theorem_1 import hpgd_c_1
@@ -110,6 +110,7 @@ def _grad_est(value: sympy.Expr) -> sympy.Expr:
 
 proposition_e_2 = Derivation(
     name="hpgd-proposition-e-2",
+    meanings=FIXED_MEANINGS,
     title="GradEst is unbiased",
     source="HPGD Algorithm 2, Prop E.2",
     equations=("HPGD Prop E.2",),

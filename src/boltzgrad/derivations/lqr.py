@@ -93,8 +93,8 @@ proposition_1 = Derivation(
     source="BC-HG (52), (53), (59), Prop 1, (60)-(77)",
     equations=(*(f"BC-HG ({i})" for i in (52, 53, 59)), *(f"BC-HG ({i})" for i in range(60, 78)), "BC-HG Prop 1"),
     restored=True,
-    text=r"""The quadratic ansatz $V(x)=-(x^\top Px+c)$ solves the soft Bellman equation exactly when $P$ solves the Riccati
-    equation (59) and $c=[\gamma\,\mathrm{tr}(PW)-\frac\tau2(m\log\pi\tau-\log\det M)]/(1-\gamma)$; the answer is
+    text=r"""The quadratic ansatz $V(x)=-(x^\top Px+c)$ solves the soft Bellman equation when $P$ solves the Riccati equation
+    (59) and $c=[\gamma\,\mathrm{tr}(PW)-\frac\tau2(m\log\pi\tau-\log\det M)]/(1-\gamma)$; the answer is
     $N(-Kx,\frac\tau2M^{-1})$.""",
     assumptions=("R + γB'PB positive definite", "E w = 0, E ww' = W", "P the stabilising Riccati solution"),
     steps=(
@@ -234,6 +234,7 @@ _JOSEPH = q.Q + q.Kt * q.R * q.K + q.gamma * q.Aclt * q.P * q.Acl
 
 riccati_iteration = Derivation(
     name="riccati-iteration",
+    meanings={q.P: "any symmetric matrix", q.K: "the gain that is greedy for P"},
     title="One Riccati sweep, two ways",
     source="BC-HG (59), (112), (114)",
     equations=("BC-HG (112)", "BC-HG (114)"),

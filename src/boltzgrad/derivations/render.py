@@ -12,7 +12,8 @@ from sympy.printing.latex import LatexPrinter
 from boltzgrad.derivations.symbols import actions as s
 
 if TYPE_CHECKING:
-    from boltzgrad.derivations.derivation import Check, Claim, Derivation, Proof, Rejections
+    from boltzgrad.derivations.derivation import Claim, Derivation
+    from boltzgrad.derivations.results import Check, Proof, Rejections
 
 # Functions of the action (of the next state, of a step), as the text calls them.
 _FUNCTIONS = {
@@ -45,6 +46,11 @@ def _familiar(expression: Any) -> Any:
     e = e.replace(_is_policy, lambda product: _without(product, _WEIGHT, 1 / _Z) * _PI)
     e = e.replace(_is_value, lambda product: _without(product, s.tau, sympy.log(_Z)) * _VALUE)
     return e.replace(_is_mean, lambda total: _Mean(total.function / _PI, _LAW))
+
+
+def _familiar_symbols(claim: Claim) -> set[Any]:
+    """What of Z, V_F and π* occurs in a claim as it is printed."""
+    return {x for side in (claim.left, claim.right) for x in _familiar(sympy.sympify(side)).free_symbols}
 
 
 def _is_policy(e: Any) -> bool:
@@ -100,7 +106,7 @@ def latex(expression: Any, names: Mapping[Any, str] | None = None) -> str:
 def equation(claim: Claim, derivation: Derivation) -> str:
     """LaTeX of a claim."""
     method = claim.method or derivation.method
-    vocabulary = getattr(method, "vocabulary", None) or derivation.vocabulary
+    vocabulary = derivation.vocabulary_of(claim)
     names = vocabulary.latex_names() if vocabulary is not None else {}
     sign = r"\ge" if method.inequality else "="
     return f"{latex(claim.left, names)} {sign} {latex(claim.right, names)}"
@@ -119,7 +125,7 @@ def statement(derivation: Derivation) -> str:
             for letter in derivation.legend()
         ]
         lines.append("")
-    elif sympy.sympify(derivation.statement.left).has(sympy.Sum):
+    elif {_Z, _VALUE, _PI, _LAW} & _familiar_symbols(derivation.statement):
         lines += [
             "Here $Z=\\sum_a e^{Q_F(a)/\\tau}$, so that $V_F=\\tau\\log Z$ and $\\pi^*(a)=e^{Q_F(a)/\\tau}/Z$.",
             "",

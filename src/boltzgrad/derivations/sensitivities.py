@@ -155,6 +155,12 @@ FIXED_POLICY = (
     Rule(m.dPi, sympy.S.Zero, "the policy does not move", hypothesis=True),
     Rule(m.dlog_pi, sympy.S.Zero, "the policy does not move", hypothesis=True),
 )
+FIXED_MEANINGS = {
+    m.Pi: "mean under the fixed policy π",
+    m.log_pi: "logarithm of the fixed policy",
+    m.V_F: "soft value of the fixed policy",
+    m.Q_F: "soft action value of the fixed policy",
+}
 _VALUE_FIXED = Claim(
     m.dV_F, m.Pi * m.dQ_F, "V^π = Π(Q^π − τ log π)", "∇V, π fixed", (moved(m.VALUE_F, m.MDP), *FIXED_POLICY)
 )
@@ -191,6 +197,7 @@ _INDUCTION = chain(
 
 hpgd_2_3 = Derivation(
     name="hpgd-theorem-2-3",
+    meanings=FIXED_MEANINGS,
     title="∇Q under any fixed policy, by induction",
     source="HPGD Thm 2.3 and its proof",
     equations=("HPGD Thm 2.3",),
@@ -245,7 +252,7 @@ sobirl_5_1 = Derivation(
     source="SoBiRL Prop 5.1 (= E.1), (22), (23)",
     equations=("SoBiRL Prop 5.1",),
     text=r"""Where only the reward moves, $\nabla V^*=\sum_t(\gamma P^{\pi^*})^t\,\Pi\nabla r$ and $\nabla Q^*=\nabla
-    r+\gamma P\nabla V^*$. Nothing of it survives when the kernel moves too: then (6) has a second term.""",
+    r+\gamma P\nabla V^*$. When the kernel moves too it is incomplete: (6) has a second term.""",
     assumptions=("the kernel does not depend on θ",),
     hypotheses=(STILL,),
     statement=Claim(m.dV_F, m.R_F * m.Pi * m.dr_F, "SoBiRL (17) with ∇P = 0", "Prop 5.1, V", (DV_F, STILL)),

@@ -146,7 +146,7 @@ truncation = Derivation(
     name="sobirl-truncation-bias",
     hypotheses=(STILL,),
     title="SoBiRL's one-step truncation is biased, and by how much",
-    source="SoBiRL's practical form, BC-HG (44), (45)",
+    source="SoBiRL (99), App. J.1; BC-HG (44), (45)",
     equations=("BC-HG (44)", "BC-HG (45)", "SoBiRL truncation bias"),
     restored=True,
     kind="what is not true, with its size",
@@ -154,7 +154,7 @@ truncation = Derivation(
     R_L\Pi\,\mathsf D[B_L]\,P\nabla V_F$: everything the follower gains *after* this step. It vanishes for
     $\gamma_F=0$ or when ∇V_F of the next state does not depend on the action, and not otherwise: where the reward
     moves only one step later, the truncated term is 0 and the true one is anything.""",
-    assumptions=("the kernel does not depend on θ (otherwise the truncation is not even defined)",),
+    assumptions=("the kernel does not depend on θ (otherwise γ_F ∇P V_F is dropped as well)",),
     steps=(
         Claim(
             _two_steps() / s.tau,
@@ -174,7 +174,7 @@ truncation = Derivation(
     method=_OPERATORS,
     instance=merged(random_actions, fixed_kernel),
     mutants=(
-        Mutant("unbiased, as (45) reads", 0 * m.J),
+        Mutant("unbiased", 0 * m.J),
         Mutant(
             "the bias of a truncation after two steps",
             m.gamma_F**2 * m.rho * m.R_L * m.Pi * D(m.B) * m.P * m.Pi * m.P * m.R_F * m.Pi * m.dr_F / m.tau,

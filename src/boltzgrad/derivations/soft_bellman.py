@@ -139,8 +139,13 @@ contraction = Derivation(
 
 newton = Derivation(
     name="newton-is-soft-policy-iteration",
+    meanings={
+        m.V_F: "any iterate",
+        m.log_pi: "logarithm of the iterate's Boltzmann policy",
+        m.Pi: "mean under that policy",
+    },
     title="A Newton step evaluates the iterate's Boltzmann policy",
-    source="the policy iteration of Haarnoja et al. as SoBiRL section 4 uses it",
+    source="not in the papers",
     equations=(),
     text=r"""One Newton step for $V=TV$ solves $(I-\gamma_F P_{\pi_V})(V^+-V)=TV-V$. The result is the soft value of the
     fixed policy $\pi_V$: Newton's method is soft policy iteration, hence monotone after the first step, and
@@ -210,8 +215,9 @@ _STAR_ROWS = chain(
 
 a_posteriori = Derivation(
     name="a-posteriori-bound",
+    meanings={m.V_F: "any iterate", m.Pi: "mean under the iterate's policy", m.R_F: "(I − γ_F Π P)⁻¹ of that policy"},
     title="The error of an iterate, exactly, from its residual",
-    source="not in the papers; SoBiRL Prop G.9 gives the one-sided rate",
+    source="not in the papers; SoBiRL Prop G.9 is the a-priori rate",
     equations=(),
     text=r"""$V^*-V = R_V\,[\,(TV-V)+\tau\,\mathrm{KL}(\pi_V\|\pi^*)\,] = R_*\,[\,(TV-V)-\tau\,\mathrm{KL}(\pi^*\|\pi_V)\,]$.
     Both divergences are non-negative and both resolvents have non-negative rows that sum to $1/(1-\gamma_F)$, so

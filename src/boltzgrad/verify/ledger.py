@@ -101,7 +101,7 @@ def ledger(
         raise InvalidOption(f"seed is {seed!r}; expected a natural number")
     if isinstance(names, str):
         names = [names]
-    chosen = [derivations.get(name) for name in (derivations.names() if names is None else names)]
+    chosen = [derivations.get(name) for name in dict.fromkeys(derivations.names() if names is None else names)]
     entries = []
     for derivation in chosen:
         progress(derivation.name)

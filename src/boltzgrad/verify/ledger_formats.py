@@ -34,8 +34,8 @@ def summary(ledger: Ledger) -> str:
     rejected = sum(e.rejected for e in entries)
     claims = sum(e.claims for e in entries)
     return (
-        f"{good} of {len(entries)} statements proved ({claims} claims, each decided on its own) in {ledger.seconds:.1f} s, "
-        f"{rejected} of {mutants} mutants rejected; random instances of seed {ledger.seed}"
+        f"{good} of {len(entries)} statements proved ({claims} claims, each decided on its own, in {ledger.seconds:.1f} s of "
+        f"proofs), {rejected} of {mutants} mutants rejected; random instances of seed {ledger.seed}"
     )
 
 
@@ -86,8 +86,9 @@ def tex(ledger: Ledger) -> str:
         rf"\multicolumn{{5}}{{l}}{{\footnotesize$\displaystyle {derivations.get(entry.name).latex()}$}} \\[1ex]"
         for entry in ledger.entries
     ]
+    needs = "% needs \\usepackage{amsmath,amssymb,longtable}"
     head = r"statement & source & how proved & defect & mutants \\ \hline"
-    return "\n".join([r"\begin{longtable}{p{4cm}p{5cm}p{4cm}rr}", head, r"\endhead", *rows, r"\end{longtable}"])
+    return "\n".join([needs, r"\begin{longtable}{p{4cm}p{5cm}p{4cm}rr}", head, r"\endhead", *rows, r"\end{longtable}"])
 
 
 _GREEK = {"∇": "nabla", "τ": "tau", "λ": "lambda", "θ": "theta", "γ": "gamma", "μ": "mu", "π": "pi"}

@@ -57,6 +57,9 @@ class Vocabulary:
     ranges: dict[Any, Any] = field(default_factory=dict)  # scalars by a positive parameter, for signs: γ = 1/(1 + t)
     nonnegative: set[Any] = field(default_factory=set)  # letters without negative entries
 
+    def __repr__(self) -> str:
+        return f"<Vocabulary {self.name}: {len(self.letters)} letters, {len(self.rules)} rules>"
+
     def scalar(self, name: str, latex: str, meaning: str, **assumptions: Any) -> Any:
         """A number that does not move with θ."""
         symbol = sympy.Symbol(name, **(assumptions or {"positive": True}))

@@ -89,6 +89,9 @@ class Reader:
 
     def commutative(self, e: Any) -> Polynomial:
         """A number, with its traces in their fixed form."""
+        foreign = e.free_symbols - set(self.vocabulary.scalars) - set(self.vocabulary.letters)
+        if foreign:
+            raise NotATerm(f"{sorted(map(str, foreign))[0]} is no scalar of the {self.vocabulary.name} vocabulary")
         if e.has(Tr):
             e = e.replace(Tr, lambda arg: expression_of(self.trace(self.read(arg))))
         return {(): e} if e != 0 else {}

@@ -47,12 +47,12 @@ TV = MDP.vector("TV", r"TV", "S", "one soft Bellman backup of an iterate V", var
 V_star = MDP.vector("V_star", r"V^*", "S", "the fixed point of T", varies=False)
 Q_star = MDP.vector("Q_star", r"Q^*", "SA", "r_F + γ_F P V*", varies=False)
 KL_up = MDP.vector(
-    "KL_up", r"\mathrm{KL}(\pi_V\|\pi^*)", "S", "divergence of π* from the iterate's policy", varies=False
+    "KL_up", r"\mathrm{KL}(\pi_V\|\pi^*)", "S", "divergence of the iterate's policy from π*", varies=False
 )
 Pi_star = MDP.letter("Pi_star", r"\Pi^*", "S", "SA", "mean under π* when π_V is another policy", varies=False)
 R_star = MDP.letter("R_star", r"R^*", "S", "S", "(I − γ_F Π*P)⁻¹", varies=False)
 KL_down = MDP.vector(
-    "KL_down", r"\mathrm{KL}(\pi^*\|\pi_V)", "S", "divergence of the iterate's policy from π*", varies=False
+    "KL_down", r"\mathrm{KL}(\pi^*\|\pi_V)", "S", "divergence of π* from the iterate's policy", varies=False
 )
 
 J = MDP.letter("J", "J_L", "1", "1", "the leader's objective")
@@ -168,6 +168,7 @@ RESOLVENTS = [
     MDP.rule(W_lam * P * Pi, (W_lam - 1) / (lam * gamma_F), "W_λ (I − λγ_F PΠ) = I"),
     MDP.rule(Pi_star * P * R_star, (R_star - 1) / gamma_F, "(I − γ_F Π*P) R* = I"),
     MDP.rule(R_star * Pi_star * P, (R_star - 1) / gamma_F, "R* (I − γ_F Π*P) = I"),
+    MDP.rule(W_F * E, E + gamma_F * P * R_F, "push-through, on functions of the state"),
     MDP.rule(Pi * W_F, R_F * Pi, "push-through: Π (I − γPΠ)⁻¹ = (I − γΠP)⁻¹ Π"),
     MDP.rule(W_F * P, P * R_F, "push-through: (I − γPΠ)⁻¹ P = P (I − γΠP)⁻¹"),
 ]
