@@ -179,9 +179,9 @@ centring_variance = Derivation(
     source="HPGD (8) = BC-HG (7), (41), with and without the Benefit for Q_L; not in the papers",
     equations=("variance of the centred and un-centred third term",),
     text=r"""With the score $Z=\nabla\log\pi^*$ and any baseline $b$ of the state, $Z(Y-b)$ has the same mean, and its
-    variance is a parabola in $b$ with its minimum at $b^*=\mathbb E[Z^2Y]/\mathbb E[Z^2]$. Un-centred is $b=0$, the
-    Benefit is $b=\bar Y$: better than un-centred exactly when $\bar Y$ is nearer to $b^*$ than $0$ is, and optimal
-    only when $Z^2$ and $Y$ are uncorrelated.""",
+    variance is a parabola in $b$ with its minimum at $b^*=\mathbb E[Z^2Y]/\mathbb E[Z^2]$. HPGD as printed is
+    $b=0$; its code, with the Benefit for $Q_L$, is $b=\bar Y$: better exactly when $\bar Y$ is nearer to $b^*$ than
+    $0$ is, and optimal only when $Z^2$ and $Y$ are uncorrelated.""",
     assumptions=("one state, exact ∇Q_F and Q_L",),
     steps=(Claim(s.mean(_SCORE * (_Y - s.b)), s.mean(_SCORE * _Y), "scores have mean zero", "one mean"),),
     statement=Claim(

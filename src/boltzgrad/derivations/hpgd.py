@@ -236,8 +236,9 @@ proposition_e_8 = Derivation(
     source="HPGD App. C.2, Prop E.8",
     equations=("HPGD Prop E.8",),
     text=r"""$F_1+\big(F_{\hat k+1}-F_{\hat k}\big)/p_{\hat k}$ has the mean $F_K$ whatever the weights $p_k>0$ on
-    $1,\dots,K-1$: the sum telescopes. With $p_k\propto2^{-k}$ and $2^k$ iterations at level $k$ the mean cost is
-    linear in $K$.""",
+    $1,\dots,K-1$: the sum telescopes. By induction: with $T(H)$ the mean for $H$ levels, $T(H)=F(H)$ gives
+    $T(H+1)=F(H+1)$. With $p_k\propto2^{-k}$ and $2^k$ iterations at level $k$ (level $k+1$, which is read too,
+    costs twice that) the mean cost is linear in $K$.""",
     assumptions=("weights positive on 1 … K − 1 and nowhere else",),
     steps=(
         Claim(

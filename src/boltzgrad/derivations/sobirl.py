@@ -152,8 +152,9 @@ truncation = Derivation(
     kind="what is not true, with its size",
     text=r"""Putting $\nabla r_F-\mathbb E_{\pi^*}\nabla r_F$ for $\nabla Q_F-\nabla V_F$ drops $\frac{\gamma_F}\tau\,\rho
     R_L\Pi\,\mathsf D[B_L]\,P\nabla V_F$: everything the follower gains *after* this step. It vanishes for
-    $\gamma_F=0$ or when ∇V_F of the next state does not depend on the action, and not otherwise: where the reward
-    moves only one step later, the truncated term is 0 and the true one is anything.""",
+    $\gamma_F=0$, when ∇V_F of the next state does not depend on the action, and when its covariances with the
+    Benefit cancel; in general it does not: where the reward moves only one step later, the truncated term is 0 and
+    the true one is anything.""",
     assumptions=("the kernel does not depend on θ (otherwise γ_F ∇P V_F is dropped as well)",),
     steps=(
         Claim(

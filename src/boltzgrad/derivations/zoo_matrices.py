@@ -136,8 +136,8 @@ lqr_game = Derivation(
     equations=("BC-HG (113)",),
     restored=True,
     text=r"""$A_c=A+CK_\theta$ has the eigenvalues 0 and $k_1/10$ whatever $k_2$ is: the leader can only stretch one
-    direction, and for the follower at rest the game is marginal exactly at $k_1=\pm10$; (notebook 6 draws the
-    return along a line). The observed disturbance has rank one.""",
+    direction, and for the follower at rest the game is marginal exactly at $k_1=\pm10$. The observed disturbance
+    has rank one.""",
     assumptions=("constants of the published configuration",),
     steps=(
         Claim(
