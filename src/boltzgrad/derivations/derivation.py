@@ -70,9 +70,12 @@ class Derivation:
     """A statement with its proof.
 
     name: as `get` finds it.  source: paper and number.  equations: the numbers it settles, as the ledger lists them.
-    statement: the last claim, which may use the steps.  steps: decided each on its own.  instance: draws numbers for all
-    letters.  rests_on: derivations whose claims are used as rules.  restored: the published formula is lost or garbled, its
-    content is what is proved.
+    steps: claims that lead to it, decided each on its own; statement: the claim itself; also: corollaries, decided last.
+    method: how claims are decided that say nothing else.  hypotheses: rules that hold only under an assumption, for all of
+    its claims.  rests_on: derivations whose claims are used as rules.  instance: draws numbers for all letters.  mutants:
+    plausible mistakes.  text, assumptions, finding: prose.  meanings: letters that stand for something else here.  kind:
+    an identity, an inequality, or what is not true.  restored: the published formula is lost or garbled, its content is
+    what is proved.
     """
 
     name: str
