@@ -36,6 +36,17 @@ def test_the_python_examples_run():
     assert "theorem-1: proved" in printed.getvalue()
 
 
+def test_the_theorem_of_the_contributing_guide():
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", guide, flags=re.DOTALL)
+    scope = {}
+    exec(example, scope)
+    assert len(scope["mine"].mutants) == 2
+    # The control: without its definitions it is not proved.
+    with pytest.raises(AssertionError):
+        exec(example.replace("(m.BENEFIT, m.VALUE_L)", "()"), {})
+
+
 def test_the_make_targets_exist():
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make ([\w-]+)", "\n".join(blocks("console")), flags=re.MULTILINE):
