@@ -81,6 +81,7 @@ def test_it_says_what_it_is(name):
     assert all(labels)
     assert len(set(labels)) == len(labels)
     assert all(claim.because for claim in derivation.claims)
+    assert all(claim.left != claim.right for claim in derivation.claims)  # nothing is decided before it is asked
 
 
 @pytest.mark.parametrize("name", NAMES)

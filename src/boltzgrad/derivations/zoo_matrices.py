@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import sympy
-from sympy import Derivative, ImmutableMatrix, Rational
+from sympy import Derivative, ImmutableMatrix, MatMul, Rational
 
 from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
 from boltzgrad.derivations.instances.mdp import moving
@@ -88,7 +88,7 @@ thermal = Derivation(
     assumptions=("coefficients of the published configuration",),
     steps=(
         Claim(
-            thermal_transition() * _ONES,
+            MatMul(thermal_transition(), _ONES, evaluate=False),
             ImmutableMatrix([1 + LOSS[i] * (1 - alpha[i]) for i in range(ZONES)]),
             "row sums: the exchange cancels",
             "equal temperatures",
@@ -147,7 +147,7 @@ lqr_game = Derivation(
             "folding",
         ),
         Claim(
-            spread**2 * GAME_C * GAME_C.T,
+            MatMul(spread**2, GAME_C, GAME_C.T, evaluate=False),
             ImmutableMatrix([[spread**2 / 100, 0], [0, 0]]),
             "rank one: only the first coordinate is disturbed",
             "W = σ²CC'",

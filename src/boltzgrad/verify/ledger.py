@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import autograd.numpy as anp
@@ -190,8 +190,3 @@ def _everything_moves(*, still: bool, states: int = 4, n_actions: int = 3, dim: 
         )
 
     return ConfigurableMDP(build, dim=dim, name="ledger")
-
-
-def uncovered(wanted: Iterable[str]) -> tuple[str, ...]:
-    """Which of some equations no derivation settles."""
-    return tuple(equation for equation in wanted if equation not in derivations.equations())

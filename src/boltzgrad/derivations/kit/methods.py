@@ -146,6 +146,7 @@ class Rational(Method):
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
         """`cancel` of the difference, of matrices entry by entry."""
+        left, right = (side.doit() if isinstance(side, sympy.MatMul) else side for side in (left, right))
         difference = (left - right).subs({rule.left: rule.right for rule in rules}, simultaneous=True)
         if not isinstance(difference, sympy.MatrixBase):
             return sums.remainder(difference, sympy.S.Zero)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -119,6 +120,8 @@ class _Evaluator:
             return self.derivative(e)
         if isinstance(e, sympy.MatrixBase):
             return np.array([[self.run(entry) for entry in row] for row in e.tolist()])
+        if isinstance(e, sympy.MatMul):
+            return functools.reduce(lambda a, b: a @ b if np.ndim(a) == 2 else a * b, map(self.run, e.args))
         special: dict[Any, Any] = {
             D: self.pointwise,
             Tr: lambda e: np.trace(self.run(e.args[0])),
