@@ -1,0 +1,53 @@
+r"""BC-HG: the guiding term through the leader's Benefit (Theorems 1 and 2).
+
+∇J = E[∇log ρ V_L] + E Σ_t γ_L^t [∇r_L + γ_L ∇log p V_L(s_{t+1}) + (1/τ) ∇Q_F(s_t, a_t) B_L(s_t, a_t)]
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from boltzgrad.estimators.sampled import SampledEstimator
+from boltzgrad.estimators.tabular.episodes import Segments, check_segments
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class BCHG(SampledEstimator):
+    r"""Boltzmann covariance hypergradient.  Source: BC-HG Alg. 1, (5)(6), (8)(9).
+
+    `segments` says where ∇Q_F(s_t, a_t) comes from: "sampled" (the trajectory's own segment, (6)), a λ in [0, 1] (λ-returns
+    with the white-box follower's ∇V_F), "exact" (the white-box follower's ∇Q_F: the conditional expectation of the
+    segment), or "averaged" (the mean over all visits to (s, a), as published; tabular only).  `baseline` subtracts from
+    every V(s_{t+1}) under a score its expectation given (s_t, a_t); with continuous states, V at the mean next state.
+    Unbiased with critic="exact", whatever `segments` ("averaged" apart) and `baseline` are: derivations `theorem-1`,
+    `lambda-returns`, `transition-control-variate`.
+
+    `as_published`: averaged segments, direct term averaged over visits, sums divided by finished episodes, cuts and
+    time-outs taken for ends; with continuous states, ∇log p clipped to norm 1 in the direct term.
+    """
+
+    name: ClassVar[str] = "bc-hg"
+    label: ClassVar[str] = "BC-HG"
+    segments: Segments = "sampled"
+    baseline: bool = False
+
+    def check(self, problem: Any) -> None:
+        """See `SampledEstimator.check`."""
+        check_segments(self.segments)
+        super().check(problem)
+
+    def combine(self, episodes: Any, values: Any) -> None:
+        """The partial derivative, and Σ γ_L^t (B_L/τ) ∇Q_F."""
+        weights = episodes.weights * (values.q - values.v) / episodes.tau
+        if self.as_published:
+            episodes.published_direct(values)
+            episodes.guide(weights, episodes.published_segments)
+            return
+        episodes.direct(values, baseline=self.baseline)
+        episodes.guide(weights, self.segments, baseline=self.baseline)
+
+
+def variance_reduced(**options: Any) -> BCHG:
+    """BC-HG with the exact conditional ∇Q_F and centred scores: what a white-box follower allows."""
+    return BCHG(**{"segments": "exact", "baseline": True, **options})

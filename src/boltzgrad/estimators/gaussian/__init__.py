@@ -1,0 +1,1 @@
+"""Linear-quadratic problems as sampled: worlds, trajectories, critics, cotangents."""

@@ -1,0 +1,27 @@
+"""Naive-PGD: the partial derivative only, as if the follower did not answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from boltzgrad.estimators.sampled import SampledEstimator
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class NaivePGD(SampledEstimator):
+    """The first terms of Theorem 1 (or 2), without the follower's answer.  Source: BC-HG C.1.  Biased by design.
+
+    `baseline` and `as_published` as in `BCHG`.
+    """
+
+    name: ClassVar[str] = "naive"
+    label: ClassVar[str] = "Naive-PGD"
+    baseline: bool = False
+
+    def combine(self, episodes: Any, values: Any) -> None:
+        """The partial derivative."""
+        if self.as_published:
+            episodes.published_direct(values)
+        else:
+            episodes.direct(values, baseline=self.baseline)

@@ -1,0 +1,103 @@
+"""Estimators made of sampled trajectories: what BC-HG, HPGD, SoBiRL, Naive-PGD and Bi-AC have in common.
+
+A method says what it multiplies with what (`combine`); the family says how trajectories are drawn and how cotangents are put
+on the model's arrays (`tabular/`, `gaussian/`).
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.errors import InvalidOption, unknown
+from boltzgrad.estimators.estimator import Estimates, Estimator, Run
+from boltzgrad.estimators.gaussian.family import GaussianFamily
+from boltzgrad.estimators.sampling import Sampling
+from boltzgrad.estimators.streams import Draws
+from boltzgrad.estimators.tabular.family import TabularFamily
+from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame
+from boltzgrad.problems.kernel import Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class SampledEstimator(Estimator):
+    """Options of every method that samples trajectories.
+
+    `critic` is a name ("exact", "monte-carlo", "sarsa", "td", "network"; which of them exist depends on the family) or a
+    critic of that family.  `as_published` takes the authors' code at its word; what that changes is in each method's
+    docstring.
+    """
+
+    sampling: Sampling = field(default_factory=Sampling)
+    critic: Any = "exact"
+    as_published: bool = False
+
+    @abstractmethod
+    def combine(self, episodes: Any, values: Any) -> None:
+        """Puts the method's terms on the batch's cotangents."""
+
+    def family(self, problem: Any) -> TabularFamily | GaussianFamily:
+        """How this problem is sampled.  Raises: InvalidOption for a problem of no known family."""
+        if isinstance(problem, (ConfigurableMDP, MarkovGame)):
+            return TabularFamily(problem)
+        if isinstance(problem, LinearQuadratic):
+            return GaussianFamily(problem)
+        raise InvalidOption(f"problem is {problem!r}; expected a ConfigurableMDP, MarkovGame or LinearQuadratic")
+
+    def check(self, problem: Any) -> None:
+        """Refuses general objectives f(θ, π), and what the method itself refuses."""
+        family = self.family(problem)
+        family.check(self.label)
+        self.critic_for(family)
+        if self.as_published and isinstance(family, TabularFamily) and self.sampling.steps is None:
+            raise InvalidOption(
+                "as_published needs sampling=Sampling(episodes=…, steps=…): the published code runs environments for a "
+                "fixed number of steps"
+            )
+
+    def critic_for(self, family: Any) -> Any:
+        """The critic of this family.  Raises: UnknownName, InvalidOption."""
+        if not isinstance(self.critic, str):
+            if not isinstance(self.critic, family.critic_type):
+                raise InvalidOption(
+                    f"critic is {self.critic!r}; {family.name} problems take {', '.join(family.critics)}"
+                )
+            return self.critic
+        if self.critic not in family.critics:
+            raise unknown(f"critic for {family.name} problems:", self.critic, family.critics)
+        return family.critics[self.critic]()
+
+    def _open(self, problem: Any, draws: Draws) -> Run:
+        return SampledRun(self, problem, draws)
+
+
+class SampledRun(Run):
+    """A sampled estimator at work: critics and warm starts live on from call to call."""
+
+    def __init__(self, estimator: SampledEstimator, problem: Any, draws: Draws) -> None:
+        self.estimator, self.draws = estimator, draws
+        self.family = estimator.family(problem)
+        self.critic = estimator.critic_for(self.family)
+        self.worlds: Any = None
+        self.state: Any = None
+
+    def episodes(self, thetas: Array, lane_theta: Array | None = None) -> Any:
+        """The next batch in every lane."""
+        lane_theta = np.arange(self.draws.lanes) if lane_theta is None else lane_theta
+        self.worlds = self.family.worlds(thetas, lane_theta, self.draws, self.worlds)
+        return self.family.episodes(
+            self.worlds, self.estimator.sampling, self.draws, as_published=self.estimator.as_published
+        )
+
+    def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
+        """See `Run.estimate`."""
+        fresh = self.worlds is None
+        episodes = self.episodes(thetas, lane_theta)
+        if fresh:
+            self.state = self.critic.start(episodes.shape, self.draws)
+        values, self.state = self.critic.fit(episodes, self.state, self.draws)
+        self.estimator.combine(episodes, values)
+        return Estimates(episodes.gradients(), episodes.steps)

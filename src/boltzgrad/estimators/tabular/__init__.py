@@ -1,0 +1,1 @@
+"""Tabular problems as sampled: worlds, trajectories, critics, cotangents."""

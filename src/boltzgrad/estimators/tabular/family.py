@@ -1,0 +1,49 @@
+"""Tabular problems (and Markov games as such) for sampled estimators."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from boltzgrad.errors import InvalidOption
+from boltzgrad.estimators.sampling import Sampling
+from boltzgrad.estimators.streams import Draws
+from boltzgrad.estimators.tabular.critics import CRITICS, TabularCritic
+from boltzgrad.estimators.tabular.episodes import TabularEpisodes
+from boltzgrad.estimators.tabular.rollouts import roll
+from boltzgrad.estimators.tabular.worlds import Moves, TabularWorlds, as_tabular, moves
+from boltzgrad.problems import PolicyObjective
+from boltzgrad.problems.kernel import Array
+
+
+class TabularFamily:
+    """Configurable MDPs, and Markov games on (state, leader's action), where Theorem 1 is Theorem 2."""
+
+    name = "tabular"
+    critics = CRITICS
+    critic_type = TabularCritic
+
+    def __init__(self, problem: Any) -> None:
+        self.problem = as_tabular(problem)
+
+    def check(self, label: str) -> None:
+        """Raises: InvalidOption for a general objective f(θ, π), which has no rewards to sample."""
+        if isinstance(self.problem.objective, PolicyObjective):
+            raise InvalidOption(
+                f"{label} samples the leader's rewards; {self.problem!r} has a general objective f(θ, π): use M-SoBiRL, "
+                "or zero-order differences"
+            )
+
+    def moves(self) -> Moves:
+        """Which arrays depend on θ (looked up at a random θ)."""
+        return moves(self.problem.linearise(self.problem.initial_theta(seed=0)))
+
+    def worlds(self, thetas: Array, lane_theta: Array, draws: Draws, previous: TabularWorlds | None) -> TabularWorlds:
+        """The solved worlds of all lanes."""
+        uniforms = draws.uniform("context") if previous is None or previous.moves.contexts else None
+        return TabularWorlds(self.problem, thetas, lane_theta, uniforms=uniforms, previous=previous)
+
+    def episodes(
+        self, worlds: TabularWorlds, sampling: Sampling, draws: Draws, *, as_published: bool
+    ) -> TabularEpisodes:
+        """A batch of trajectories in every lane."""
+        return TabularEpisodes(worlds, roll(worlds, sampling, draws), sampling, as_published=as_published)

@@ -1,0 +1,295 @@
+r"""Tabular models, many at once, with the follower solved: what estimators sample from and what a white-box follower knows.
+
+A *world* is one model at one θ (one context of it); a *lane* is one independent batch of samples.  In an experiment every
+lane has its own θ; when an estimator is checked, all lanes live in one world.  The solves are Newton's method on
+V = TV, in all worlds at once, each world stopped by its own residual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.errors import InvalidOption, NotConverged
+from boltzgrad.estimators.tabular.successors import Successors
+from boltzgrad.problems import (
+    ConfigurableMDP,
+    ContextualArrays,
+    ContextualModel,
+    MarkovGame,
+    TabularArrays,
+    TabularModel,
+)
+from boltzgrad.problems.configurable import LinearisedBuild
+from boltzgrad.problems.kernel import Array, DenseKernel
+from boltzgrad.solvers import evaluate_leader, solve_follower
+
+_EPS = float(np.finfo(float).eps)
+_DENSE = 600  # states up to which stacked dense solves are the fastest way
+
+
+def as_tabular(problem: Any) -> ConfigurableMDP:
+    """The problem as a configurable MDP: a Markov game on (state, leader's action).  Raises: InvalidOption."""
+    if isinstance(problem, MarkovGame):
+        return problem.as_configurable_mdp()
+    if isinstance(problem, ConfigurableMDP):
+        return problem
+    raise InvalidOption(f"{problem!r} is not tabular; this estimator needs a ConfigurableMDP or a MarkovGame")
+
+
+@dataclass(frozen=True)
+class Moves:
+    """Which arrays of a model depend on θ."""
+
+    transition: bool
+    initial: bool
+    follower_reward: bool
+    leader_reward: bool
+    probabilities: bool
+    contexts: bool
+
+
+def moves(linearised: LinearisedBuild, seed: int = 0) -> Moves:
+    """Which arrays move along a random direction in θ."""
+    direction = np.random.default_rng(seed).standard_normal(linearised.dim)
+    tangent = linearised.pushforward(direction)
+
+    def any_of(name: str) -> bool:
+        return any(np.any(getattr(part, name)) for part in tangent.models)
+
+    own = any(p.follower_transition is not None and np.any(p.follower_transition) for p in tangent.models)
+    return Moves(
+        transition=any_of("transition") or own,
+        initial=any_of("initial"),
+        follower_reward=any_of("follower_reward"),
+        leader_reward=any_of("leader_reward"),
+        probabilities=bool(np.any(tangent.probabilities)),
+        contexts=len(tangent.models) > 1,
+    )
+
+
+class TabularWorlds:
+    """W solved models and the lanes that live in them.
+
+    `value` V_F (W, S), `policy` (W, S, A), rewards (W, S, A); `lane_world` (L,) the world of each lane, `lane_theta` (L,) the
+    index of its θ.  With contexts, the world of a lane is drawn from `uniforms` (L,) by the contexts' probabilities.
+
+    Raises: NotConverged if a follower's residual misses what float64 can reach; InvalidTheta, InvalidModel from `build`.
+    """
+
+    successors: Successors
+    moves: Moves
+    value: Array
+    policy: Array
+
+    def __init__(
+        self,
+        problem: ConfigurableMDP,
+        thetas: Array,
+        lane_theta: Array,
+        *,
+        uniforms: Array | None = None,
+        previous: TabularWorlds | None = None,
+    ) -> None:
+        self.problem, self.thetas = problem, np.asarray(thetas, float)
+        self.lane_theta = np.asarray(lane_theta)
+        self.linearised = [problem.linearise(theta) for theta in self.thetas]
+        models: list[TabularModel] = []
+        offsets = []
+        for lin in self.linearised:
+            offsets.append(len(models))
+            models += lin.contexts.models
+        self.models, self.offsets = models, np.asarray(offsets)
+        self.lane_world = self.offsets[self.lane_theta] + self._contexts(uniforms)
+        first = models[0]
+        self.S, self.A = first.n_states, first.n_actions
+        self.gamma_F, self.gamma_L, self.tau = first.follower_discount, first.leader_discount, first.temperature
+        self.r_F = np.stack([m.follower_reward for m in models])
+        self.r_L = np.stack([m.leader_reward for m in models])
+        self.initial = np.stack([m.initial for m in models])
+        self.successors = Successors.of([m.kernel for m in models], previous.successors if previous else None)
+        self.moves = previous.moves if previous is not None else moves(self.linearised[0])
+        warm = previous.value if previous is not None and previous.value.shape == self.r_F.shape[:2] else None
+        self.value, self.policy = self._solve(warm)
+
+    def _contexts(self, uniforms: Array | None) -> Array:
+        counts = [len(lin.contexts.models) for lin in self.linearised]
+        if max(counts) == 1:
+            return np.zeros(self.lane_theta.size, int)
+        if uniforms is None:
+            raise InvalidOption("a problem with contexts needs `uniforms` to draw the lanes' contexts from")
+        edges = np.stack([np.cumsum(lin.contexts.probabilities) for lin in self.linearised])[self.lane_theta]
+        return np.asarray(np.minimum((uniforms[:, None] >= edges).sum(axis=1), edges.shape[1] - 1))
+
+    @property
+    def lanes(self) -> int:
+        """Number of lanes L."""
+        return int(self.lane_world.size)
+
+    @property
+    def dense(self) -> bool:
+        """Whether all worlds are small enough for stacked dense solves."""
+        return self.S <= _DENSE and all(isinstance(m.kernel, DenseKernel) for m in self.models)
+
+    @cached_property
+    def kernels(self) -> Array:
+        """P (1 or W, S, A, S) of the worlds, dense."""
+        return _stack([m.kernel.values for m in self.models])
+
+    @cached_property
+    def planned(self) -> Array:
+        """The kernel (1 or W, S, A, S) the follower plans with."""
+        return _stack([m.follower_kernel.values for m in self.models])
+
+    def _solve(self, warm: Array | None) -> tuple[Array, Array]:
+        if not self.dense or len(self.models) == 1:
+            solved = [
+                solve_follower(m, warm_start=None if warm is None else warm[i]) for i, m in enumerate(self.models)
+            ]
+            self.followers = solved
+            return np.stack([f.value for f in solved]), np.stack([f.policy for f in solved])
+        return newton(self.planned, self.r_F, self.gamma_F, self.tau, warm)
+
+    def expect(self, v: Array, *, planned: bool = False) -> Array:
+        """Σ_{s'} p(s'|s,a) v(s') in every world: (W, S) → (W, S, A)."""
+        if self.dense:
+            return expectation(self.planned if planned else self.kernels, v)
+        kernels = [m.follower_kernel if planned else m.kernel for m in self.models]
+        return np.stack([k.expect(x) for k, x in zip(kernels, v, strict=True)])
+
+    @cached_property
+    def leader(self) -> tuple[Array, Array]:
+        """(V_L (W, S), Q_L (W, S, A)) under the follower's policy, exact."""
+        if self.dense:
+            reward = (self.policy * self.r_L).sum(axis=2)
+            v = np.linalg.solve(self.system(self.gamma_L), reward[..., None])[..., 0]
+        else:
+            v = np.stack([evaluate_leader(m, f).value for m, f in zip(self.models, self.followers, strict=True)])
+        return v, self.r_L + self.gamma_L * self.expect(v)
+
+    def system(self, gamma: float, *, planned: bool = False) -> Array:
+        """I − γ P_π (W, S, S)."""
+        kernels = self.planned if planned else self.kernels
+        out: Array = -gamma * closed_loop(self.policy, kernels)
+        out += np.eye(self.S)
+        return out
+
+    def through_follower(self, weights: Array, world: Array) -> Array:
+        """Cotangents on ∇V_F (n, S) in worlds `world` (n,) as cotangents y (n, S) on the immediate gradient: R'c."""
+        if self.dense:
+            systems = np.swapaxes(self.system(self.gamma_F, planned=True), 1, 2)
+            if len(systems) == 1:
+                return np.asarray(np.linalg.solve(systems[0], weights.T).T)
+            return np.asarray(np.linalg.solve(systems[world], weights[..., None])[..., 0])
+        return np.stack([self.followers[w].system.solve_transposed(x).x for w, x in zip(world, weights, strict=True)])
+
+    def spread_back(self, weights: Array, world: Array) -> Array:
+        """Σ_{s,a} p_F(s'|s,a) weights(s,a): (n, S, A) in worlds (n,) → (n, S)."""
+        if self.dense:
+            if len(self.planned) == 1:
+                return np.asarray(np.einsum("nsa,sat->nt", weights, self.planned[0]))
+            return np.asarray(np.einsum("nsa,nsat->nt", weights, self.planned[world]))
+        return np.stack([self.models[w].follower_kernel.accumulate(x) for w, x in zip(world, weights, strict=True)])
+
+    def objective(self) -> Array:
+        """J(θ) of every θ, (n_theta,): the exact return, contexts averaged (the regulariser included)."""
+        per_world = (self.initial * self.leader[0]).sum(axis=1)
+        out = []
+        for i, lin in enumerate(self.linearised):
+            part = per_world[self.offsets[i] : self.offsets[i] + len(lin.contexts.models)]
+            value = float(np.asarray(lin.contexts.probabilities) @ part)
+            if self.problem.regulariser is not None:
+                value += self.problem.regulariser.value(self.thetas[i])
+            out.append(value)
+        return np.asarray(out)
+
+    def probability_of(self, lane: int) -> float:
+        """The probability of the context that a lane drew."""
+        i = int(self.lane_theta[lane])
+        return float(self.linearised[i].contexts.probabilities[self.lane_world[lane] - self.offsets[i]])
+
+    def pull(self, lane: int, arrays: TabularArrays, probability: float = 0.0) -> Array:
+        """The gradient (d,) of one lane's sampled cotangent, put at the context that the lane drew."""
+        i = int(self.lane_theta[lane])
+        lin = self.linearised[i]
+        contexts: ContextualModel = lin.contexts
+        at = int(self.lane_world[lane] - self.offsets[i])
+        empty = None
+        parts = []
+        for c in range(len(contexts.models)):
+            if c == at:
+                parts.append(arrays)
+            else:
+                empty = empty or arrays.map(np.zeros_like)
+                parts.append(empty)
+        weights = np.zeros(len(parts))
+        weights[at] = probability
+        out = lin.pullback(ContextualArrays(tuple(parts), weights))
+        if self.problem.regulariser is not None:
+            out = out + self.problem.regulariser.gradient_at(self.thetas[i])
+        return out
+
+
+def _stack(values: Sequence[Array]) -> Array:
+    """Kernels stacked; one copy if every world has the same array."""
+    if all(v is values[0] for v in values):
+        return values[0][None]
+    return np.stack(values)
+
+
+def expectation(kernels: Array, v: Array) -> Array:
+    """Σ p v for kernels (1 or W, S, A, S) and v (W, S); each world by itself, so that it does not depend on the others."""
+    W, S = v.shape
+    A = kernels.shape[2]
+    return np.asarray(np.matmul(kernels.reshape(-1, S * A, S), v[:, :, None])).reshape(W, S, A)
+
+
+def closed_loop(policy: Array, kernels: Array) -> Array:
+    """P_π (W, S, S)."""
+    if len(kernels) == 1:
+        return np.asarray(np.einsum("wsa,sat->wst", policy, kernels[0]))
+    return np.asarray(np.einsum("wsa,wsat->wst", policy, kernels))
+
+
+def soften(q: Array, tau: float) -> tuple[Array, Array]:
+    """(V, π) = (τ log Σ exp(q/τ), softmax(q/τ)) over the last axis."""
+    top = q.max(axis=-1, keepdims=True)
+    e = np.exp((q - top) / tau)
+    total = e.sum(axis=-1, keepdims=True)
+    return (top + tau * np.log(total))[..., 0], e / total
+
+
+def newton(kernels: Array, reward: Array, gamma: float, tau: float, warm: Array | None) -> tuple[Array, Array]:
+    """Soft policy iteration in all worlds at once: (V (W, S), π (W, S, A)).  Raises: NotConverged."""
+    W, S, _ = reward.shape
+    v = np.zeros((W, S)) if warm is None else warm.copy()
+    policy = np.empty_like(reward)
+    active = np.arange(W)
+    best = np.full(W, np.inf)
+    for _ in range(200):
+        k = kernels if len(kernels) == 1 else kernels[active]
+        new, pi = soften(reward[active] + gamma * expectation(k, v[active]), tau)
+        gap = new - v[active]
+        size = np.abs(gap).max(axis=1)
+        scale = np.abs(reward[active]).max(axis=(1, 2)) + np.abs(v[active]).max(axis=1) + tau
+        policy[active] = pi
+        floor = 64.0 * _EPS * scale
+        done = (size <= floor) | ((size > 0.5 * best[active]) & (size <= 100.0 * floor))
+        best[active] = np.minimum(best[active], size)
+        if done.all():
+            return v, policy
+        active, gap, pi = active[~done], gap[~done], pi[~done]
+        k = kernels if len(kernels) == 1 else kernels[active]
+        system = -gamma * closed_loop(pi, k)
+        system += np.eye(S)
+        v[active] += np.linalg.solve(system, gap[..., None])[..., 0]
+    worst = float(size.max())
+    raise NotConverged(
+        f"the follower's soft Bellman equation in world {int(active[int(np.argmax(size))])} ({S} states, discount {gamma}, "
+        f"temperature {tau:g}): Newton left a residual of {worst:.3g} after 200 steps, asked for {float(floor.max()):.3g}; "
+        "try a higher temperature"
+    )
