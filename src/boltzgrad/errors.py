@@ -42,12 +42,52 @@ class NotConverged(BoltzgradError, ArithmeticError):
     """A solve missed its tolerance: which one, by how much, and what to try."""
 
 
+class UnusableBatch(BoltzgradError):
+    """A batch of samples holds nothing that an estimate could be made from."""
+
+
 class MissingExtra(BoltzgradError, ImportError):
     """An optional package is needed and not installed."""
 
 
 class GradientMismatch(BoltzgradError, AssertionError):
     """Two gradients that have to agree do not."""
+
+
+class ResultsMismatch(BoltzgradError):
+    """A folder holds results of another experiment, preset, configuration or version than asked for."""
+
+
+class ResultsCorrupt(BoltzgradError):
+    """A line of a results file cannot be read."""
+
+
+class ResultsInUse(BoltzgradError):
+    """Another process is writing to the same folder of results."""
+
+
+class ResultsNotWritten(BoltzgradError, OSError):
+    """Results could not be written: the disk is full, the folder is read-only, …"""
+
+
+class TaskFailed(BoltzgradError, RuntimeError):
+    """A task of an experiment raised an error: which task, and which error."""
+
+
+class ClusterUnusable(BoltzgradError):
+    """A dask cluster does not answer, has no workers, or its workers have another boltzgrad or none."""
+
+
+class WorkersLost(BoltzgradError, RuntimeError):
+    """Worker processes were killed, or a cluster went away, while tasks were running."""
+
+
+class BiasedEstimator(BoltzgradError, AssertionError):
+    """An estimator's mean is not the exact gradient, or too few batches were drawn to say that it is."""
+
+
+class InvalidSamples(BoltzgradError):
+    """What an estimator returned is no gradient: wrong shape or type, not finite, or the same numbers over again."""
 
 
 class SuspiciousModel(UserWarning):
