@@ -29,7 +29,12 @@ class Estimates:
 
 
 class Run(ABC):
-    """An estimator at work on one problem, in L lanes."""
+    """An estimator at work on one problem, in L lanes.
+
+    `temperature`, if set, takes the place of the problem's own (temperature continuation); tabular problems only.
+    """
+
+    temperature: float | None = None
 
     @abstractmethod
     def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:

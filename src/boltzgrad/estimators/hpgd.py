@@ -132,8 +132,7 @@ class _Oracle(SampledRun):
         steps = main.steps
         for name, sign, first in (("Q", 1.0, a_T), ("V", -1.0, None)):
             extra = self._advantage(w, name, s_T, first, sign * weight)
-            sums.follower_reward += extra.follower_reward
-            sums.transitions += extra.transitions
+            sums.add(extra)
             steps = steps + extra.steps
         return Estimates(sums.gradients(), steps)
 
@@ -196,5 +195,4 @@ def published_oracle(episodes: TabularEpisodes, oracle: TabularEpisodes) -> None
     own, _ = MonteCarlo().fit(episodes, None, Draws([], 0))
     episodes.published_direct(own)
     oracle.guide_by_averages(episodes.visits(weights, actions=True)[0])
-    episodes.follower_reward += oracle.follower_reward
-    episodes.transitions += oracle.transitions
+    episodes.add(oracle)

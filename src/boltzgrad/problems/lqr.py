@@ -243,7 +243,8 @@ class LinearQuadraticGame(LinearQuadratic):
     """A leader with a Gaussian policy a ~ N(K x, σ² I), θ = K (k, n) in row-major order, and an LQ follower that sees a.
 
     x' = A x + B u + C a: the mean C K x is folded into A, and C (a − K x) ~ N(0, σ² CC') is a disturbance that the follower
-    observes before it picks u (Prop 2).  The other arguments are those of `LQModel`.  Source: BC-HG 5.4, (56)–(58), (81).
+    observes before it picks u (Prop 2).  The other arguments are those of `LQModel`.  `open_loop` A, `leader_input` C and
+    `spread` σ can be read back.  Source: BC-HG 5.4, (56)–(58), (81).
     """
 
     def __init__(
@@ -266,7 +267,8 @@ class LinearQuadraticGame(LinearQuadratic):
             raise InvalidModel(f"C has shape {C.shape}, expected ({A.shape[0]}, k)")
         if not np.isfinite(real_number("spread", spread)) or spread < 0.0:
             raise InvalidModel(f"spread is {spread!r}; expected a number of at least 0")
-        noise = real_number("spread", spread) ** 2 * C @ C.T
+        self.open_loop, self.leader_input, self.spread = A, C, real_number("spread", spread)
+        noise = self.spread**2 * C @ C.T
         shape = (C.shape[1], A.shape[0])
 
         def build(theta: Any) -> LQModel:

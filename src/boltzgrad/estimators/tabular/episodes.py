@@ -1,9 +1,4 @@
-r"""A batch of tabular trajectories, and the cotangents that sums along them put on the model's arrays.
-
-Every estimator here is linear in the derivatives of the model's arrays: Σ coefficient × ∇(entry), with scores
-∇log p(s'|s,a) = ∇p(s'|s,a)/p(s'|s,a).  So a batch is condensed to one number for each entry, and the problem's own
-pull-back takes it to θ; the cost of sampling does not depend on the dimension of θ.
-"""
+"""A batch of tabular trajectories, and the cotangents that sums along them put on the model's arrays."""
 
 from __future__ import annotations
 
@@ -14,9 +9,9 @@ import numpy as np
 
 from boltzgrad.errors import InvalidOption, UnusableBatch
 from boltzgrad.estimators.sampling import Sampling
+from boltzgrad.estimators.tabular.cotangents import TabularCotangents
 from boltzgrad.estimators.tabular.rollouts import Rollout, returns, trace
 from boltzgrad.estimators.tabular.worlds import TabularWorlds
-from boltzgrad.problems import TabularArrays
 from boltzgrad.problems.kernel import Array
 
 Segments = Literal["sampled", "averaged", "exact"] | float
@@ -36,7 +31,7 @@ class Values:
     mean: Array | None = None
 
 
-class TabularEpisodes:
+class TabularEpisodes(TabularCotangents):
     """One batch in every lane, and what can be computed from it.
 
     `as_published` treats ends, time-outs and cuts alike and divides by the number of *finished* episodes (at least one),
@@ -46,8 +41,8 @@ class TabularEpisodes:
     def __init__(
         self, worlds: TabularWorlds, rollout: Rollout, sampling: Sampling, *, as_published: bool = False
     ) -> None:
-        self.worlds, self.rollout, self.sampling = worlds, rollout, sampling
-        self.as_published = as_published
+        super().__init__(worlds)
+        self.rollout, self.sampling, self.as_published = rollout, sampling, as_published
         kappa = sampling.survival(worlds.gamma_L, worlds.gamma_F)
         # The largest of the discounts may be zero: then nothing is ever carried over and any κ will do.
         self.leader_discount = worlds.gamma_L / kappa if kappa else 0.0
@@ -68,26 +63,10 @@ class TabularEpisodes:
             self.trajectories = finished
         w = np.where(rollout.alive, self.leader_discount**rollout.age, 0.0)
         self.weights = w / self.trajectories[rollout.lane]
-        self.leader_reward = np.zeros((L, worlds.S, worlds.A))
-        self.follower_reward = np.zeros((L, worlds.S, worlds.A))
-        self.initial = np.zeros((L, worlds.S))
-        self.probability = np.zeros(L)
-        self.transitions: list[tuple[Array, Array, Array]] = []
-        self.exact_weights: Array | None = None
 
     # Reading the rollout
 
     published_segments: Segments = "averaged"
-
-    @property
-    def tau(self) -> float:
-        """The follower's temperature."""
-        return self.worlds.tau
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Lanes, states and actions (L, S, A)."""
-        return self.worlds.lanes, self.worlds.S, self.worlds.A
 
     @property
     def steps(self) -> Array:
@@ -196,7 +175,7 @@ class TabularEpisodes:
         """
         w, r = self.worlds, self.rollout
         if segments == "exact":
-            self._white_box(self.visits(weights, actions=True)[0])
+            self.add_white_box(self.visits(weights, actions=True)[0])
             return
         carried = 1.0
         if segments == "averaged":
@@ -212,7 +191,7 @@ class TabularEpisodes:
             ahead = np.where(r.alive & ~r.ended, (1.0 - carried) * w.gamma_F * e, 0.0)
             index = r.lane * w.S + r.next_state
             on_value = np.bincount(index.ravel(), weights=ahead.ravel(), minlength=w.lanes * w.S)
-            self._white_box_value(on_value.reshape(w.lanes, w.S))
+            self.add_white_box_value(on_value.reshape(w.lanes, w.S))
 
     def guide_by_advantage(self, weights: Array, segments: Segments = "averaged", *, baseline: bool = False) -> None:
         """Σ_t weight_t (∇Q_F(s_t, a_t) − ∇V_F(s_t)), HPGD's centring.
@@ -224,7 +203,7 @@ class TabularEpisodes:
             self.guide_by_averages(self.visits(weights, actions=True)[0])
             return
         self.guide(weights, segments, baseline=baseline)
-        self._white_box_value(-self.visits(weights, actions=False)[0])
+        self.add_white_box_value(-self.visits(weights, actions=False)[0])
 
     def guide_by_averages(self, totals: Array) -> None:
         """Σ totals(s,a) (M_sa{D} − M_s{D}) (L, S, A), D the segment gradients of this batch (HPGD's MC, SA and oracle)."""
@@ -239,29 +218,6 @@ class TabularEpisodes:
         self.follower_reward += self.visits(weights, actions=True)[0]
         policy = self.worlds.policy[self.worlds.lane_world]
         self.follower_reward -= policy * self.visits(weights, actions=False)[0][:, :, None]
-
-    def add_expected(self, leader_reward: Array, weights: Array) -> None:
-        """Cotangents that are known, not sampled: on r_L (L, S, A), and weights (L, S, A) on the exact ∇Q_F."""
-        self.leader_reward += leader_reward
-        self._white_box(weights)
-
-    def _white_box(self, weights: Array) -> None:
-        """Σ weights(s,a) ∇Q_F(s,a) through the Bellman equation of ∇Q_F: u at (s, a), ∇V_F at the successors."""
-        w = self.worlds
-        self._immediate(weights)
-        self._white_box_value(w.gamma_F * w.spread_back(weights, w.lane_world))
-
-    def _white_box_value(self, weights: Array) -> None:
-        """Σ weights(s) ∇V_F(s) = Σ y(s) Σ_a π u(s, a) with y = (I − γ_F P_π)^{-T} weights."""
-        w = self.worlds
-        y = w.through_follower(weights, w.lane_world)
-        self._immediate(w.policy[w.lane_world] * y[:, :, None])
-
-    def _immediate(self, m: Array) -> None:
-        """Σ m(s,a) u(s,a), u = ∇r_F + γ_F Σ ∇p V_F."""
-        self.follower_reward += m
-        if self.worlds.moves.transition:
-            self.exact_weights = m if self.exact_weights is None else self.exact_weights + m
 
     def _spread(self, weights: Array, *, actions: bool) -> Array:
         """Each visit's share of what all visits to its (s, a), or s, weigh together: Σ_t w_t M{x}(t) = Σ_j share_j x_j."""
@@ -281,47 +237,6 @@ class TabularEpisodes:
         r, s = self.rollout, self.worlds.successors
         total = s.total[np.broadcast_to(s.kernel_of[r.world], r.state.shape), r.state * self.worlds.A + r.action]
         return np.where(total == 1.0, expected, 0.0)
-
-    # The result
-
-    def gradients(self) -> Array:
-        """The estimates (L, d): every lane's cotangents pulled back to its θ."""
-        w = self.worlds
-        out = np.empty((w.lanes, w.thetas.shape[1]))
-        sampled = self._sampled_transitions()
-        for lane in range(w.lanes):
-            model = w.models[w.lane_world[lane]]
-            transition, own = sampled[lane], None
-            if self.exact_weights is not None:
-                moved = w.gamma_F * model.follower_kernel.outer(self.exact_weights[lane], w.value[w.lane_world[lane]])
-                transition, own = (transition, moved) if model.own_kernel else (transition + moved, None)
-            if model.own_kernel and own is None:
-                own = np.broadcast_to(0.0, model.follower_kernel.values.shape)
-            chance = w.probability_of(lane)
-            arrays = TabularArrays(
-                transition,
-                self.initial[lane],
-                self.follower_reward[lane],
-                self.leader_reward[lane],
-                own,
-            )
-            out[lane] = w.pull(lane, arrays, self.probability[lane] / chance)
-        return out
-
-    def _sampled_transitions(self) -> list[Array]:
-        w = self.worlds
-        shape = w.models[0].kernel.values.shape
-        if not self.transitions:
-            return [np.broadcast_to(0.0, shape)] * w.lanes
-        lane, position, value = (np.concatenate([t[i] for t in self.transitions]) for i in range(3))
-        order = np.argsort(lane, kind="stable")
-        edges = np.searchsorted(lane[order], np.arange(w.lanes + 1))
-        out = []
-        for i in range(w.lanes):
-            mine = order[edges[i] : edges[i + 1]]
-            size = w.models[w.lane_world[i]].kernel.values.shape
-            out.append(np.bincount(position[mine], value[mine], minlength=int(np.prod(size))).reshape(size))
-        return out
 
 
 def check_segments(segments: object) -> None:

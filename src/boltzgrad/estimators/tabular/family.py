@@ -23,7 +23,7 @@ class TabularFamily:
     critic_type = TabularCritic
 
     def __init__(self, problem: Any) -> None:
-        self.problem = as_tabular(problem)
+        self.problem, self.game = as_tabular(problem), problem
 
     def check(self, label: str) -> None:
         """Raises: InvalidOption for a general objective f(θ, π), which has no rewards to sample."""
@@ -37,10 +37,19 @@ class TabularFamily:
         """Which arrays depend on θ (looked up at a random θ)."""
         return moves(self.problem.linearise(self.problem.initial_theta(seed=0)))
 
-    def worlds(self, thetas: Array, lane_theta: Array, draws: Draws, previous: TabularWorlds | None) -> TabularWorlds:
+    def worlds(
+        self,
+        thetas: Array,
+        lane_theta: Array,
+        draws: Draws,
+        previous: TabularWorlds | None,
+        temperature: float | None = None,
+    ) -> TabularWorlds:
         """The solved worlds of all lanes."""
         uniforms = draws.uniform("context") if previous is None or previous.moves.contexts else None
-        return TabularWorlds(self.problem, thetas, lane_theta, uniforms=uniforms, previous=previous)
+        return TabularWorlds(
+            self.problem, thetas, lane_theta, uniforms=uniforms, previous=previous, temperature=temperature
+        )
 
     def episodes(
         self, worlds: TabularWorlds, sampling: Sampling, draws: Draws, *, as_published: bool

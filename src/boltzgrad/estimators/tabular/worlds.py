@@ -8,7 +8,7 @@ V = TV, in all worlds at once, each world stopped by its own residual.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -76,7 +76,8 @@ class TabularWorlds:
     """W solved models and the lanes that live in them.
 
     `value` V_F (W, S), `policy` (W, S, A), rewards (W, S, A); `lane_world` (L,) the world of each lane, `lane_theta` (L,) the
-    index of its θ.  With contexts, the world of a lane is drawn from `uniforms` (L,) by the contexts' probabilities.
+    index of its θ.  The context of a lane is given by `contexts` (L,), or drawn from `uniforms` (L,) by its probability.
+    `temperature` takes the place of the models' own.
 
     Raises: NotConverged if a follower's residual misses what float64 can reach; InvalidTheta, InvalidModel from `build`.
     """
@@ -93,6 +94,8 @@ class TabularWorlds:
         lane_theta: Array,
         *,
         uniforms: Array | None = None,
+        contexts: Array | None = None,
+        temperature: float | None = None,
         previous: TabularWorlds | None = None,
     ) -> None:
         self.problem, self.thetas = problem, np.asarray(thetas, float)
@@ -103,8 +106,12 @@ class TabularWorlds:
         for lin in self.linearised:
             offsets.append(len(models))
             models += lin.contexts.models
+        if temperature is not None:
+            models = [replace(m, temperature=temperature) for m in models]
         self.models, self.offsets = models, np.asarray(offsets)
-        self.lane_world = self.offsets[self.lane_theta] + self._contexts(uniforms)
+        self.lane_world = self.offsets[self.lane_theta] + (
+            np.asarray(contexts) if contexts is not None else self._contexts(uniforms)
+        )
         first = models[0]
         self.S, self.A = first.n_states, first.n_actions
         self.gamma_F, self.gamma_L, self.tau = first.follower_discount, first.leader_discount, first.temperature
@@ -170,6 +177,13 @@ class TabularWorlds:
         else:
             v = np.stack([evaluate_leader(m, f).value for m, f in zip(self.models, self.followers, strict=True)])
         return v, self.r_L + self.gamma_L * self.expect(v)
+
+    def occupancy(self) -> Array:
+        """ν = (I − γ_L P_π)^{-T} ρ (W, S): expected discounted visits."""
+        if self.dense:
+            systems = np.swapaxes(self.system(self.gamma_L), 1, 2)
+            return np.asarray(np.linalg.solve(systems, self.initial[..., None])[..., 0])
+        return np.stack([evaluate_leader(m, f).occupancy for m, f in zip(self.models, self.followers, strict=True)])
 
     def system(self, gamma: float, *, planned: bool = False) -> Array:
         """I − γ P_π (W, S, S)."""

@@ -1,0 +1,80 @@
+"""The exact hypergradient, in the clothes of an estimator: the reference curve of every experiment.
+
+For tabular returns it is Theorem 1 in expectation, with stacked solves for all θ at once (tested against
+`boltzgrad.hypergradient`); everything else asks `boltzgrad.hypergradient` itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from boltzgrad.estimators.estimator import Estimates, Estimator, Run
+from boltzgrad.estimators.streams import Draws
+from boltzgrad.estimators.tabular.cotangents import TabularCotangents
+from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular
+from boltzgrad.gradients import hypergradient
+from boltzgrad.problems import ConfigurableMDP, MarkovGame, PolicyObjective
+from boltzgrad.problems.kernel import Array
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ExactGradient(Estimator):
+    """∇J without error of sampling; every lane of one θ gets the same numbers."""
+
+    name: ClassVar[str] = "exact"
+    label: ClassVar[str] = "exact hypergradient"
+
+    def check(self, problem: Any) -> None:
+        """Nothing is refused."""
+
+    def _open(self, problem: Any, draws: Draws) -> Run:
+        stacked = (isinstance(problem, MarkovGame) and problem.plans_on == problem.acts_on) or (
+            isinstance(problem, ConfigurableMDP) and not isinstance(problem.objective, PolicyObjective)
+        )
+        return _Stacked(as_tabular(problem)) if stacked else _OneByOne(problem)
+
+
+class _Stacked(Run):
+    """All worlds solved at once."""
+
+    def __init__(self, problem: ConfigurableMDP) -> None:
+        self.problem = problem
+        self.worlds: TabularWorlds | None = None
+
+    def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
+        """See `Run.estimate`."""
+        n = len(thetas)
+        contexts = len(self.problem.contexts(thetas[0]).models)
+        self.worlds = w = TabularWorlds(
+            self.problem,
+            thetas,
+            np.repeat(np.arange(n), contexts),
+            contexts=np.tile(np.arange(contexts), n),
+            previous=self.worlds,
+        )
+        v, q = w.leader
+        occupancy = w.occupancy()
+        visits = occupancy[:, :, None] * w.policy
+        sums = TabularCotangents(w)
+        sums.add_expected_direct(visits)
+        sums.add_white_box(visits * (q - v[:, :, None]) / w.tau)
+        share = np.array([w.probability_of(lane) for lane in range(w.lanes)])
+        gradient = (share[:, None] * sums.gradients()).reshape(n, contexts, -1).sum(axis=1)
+        lanes = np.arange(n) if lane_theta is None else lane_theta
+        return Estimates(gradient[lanes], np.zeros(lanes.size, int))
+
+
+class _OneByOne(Run):
+    """`hypergradient` for each θ."""
+
+    def __init__(self, problem: Any) -> None:
+        self.problem = problem
+
+    def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
+        """See `Run.estimate`."""
+        gradient = np.stack([hypergradient(self.problem, theta).gradient for theta in thetas])
+        lanes = np.arange(len(thetas)) if lane_theta is None else lane_theta
+        return Estimates(gradient[lanes], np.zeros(lanes.size, int))
