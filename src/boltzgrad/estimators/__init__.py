@@ -4,7 +4,7 @@ from boltzgrad.estimators.amd import AMD
 from boltzgrad.estimators.bchg import BCHG, variance_reduced
 from boltzgrad.estimators.bi_ac import BiAC
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
-from boltzgrad.estimators.exact import ExactGradient
+from boltzgrad.estimators.exact import ExactGradient, NoisyExact
 from boltzgrad.estimators.hpgd import HPGD, HPGDOracle
 from boltzgrad.estimators.lqr_game import GameBCHG, GameNaivePGD
 from boltzgrad.estimators.m_sobirl import MSoBiRL
@@ -28,6 +28,7 @@ __all__ = [
     "HPGDOracle",
     "MSoBiRL",
     "NaivePGD",
+    "NoisyExact",
     "Run",
     "Sampling",
     "SoBiRL",

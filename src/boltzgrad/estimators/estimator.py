@@ -54,10 +54,14 @@ class Estimator(ABC):
     @abstractmethod
     def _open(self, problem: Any, draws: Draws) -> Run: ...
 
+    def run(self, problem: Any, draws: Draws) -> Run:
+        """A run that draws from `draws`.  Raises: as `open`."""
+        self.check(problem)
+        return self._open(problem, draws)
+
     def open(self, problem: Any, streams: list[Stream]) -> Run:
         """A run with one lane a stream.  Raises: InvalidOption before the first sample where the method does not apply."""
-        self.check(problem)
-        return self._open(problem, Draws(list(streams), len(streams)))
+        return self.run(problem, Draws(list(streams), len(streams)))
 
     def batches(self, problem: Any, theta: Any, n: int, rng: np.random.Generator) -> Array:
         """N independent estimates (n, d) at θ, each from a batch and critics of its own.  Raises: as `open`."""

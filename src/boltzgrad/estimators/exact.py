@@ -21,6 +21,39 @@ from boltzgrad.problems.kernel import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
+class NoisyExact(Estimator):
+    """∇J + (g₁ − g₂)/√2 with two independent estimates by `like`: the exact gradient with that estimator's own covariance.
+
+    What it does and `like` does not shows the estimator's bias; what both do shows its noise.
+    """
+
+    like: Estimator
+    name: ClassVar[str] = "noisy-exact"
+    label: ClassVar[str] = "exact + noise"
+
+    def check(self, problem: Any) -> None:
+        """As `like` refuses."""
+        self.like.check(problem)
+
+    def _open(self, problem: Any, draws: Draws) -> Run:
+        return _NoisyRun(self.like, problem, draws)
+
+
+class _NoisyRun(Run):
+    def __init__(self, like: Estimator, problem: Any, draws: Draws) -> None:
+        self.exact = ExactGradient().run(problem, draws)
+        self.pair = [like.run(problem, draws.below(name)) for name in ("first", "second")]
+
+    def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
+        """See `Run.estimate`."""
+        for run in (self.exact, *self.pair):
+            run.temperature = self.temperature
+        a, b = (run.estimate(thetas, lane_theta) for run in self.pair)
+        exact = self.exact.estimate(thetas, lane_theta).gradient
+        return Estimates(exact + (a.gradient - b.gradient) / np.sqrt(2.0), a.steps + b.steps)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
 class ExactGradient(Estimator):
     """∇J without error of sampling; every lane of one θ gets the same numbers."""
 
@@ -54,6 +87,7 @@ class _Stacked(Run):
             np.repeat(np.arange(n), contexts),
             contexts=np.tile(np.arange(contexts), n),
             previous=self.worlds,
+            temperature=self.temperature,
         )
         v, q = w.leader
         occupancy = w.occupancy()

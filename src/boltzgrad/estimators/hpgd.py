@@ -103,7 +103,7 @@ class _Oracle(SampledRun):
         """See `Run.estimate`."""
         L = self.draws.lanes
         lane_theta = np.arange(L) if lane_theta is None else lane_theta
-        w: Any = self.family.worlds(thetas, lane_theta, self.draws, self.worlds)
+        w: Any = self.family.worlds(thetas, lane_theta, self.draws, self.worlds, self.temperature)
         self.worlds = w
         E, gamma = self.estimator.sampling.episodes, w.gamma_L
         T = self._geometric("T", gamma, E)

@@ -87,7 +87,7 @@ class SampledRun(Run):
     def episodes(self, thetas: Array, lane_theta: Array | None = None) -> Any:
         """The next batch in every lane."""
         lane_theta = np.arange(self.draws.lanes) if lane_theta is None else lane_theta
-        self.worlds = self.family.worlds(thetas, lane_theta, self.draws, self.worlds)
+        self.worlds = self.family.worlds(thetas, lane_theta, self.draws, self.worlds, self.temperature)
         return self.family.episodes(
             self.worlds, self.estimator.sampling, self.draws, as_published=self.estimator.as_published
         )

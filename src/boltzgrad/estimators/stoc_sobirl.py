@@ -65,7 +65,7 @@ class _StocSoBiRLRun(Run):
         """See `Run.estimate`."""
         lanes = np.arange(self.draws.lanes) if lane_theta is None else lane_theta
         before = self.worlds
-        self.worlds = w = self.family.worlds(thetas, lanes, self.draws, before)
+        self.worlds = w = self.family.worlds(thetas, lanes, self.draws, before, self.temperature)
         e = self.estimator
         main = roll(w, Sampling(episodes=e.M, horizon=e.horizon), self.draws, name="losses", walkers=e.M)
         T, L = len(main.state), w.lanes

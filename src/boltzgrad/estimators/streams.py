@@ -62,6 +62,12 @@ class Draws:
             self._made[name] = [stream.split(name).generator() for stream in self.source]
         return self._made[name]
 
+    def below(self, name: str) -> Draws:
+        """Draws of their own below this name (or of the same shared generator)."""
+        if isinstance(self.source, np.random.Generator):
+            return self
+        return Draws([stream.split(name) for stream in self.source], self.lanes)
+
     def uniform(self, name: str, *shape: int) -> np.ndarray:
         """U(0,1), (lanes, *shape)."""
         made = self.of(name)

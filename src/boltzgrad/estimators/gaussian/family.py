@@ -57,8 +57,17 @@ class GaussianFamily:
             contexts=False,
         )
 
-    def worlds(self, thetas: Array, lane_theta: Array, draws: Draws, previous: GaussianWorlds | None) -> GaussianWorlds:
-        """The solved worlds of all lanes."""
+    def worlds(
+        self,
+        thetas: Array,
+        lane_theta: Array,
+        draws: Draws,
+        previous: GaussianWorlds | None,
+        temperature: float | None = None,
+    ) -> GaussianWorlds:
+        """The solved worlds of all lanes.  Raises: InvalidOption for another temperature than the problem's."""
+        if temperature is not None:
+            raise InvalidOption("temperature continuation is for tabular problems")
         known = previous.moves if previous is not None else self.moves()
         return GaussianWorlds(self.problem, thetas, lane_theta, known)
 
