@@ -68,9 +68,7 @@ class _StocSoBiRLRun(Run):
         self.worlds = w = self.family.worlds(thetas, lanes, self.draws, before, self.temperature)
         e = self.estimator
         main = roll(w, Sampling(episodes=e.M, horizon=e.horizon), self.draws, name="losses", walkers=e.M)
-        T, L = len(main.state), w.lanes
-        starts = main.state.reshape(T, L, e.M).transpose(1, 2, 0).reshape(L, -1)
-        actions = main.action.reshape(T, L, e.M).transpose(1, 2, 0).reshape(L, -1)
+        starts, actions = (self._by_lane(x, w.lanes) for x in (main.state, main.action))
         tours, steps = [], main.steps
         for name, first in (("Q", actions), ("V", None)):
             start = np.repeat(starts, e.J, axis=1)
@@ -92,16 +90,21 @@ class _StocSoBiRLRun(Run):
         self.tracked = gradient
         return Estimates(gradient, steps)
 
+    def _by_lane(self, x: Array, lanes: int) -> Array:
+        """(T, L·M) as (L, M·H), zero after the last row: the same shape whatever other lanes do."""
+        full = np.zeros((self.estimator.horizon, x.shape[1]), x.dtype)
+        full[: len(x)] = x
+        return full.reshape(-1, lanes, self.estimator.M).transpose(1, 2, 0).reshape(lanes, -1)
+
     def _evaluate(self, w: TabularWorlds, main: Rollout, tours: list[Rollout]) -> Array:
         """The estimate for given samples, with losses and rewards at the θ of `w`."""
         e = self.estimator
         sums = TabularCotangents(w)
-        T, _ = main.state.shape
         weight = np.where(main.alive, w.gamma_L**main.age, 0.0)
         loss = (weight * w.r_L[main.world, main.state, main.action]).sum(axis=0)
         np.add.at(sums.leader_reward, (main.lane, main.state, main.action), weight / e.M)
         # Visit (m, h) of lane l sent out J walkers: neighbours in the tours.
-        visits = (main.alive * loss).reshape(T, w.lanes, e.M).transpose(1, 2, 0).reshape(w.lanes, -1)
+        visits = self._by_lane(main.alive * loss, w.lanes)
         share = np.repeat(visits, e.J, axis=1).ravel() / (w.tau * e.M * e.J)
         for sign, tour in zip((1.0, -1.0), tours, strict=True):
             x = np.where(tour.alive, sign * share * w.gamma_F**tour.age, 0.0)

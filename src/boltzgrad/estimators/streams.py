@@ -53,6 +53,7 @@ class Draws:
     def __init__(self, source: list[Stream] | np.random.Generator, lanes: int) -> None:
         self.source, self.lanes = source, lanes
         self._made: dict[str, list[np.random.Generator]] = {}
+        self._calls: dict[str, int] = {}
 
     def of(self, name: str) -> list[np.random.Generator]:
         """One generator a lane for this name, or the shared one."""
@@ -67,6 +68,12 @@ class Draws:
         if isinstance(self.source, np.random.Generator):
             return self
         return Draws([stream.split(name) for stream in self.source], self.lanes)
+
+    def next(self, name: str) -> Draws:
+        """Draws of their own for this call: how many numbers a lane takes in it moves nothing in later calls."""
+        call = self._calls.get(name, 0)
+        self._calls[name] = call + 1
+        return self.below(f"{name} {call}")
 
     def uniform(self, name: str, *shape: int) -> np.ndarray:
         """U(0,1), (lanes, *shape)."""

@@ -59,13 +59,14 @@ class GaussianEpisodes:
         self.follower_discount = w.gamma_F / kappa if kappa else 0.0
         A, B, K = w.of("A"), w.of("B"), w.own("K")
         u_root, w_root = w.own("action_root"), w.own("noise_root")
+        draws = draws.next("rollout")
         z = draws.normal("start", E, w.n)
         x = w.of("mean")[:, None, :] + np.einsum("lij,lej->lei", w.own("start_root"), z)
         on, rows = np.ones((L, E), bool), []
         for t in range(limit):
             if t % _BLOCK == 0:
                 block = min(_BLOCK, limit - t)
-                noise = draws.normal("rollout", block, E, w.n + w.m)
+                noise = draws.normal("noise", block, E, w.n + w.m)
                 stop = draws.uniform("length", block, E) if kappa < 1.0 else None
             if clip_state is not None:
                 x = np.clip(x, -clip_state, clip_state)

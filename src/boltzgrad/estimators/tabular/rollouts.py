@@ -65,6 +65,7 @@ def roll(
     (L, E).  `lengths` (L, E) fixes each trajectory's number of steps (the model's end may come before).
     """
     L, E = worlds.lanes, walkers or sampling.episodes
+    draws = draws.next(name)
     N = L * E
     lane = np.repeat(np.arange(L), E)
     world = worlds.lane_world[lane]
@@ -77,7 +78,7 @@ def roll(
     action_edges = np.cumsum(worlds.policy, axis=2)[..., :-1]
     start_edges = np.cumsum(worlds.initial if initial is None else np.tile(initial, (len(worlds.models), 1)), axis=1)
     if start is None:
-        fresh = draws.uniform(f"{name}: start", E).ravel()
+        fresh = draws.uniform("start", E).ravel()
         state = _draw(start_edges[world], fresh)
     else:
         state = np.asarray(start).ravel().astype(int)
@@ -87,7 +88,7 @@ def roll(
     for t in range(limit):
         if t % _BLOCK == 0:
             block = min(_BLOCK, limit - t)
-            u = draws.uniform(name, block, E, 4).transpose(1, 0, 2, 3).reshape(block, N, 4)
+            u = draws.uniform("steps", block, E, 4).transpose(1, 0, 2, 3).reshape(block, N, 4)
         pick, move, stop, again = u[t % _BLOCK].T
         action = (pick[:, None] >= action_edges[world, state]).sum(axis=1)
         if t == 0 and first_action is not None:

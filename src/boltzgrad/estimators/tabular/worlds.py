@@ -153,7 +153,7 @@ class TabularWorlds:
         return _stack([m.follower_kernel.values for m in self.models])
 
     def _solve(self, warm: Array | None) -> tuple[Array, Array]:
-        if not self.dense or len(self.models) == 1:
+        if not self.dense:
             solved = [
                 solve_follower(m, warm_start=None if warm is None else warm[i]) for i, m in enumerate(self.models)
             ]
@@ -196,7 +196,7 @@ class TabularWorlds:
         """Cotangents on ∇V_F (n, S) in worlds `world` (n,) as cotangents y (n, S) on the immediate gradient: R'c."""
         if self.dense:
             systems = np.swapaxes(self.system(self.gamma_F, planned=True), 1, 2)
-            if len(systems) == 1:
+            if len(systems) == 1 and len(weights) > 1:
                 return np.asarray(np.linalg.solve(systems[0], weights.T).T)
             return np.asarray(np.linalg.solve(systems[world], weights[..., None])[..., 0])
         return np.stack([self.followers[w].system.solve_transposed(x).x for w, x in zip(world, weights, strict=True)])
