@@ -1,0 +1,1 @@
+"""The papers' experiments: run, resume, plot, compare with the exact gradient."""
