@@ -19,10 +19,10 @@ from boltzgrad.problems import (
     SparsePattern,
     TabularModel,
 )
-from boltzgrad.verify import AgreementReport, verify
+from boltzgrad.verify import AgreementReport, EstimatorCheck, check_estimator, check_samples, verify
 
 if TYPE_CHECKING:
-    from boltzgrad import derivations
+    from boltzgrad import derivations, estimators
 
 __version__ = "0.1.0"
 
@@ -30,6 +30,7 @@ __all__ = [
     "AgreementReport",
     "ConfigurableMDP",
     "ContextualModel",
+    "EstimatorCheck",
     "Hypergradient",
     "LQModel",
     "LeaderPolicy",
@@ -41,8 +42,11 @@ __all__ = [
     "SparseKernel",
     "SparsePattern",
     "TabularModel",
+    "check_estimator",
+    "check_samples",
     "derivations",
     "errors",
+    "estimators",
     "hypergradient",
     "problems",
     "solvers",
@@ -51,7 +55,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`boltzgrad.derivations` is imported when it is first used: SymPy takes longer to load than all the rest."""
-    if name == "derivations":
-        return importlib.import_module("boltzgrad.derivations")
+    """`derivations` (SymPy) and `estimators` are imported when they are first used."""
+    if name in ("derivations", "estimators"):
+        return importlib.import_module(f"boltzgrad.{name}")
     raise AttributeError(f"module 'boltzgrad' has no attribute {name!r}")

@@ -6,10 +6,12 @@ r"""BC-HG: the guiding term through the leader's Benefit (Theorems 1 and 2).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
+from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.sampled import SampledEstimator
 from boltzgrad.estimators.tabular.episodes import Segments, check_segments
+from boltzgrad.estimators.tabular.family import TabularFamily
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -23,6 +25,9 @@ class BCHG(SampledEstimator):
     Unbiased with critic="exact", whatever `segments` ("averaged" apart) and `baseline` are: derivations `theorem-1`,
     `lambda-returns`, `transition-control-variate`.
 
+    `actions` "expected" sums the guiding term over the follower's actions at every visited state instead of taking the one
+    that was drawn (segments="exact" and a critic with a table; tabular only).
+
     `as_published`: averaged segments, direct term averaged over visits, sums divided by finished episodes, cuts and
     time-outs taken for ends; with continuous states, ∇log p clipped to norm 1 in the direct term.
     """
@@ -31,11 +36,21 @@ class BCHG(SampledEstimator):
     label: ClassVar[str] = "BC-HG"
     segments: Segments = "sampled"
     baseline: bool = False
+    actions: Literal["sampled", "expected"] = "sampled"
 
     def check(self, problem: Any) -> None:
         """See `SampledEstimator.check`."""
         check_segments(self.segments)
         super().check(problem)
+        if self.actions not in ("sampled", "expected"):
+            raise InvalidOption(f"actions is {self.actions!r}; expected 'sampled' or 'expected'")
+        if self.actions == "expected" and (
+            self.segments != "exact" or self.as_published or not isinstance(self.family(problem), TabularFamily)
+        ):
+            raise InvalidOption(
+                "actions='expected' goes with segments='exact', a tabular problem, and not with as_published: it needs "
+                "∇Q_F at actions that were not taken"
+            )
 
     def combine(self, episodes: Any, values: Any) -> None:
         """The partial derivative, and Σ γ_L^t (B_L/τ) ∇Q_F."""
@@ -45,6 +60,9 @@ class BCHG(SampledEstimator):
             episodes.guide(weights, episodes.published_segments)
             return
         episodes.direct(values, baseline=self.baseline)
+        if self.actions == "expected":
+            episodes.guide_in_expectation(values)
+            return
         episodes.guide(weights, self.segments, baseline=self.baseline)
 
 

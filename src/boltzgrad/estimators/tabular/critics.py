@@ -48,7 +48,8 @@ class Exact(TabularCritic):
         if w.moves.transition:
             expected = episodes.at(w.expect(v))
         mean = (w.initial * v).sum(axis=1)[r.world]
-        return Values(episodes.at(q), v[r.world, r.state], v[r.world, r.next_state], expected, mean), state
+        benefit = (q - v[:, :, None])[w.lane_world]
+        return Values(episodes.at(q), v[r.world, r.state], v[r.world, r.next_state], benefit, expected, mean), state
 
 
 @dataclass(frozen=True)
@@ -170,7 +171,8 @@ class LeastSquaresTD(TabularCritic):
 def along(episodes: TabularEpisodes, q: Array, v: Array) -> Values:
     """Tables of the lanes, (L, S, A) and (L, S), read along the batch."""
     r = episodes.rollout
-    return Values(q[r.lane, r.state, r.action], v[r.lane, r.state], v[r.lane, r.next_state])
+    benefit = q - v[:, :, None]
+    return Values(q[r.lane, r.state, r.action], v[r.lane, r.state], v[r.lane, r.next_state], benefit)
 
 
 CRITICS = {"exact": Exact, "monte-carlo": MonteCarlo, "sarsa": Sarsa, "td": LeastSquaresTD}

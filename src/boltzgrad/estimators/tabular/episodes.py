@@ -21,12 +21,13 @@ Segments = Literal["sampled", "averaged", "exact"] | float
 class Values:
     """The leader's values along a rollout: `q` at (s_t, a_t), `v` at s_t, `v_next` at s_{t+1}, all (T, N).
 
-    `expected` is E[v_next | s_t, a_t] where the critic knows it, `mean` (N,) the mean of V over the start, else None.
+    `benefit` is Q_L − V_L as a table (L, S, A) where the critic has one.  `expected` is E[v_next | s_t, a_t] where the critic knows it, `mean` (N,) the mean of V over the start, else None.
     """
 
     q: Array
     v: Array
     v_next: Array
+    benefit: Array | None = None
     expected: Array | None = None
     mean: Array | None = None
 
@@ -192,6 +193,17 @@ class TabularEpisodes(TabularCotangents):
             index = r.lane * w.S + r.next_state
             on_value = np.bincount(index.ravel(), weights=ahead.ravel(), minlength=w.lanes * w.S)
             self.add_white_box_value(on_value.reshape(w.lanes, w.S))
+
+    def guide_in_expectation(self, values: Values) -> None:
+        """Σ_t γ_L^t Σ_a π(a|s_t) (B_L(s_t, a)/τ) ∇Q_F(s_t, a): the actions summed out, the white-box ∇Q_F.
+
+        Raises: InvalidOption if the critic has no table.
+        """
+        if values.benefit is None:
+            raise InvalidOption("actions='expected' needs a critic with a table: 'exact', 'sarsa' or 'td'")
+        w = self.worlds
+        states = self.visits(self.weights, actions=False)[0]
+        self.add_white_box(states[:, :, None] * w.policy[w.lane_world] * values.benefit / w.tau)
 
     def guide_by_advantage(self, weights: Array, segments: Segments = "averaged", *, baseline: bool = False) -> None:
         """Σ_t weight_t (∇Q_F(s_t, a_t) − ∇V_F(s_t)), HPGD's centring.

@@ -1,0 +1,89 @@
+"""What an experiment is: curves, each a method in a setting, with what was published beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.errors import unknown
+from boltzgrad.experiments.ascent import ascend, groups_of
+from boltzgrad.experiments.task import Row, Task
+from boltzgrad.problems.kernel import Array
+
+
+@dataclass(frozen=True, eq=False)
+class Curve:
+    """One method in one setting.
+
+    `setting` names the panel it is drawn in, `label` the method; `arguments` are those of `ascend` without seeds.
+    `published` is the end value in print, where there is one, and `reference` marks the exact gradient's own curve.
+    """
+
+    setting: str
+    label: str
+    arguments: dict[str, Any]
+    published: float | None = None
+    reference: bool = False
+
+    @property
+    def key(self) -> str:
+        """What its tasks are called by."""
+        return f"{self.setting}: {self.label}"
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A figure or table of a paper, run again.
+
+    `curves(preset)` are the curves of a preset, `seeds` how many seeds each has.  `quantity` is what is drawn, in words;
+    `read(row)` takes it from a row, (log points,), and `read_end` the number for the table.
+    """
+
+    name: str
+    title: str
+    source: str
+    quantity: str
+    curves: Callable[[str], list[Curve]]
+    seeds: dict[str, int]
+    read: Callable[[Row], Array]
+    read_end: Callable[[Row], float]
+    lower_is_better: bool = False
+
+    def tasks(self, preset: str) -> list[Task]:
+        """Every curve in groups of seeds.  Raises: UnknownName for a preset."""
+        if preset not in self.seeds:
+            raise unknown(f"preset of {self.name!r}:", preset, self.seeds)
+        groups = groups_of(self.seeds[preset])
+        return [
+            Task(f"{curve.key} seeds={g[0]}-{g[-1]}", ascend, {**curve.arguments, "seeds": g})
+            for curve in self.curves(preset)
+            for g in groups
+        ]
+
+    def configuration(self, preset: str) -> dict[str, Any]:
+        """What determines the results, for the header of the rows."""
+        curves = self.curves(preset)
+        return {"seeds": self.seeds[preset], "curves": {c.key: c.arguments for c in curves}}
+
+
+def objective(row: Row) -> Array:
+    """J along the run."""
+    return np.asarray(row["objective"], float)
+
+
+def objective_end(row: Row) -> float:
+    """The mean of J over the last tenth of the run."""
+    return float(row["end"])
+
+
+def rows_by_curve(experiment: Experiment, preset: str, rows: list[Row]) -> dict[Curve, list[Row]]:
+    """The rows of every curve, seeds in order; curves without rows are left out."""
+    out: dict[Curve, list[Row]] = {}
+    for curve in experiment.curves(preset):
+        mine = [r for r in rows if r["key"].rpartition(" seeds=")[0] == curve.key]
+        if mine:
+            out[curve] = sorted(mine, key=lambda r: int(r["seed"]))
+    return out

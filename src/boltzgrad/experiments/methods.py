@@ -1,0 +1,78 @@
+"""Estimators from JSON: what an experiment's configuration says, turned into the estimator it means."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from boltzgrad.errors import unknown
+from boltzgrad.estimators import (
+    AMD,
+    BCHG,
+    HPGD,
+    BiAC,
+    Estimator,
+    ExactGradient,
+    GameBCHG,
+    GameNaivePGD,
+    HPGDOracle,
+    MSoBiRL,
+    NaivePGD,
+    NoisyExact,
+    Sampling,
+    SoBiRL,
+    StocSoBiRL,
+    ZeroOrder,
+)
+from boltzgrad.estimators.gaussian.critics import LeastSquaresTD as GaussianTD
+from boltzgrad.estimators.gaussian.critics import Network
+from boltzgrad.estimators.tabular.critics import LeastSquaresTD, Sarsa
+
+METHODS: dict[str, type[Estimator]] = {
+    "exact": ExactGradient,
+    "noisy-exact": NoisyExact,
+    "bc-hg": BCHG,
+    "hpgd": HPGD,
+    "hpgd-oracle": HPGDOracle,
+    "sobirl": SoBiRL,
+    "naive": NaivePGD,
+    "zero-order": ZeroOrder,
+    "amd": AMD,
+    "bi-ac": BiAC,
+    "m-sobirl": MSoBiRL,
+    "stoc-sobirl": StocSoBiRL,
+    "game-bc-hg": GameBCHG,
+    "game-naive": GameNaivePGD,
+}
+CRITICS = {"sarsa": Sarsa, "tabular-td": LeastSquaresTD, "td": GaussianTD, "network": Network}
+
+
+def estimator(specification: dict[str, Any]) -> Estimator:
+    """The estimator that {"method": name, options} describes.
+
+    `sampling` is a dictionary of `Sampling`'s options, `critic` a name or {"name": …, options}, `like` (of "noisy-exact")
+    another such description.  Raises: UnknownName, InvalidOption.
+
+    >>> estimator({"method": "zero-order", "radius": 0.5}).radius
+    0.5
+    """
+    options = dict(specification)
+    name = options.pop("method", None)
+    if name not in METHODS:
+        raise unknown("method", name, METHODS)
+    if isinstance(options.get("sampling"), dict):
+        options["sampling"] = Sampling(**options["sampling"])
+    critic = options.get("critic")
+    if isinstance(critic, dict):
+        critic = dict(critic)
+        kind = critic.pop("name", None)
+        if kind not in CRITICS:
+            raise unknown("critic", kind, CRITICS)
+        options["critic"] = CRITICS[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in critic.items()})
+    if isinstance(options.get("like"), dict):
+        options["like"] = estimator(options["like"])
+    kind_of = METHODS[name]
+    known = set(getattr(kind_of, "__dataclass_fields__", {}))
+    for option in options:
+        if option not in known:
+            raise unknown(f"option of {name!r}:", option, known)
+    return kind_of(**options)

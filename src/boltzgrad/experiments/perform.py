@@ -1,0 +1,46 @@
+"""An experiment from end to end: rows, table, figures, in one folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from boltzgrad import __version__
+from boltzgrad.experiments import catalogue, figures, tables
+from boltzgrad.experiments.experiment import rows_by_curve
+from boltzgrad.experiments.runner import run
+from boltzgrad.experiments.store import Store
+
+
+def perform(
+    name: str,
+    *,
+    preset: str = "smoke",
+    out: str | Path,
+    workers: int = 1,
+    dask: str | None = None,
+    fresh: bool = False,
+    plots: bool = True,
+    progress: bool = True,
+) -> list[dict[str, Any]]:
+    """Runs what is missing of an experiment in the folder `out`, and writes its table and figures there; the table.
+
+    The folder holds `rows.jsonl` (every row as it was done), `summary.json`, `summary.md` and the figures as SVG and PNG.
+    Raises: UnknownName; MissingExtra; and as `runner.run` and `Store`.
+    """
+    experiment = catalogue.get(name)
+    tasks = experiment.tasks(preset)
+    folder = Path(out)
+    configuration = experiment.configuration(preset)
+    with Store(
+        folder, experiment=name, preset=preset, configuration=configuration, version=__version__, fresh=fresh
+    ) as store:
+        rows = run(tasks, store, workers=workers, dask=dask, progress=progress)
+    curves = rows_by_curve(experiment, preset, rows)
+    table = tables.summary(experiment, curves)
+    (folder / "summary.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    (folder / "summary.md").write_text(tables.as_markdown(table) + "\n", encoding="utf-8")
+    if plots:
+        figures.save(figures.draw(experiment, curves), folder, name)
+    return table
