@@ -1,7 +1,7 @@
-"""The command line: `boltzgrad verify NAME`, `boltzgrad list`, `boltzgrad ledger`.
+"""The command line: `boltzgrad verify NAME`, `boltzgrad list`, `boltzgrad ledger`, `boltzgrad experiment NAME`.
 
-Exit status: 0 agreement (all proved), 1 disagreement (or nothing could confirm the gradient, a solve failed, a statement
-is not proved), 2 wrong use.
+Exit status: 0 agreement (all proved, experiment done), 1 disagreement (or nothing could confirm the gradient, a solve failed, a
+statement is not proved, an experiment was stopped by an error), 2 wrong use.
 """
 
 from __future__ import annotations
@@ -21,7 +21,17 @@ import numpy as np
 
 import boltzgrad
 from boltzgrad import problems
-from boltzgrad.errors import BoltzgradError, InvalidOption, InvalidTheta, NotConverged, NotDifferentiable
+from boltzgrad.errors import (
+    BoltzgradError,
+    ClusterUnusable,
+    InvalidOption,
+    InvalidTheta,
+    NotConverged,
+    NotDifferentiable,
+    ResultsNotWritten,
+    TaskFailed,
+    WorkersLost,
+)
 from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, ParametricProblem
 
 AGREEMENT, DISAGREEMENT, WRONG_USE = 0, 1, 2
@@ -35,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         return int(arguments.run(arguments))
-    except (NotConverged, NotDifferentiable) as error:
+    except (NotConverged, NotDifferentiable, TaskFailed, WorkersLost, ResultsNotWritten, ClusterUnusable) as error:
         print(f"boltzgrad: {type(error).__name__}: {error}", file=sys.stderr)
         return DISAGREEMENT
     except BoltzgradError as error:
@@ -79,6 +89,17 @@ def _parser() -> argparse.ArgumentParser:
     for form in ("json", "tex", "markdown"):
         shape.add_argument(f"--{form}", dest="form", action="store_const", const=form, help=f"print {form}")
     book.set_defaults(run=_ledger)
+
+    again = commands.add_parser("experiment", help="run an experiment of the papers again, or go on with it")
+    again.add_argument("name", nargs="?", help="which one (without a name: a list of them)")
+    again.add_argument("--preset", default="smoke", help="smoke (seconds), small (minutes), paper (the published grid)")
+    again.add_argument("--out", metavar="DIR", help="where rows, table and figures go (default: results/NAME-PRESET)")
+    again.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes on this machine (default: 1)")
+    again.add_argument("--dask", metavar="ADDRESS", help="send the tasks to the dask cluster with this scheduler")
+    again.add_argument("--fresh", action="store_true", help="put earlier results in DIR aside and begin anew")
+    again.add_argument("--no-plots", action="store_true", help="rows and table only")
+    again.add_argument("--json", action="store_true", help="print the table as JSON")
+    again.set_defaults(run=_experiment)
     return parser
 
 
@@ -135,6 +156,33 @@ def _ledger(arguments: argparse.Namespace) -> int:
         book = ledger(names, seed=arguments.seed, progress=progress)
     print(getattr(book, f"to_{arguments.form}")() if arguments.form else book)
     return AGREEMENT if book.ok else DISAGREEMENT
+
+
+def _experiment(arguments: argparse.Namespace) -> int:
+    from boltzgrad.experiments import catalogue, tables
+    from boltzgrad.experiments.perform import perform
+
+    if arguments.name is None:
+        for name in catalogue.names():
+            known = catalogue.get(name)
+            print(f"{name:22} {known.title} ({known.source}); {', '.join(known.seeds)}")
+        return AGREEMENT
+    folder = arguments.out or str(Path("results") / f"{arguments.name}-{arguments.preset}")
+    table = perform(
+        arguments.name,
+        preset=arguments.preset,
+        out=folder,
+        workers=arguments.jobs,
+        dask=arguments.dask,
+        fresh=arguments.fresh,
+        plots=not arguments.no_plots,
+    )
+    if arguments.json:
+        print(json.dumps(table, indent=2, ensure_ascii=False))
+    else:
+        print(tables.as_text(table))
+        print(f"\nrows, table and figures: {folder}")
+    return AGREEMENT
 
 
 def _sizes(problem: ParametricProblem) -> dict[str, Any]:

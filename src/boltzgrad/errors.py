@@ -67,7 +67,7 @@ class ResultsInUse(BoltzgradError):
 
 
 class ResultsNotWritten(BoltzgradError, OSError):
-    """Results could not be written: the disk is full, the folder is read-only, …"""
+    """Results could not be written: the disk is full, the folder is read-only, or the like."""
 
 
 class TaskFailed(BoltzgradError, RuntimeError):

@@ -11,11 +11,11 @@ RATES = {"BC-HG": 0.1, "Naive-PGD": 0.1, "HPGD (TD)": 0.01, "HPGD (MC)": 0.001} 
 
 
 def _curves(preset: str) -> list[Curve]:
-    iterations = {"smoke": 4, "small": 400, "paper": 2000}[preset]
-    episodes = {"smoke": 5, "small": 20, "paper": 100}[preset]
+    iterations = {"smoke": 4, "small": 300, "paper": 2000}[preset]
+    episodes = {"smoke": 5, "small": 10, "paper": 100}[preset]
     whole = {"episodes": episodes, "horizon": "geometric"}
     theirs: dict[str, Any] = {"as_published": True, "sampling": {"episodes": episodes, "horizon": 100}}
-    network = {"name": "network", "updates": 5 if preset == "smoke" else 100}
+    network = {"name": "network", "updates": {"smoke": 5, "small": 40, "paper": 1000}[preset]}
     out = []
 
     def add(

@@ -21,7 +21,8 @@ Segments = Literal["sampled", "averaged", "exact"] | float
 class Values:
     """The leader's values along a rollout: `q` at (s_t, a_t), `v` at s_t, `v_next` at s_{t+1}, all (T, N).
 
-    `benefit` is Q_L − V_L as a table (L, S, A) where the critic has one.  `expected` is E[v_next | s_t, a_t] where the critic knows it, `mean` (N,) the mean of V over the start, else None.
+    `benefit` is Q_L − V_L as a table (L, S, A) where the critic has one.  `expected` is E[v_next | s_t, a_t] where the critic
+    knows it, `mean` (N,) the mean of V over the start, else None.
     """
 
     q: Array
