@@ -36,6 +36,23 @@ def test_solves_within_its_own_bound(method, transposed, discount):
     assert solved.bound <= 1e-9 * max(1.0, np.linalg.norm(exact, 1 if transposed else np.inf))
 
 
+@pytest.mark.parametrize("method", ["dense", "sparse", "krylov"])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("scale", [5e-324, 1e-320, 1e-310, 1e-300])
+def test_subnormal_right_hand_sides_are_solved_too(method, transposed, scale):
+    """A policy that is nearly deterministic makes such: its roundings are absolute, not relative to b."""
+    kernel, policy, rng = kernel_and_policy()
+    direction = rng.standard_normal(60)
+    made = LinearSystem(kernel, policy, 0.5, method=method)
+    solve = made.solve_transposed if transposed else made.solve
+    solved, unit = solve(scale * direction), solve(direction)
+    error = np.linalg.norm(solved.x - scale * unit.x, 1 if transposed else np.inf)
+    # b = scale·direction is itself rounded to a multiple of 2⁻¹⁰⁷⁴, and ‖A⁻¹‖ ≤ 1/(1 − γ) = 2
+    assert error <= solved.bound + 1e-12 * scale * np.abs(unit.x).sum() + 2 * 60 * 5e-324
+    assert solved.bound < 1e-306 + 1e-9 * scale
+    assert solve(np.zeros(60)).bound == 0.0  # control: nothing is allowed where nothing is rounded
+
+
 def test_the_bound_notices_a_wrong_solution():
     """The control: a bound computed from the residual of a spoiled answer must grow beyond the damage."""
     kernel, policy, rng = kernel_and_policy()

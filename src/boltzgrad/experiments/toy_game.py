@@ -35,7 +35,7 @@ def _curves(preset: str) -> list[Curve]:
                 "options": {"bonus": bonus, **(options or {})},
                 "judge": {"as_published": False},
                 "estimator": estimator,
-                "optimiser": {"name": "normalised", "rate": 0.1},
+                "optimiser": {"name": "adam", "rate": 0.05, "decay": True},
                 "iterations": iterations,
                 "log_every": max(1, iterations // 100),
                 "start": 0.0,
@@ -47,7 +47,9 @@ def _curves(preset: str) -> list[Curve]:
         add("exact hypergradient", {"method": "exact"}, reference=True)
         add("BC-HG", {"method": "bc-hg", "sampling": sampling}, ends["BC-HG"])
         add("BC-HG, variance-reduced", {"method": "bc-hg", "segments": "exact", "baseline": True, "sampling": sampling})
-        add("BC-HG, SARSA critic", {"method": "bc-hg", "critic": "sarsa", "baseline": True, "sampling": sampling})
+        summed = {"method": "bc-hg", "segments": "exact", "baseline": True, "actions": "expected", "sampling": sampling}
+        add("BC-HG, actions summed out", summed)
+        add("the same with a SARSA critic", {**summed, "critic": "sarsa"})
         add("Naive-PGD", {"method": "naive", "baseline": True, "sampling": sampling}, ends["Naive-PGD"])
         add("Bi-AC", {"method": "bi-ac", "sampling": sampling}, ends["Bi-AC"])
         add("exact, for a follower that plans as published", {"method": "exact"}, options={"as_published": True})

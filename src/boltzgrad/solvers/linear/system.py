@@ -18,6 +18,8 @@ EPS = float(np.finfo(float).eps)
 # A solution is accepted when its residual is within this many roundings of the terms it is made of.
 _ACCEPT = 64.0
 _MAX_REFINEMENTS = 12
+# Roundings are relative down to here; below, among the subnormal numbers, each is absolute and far smaller than this.
+_UNDERFLOW = float(np.finfo(float).tiny)
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,7 @@ class LinearSystem:
 
     def _allowed(self, b: Array, x: Array, order: float, rtol: float) -> float:
         rounding = EPS * (np.linalg.norm(b, order) + 2.0 * np.linalg.norm(x, order))
-        return float(max(_ACCEPT * rounding, rtol * np.linalg.norm(b, order)))
+        return float(max(_ACCEPT * rounding, rtol * np.linalg.norm(b, order), _UNDERFLOW))
 
     def _refine(self, b: Array, order: float, transposed: bool, rtol: float) -> tuple[Solved, bool]:
         """Solve, then refine until the residual stops falling or is small enough."""
@@ -146,6 +148,8 @@ class LinearSystem:
                 break
             x, r, size = better, r_better, better_size
         rounding = self.terms * EPS * (float(np.linalg.norm(b, order)) + 2.0 * float(np.linalg.norm(x, order)))
+        if np.any(b):
+            rounding += _UNDERFLOW
         bound = (size + rounding) / (1.0 - self.discount)
         allowed = self._allowed(b, x, order, rtol)
         return Solved(x, size, bound, count), bool(np.isfinite(size) and size <= allowed)
