@@ -19,6 +19,8 @@ class GameBCHG(Estimator):
     `segments`: "sampled" (Lemma 2 along the trajectory, which goes on beyond the leader's horizon until γ_F^k < 10⁻⁶) or
     "exact" (given (x, a, u) the next state is known, and so is ∇Q_F).  `baseline`: Q_L averaged over u and centred over a,
     V_F centred over a.  `critic`: "exact", or "monte-carlo" (returns; V̂ their mean over the batch at the same step; biased).
+    `actions` "expected": at every visited state the leader's action is summed out of the first term, and the follower's, at
+    every visited (x, a), out of the second, in closed form (segments="exact", baseline=True, critic="exact").
     """
 
     name: ClassVar[str] = "bc-hg"
@@ -28,6 +30,7 @@ class GameBCHG(Estimator):
     segments: Literal["sampled", "exact"] = "sampled"
     baseline: bool = False
     critic: Literal["exact", "monte-carlo"] = "exact"
+    actions: Literal["sampled", "expected"] = "sampled"
 
     def check(self, problem: Any) -> None:
         """Raises: InvalidOption for other problems than a LinearQuadraticGame with a bump and a horizon."""
@@ -36,6 +39,11 @@ class GameBCHG(Estimator):
             raise InvalidOption(f"segments is {self.segments!r}; expected 'sampled' or 'exact'")
         if self.critic not in ("exact", "monte-carlo"):
             raise InvalidOption(f"critic is {self.critic!r}; expected 'exact' or 'monte-carlo'")
+
+        if self.actions not in ("sampled", "expected"):
+            raise InvalidOption(f"actions is {self.actions!r}; expected 'sampled' or 'expected'")
+        if self.actions == "expected" and not (self.segments == "exact" and self.baseline and self.critic == "exact"):
+            raise InvalidOption("actions='expected' goes with segments='exact', baseline=True and critic='exact'")
 
     def _open(self, problem: Any, draws: Draws) -> Run:
         return GameRun(
@@ -46,6 +54,7 @@ class GameBCHG(Estimator):
             segments=self.segments,
             baseline=self.baseline,
             critic=self.critic,
+            actions=self.actions,
         )
 
 

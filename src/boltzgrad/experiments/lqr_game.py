@@ -40,6 +40,8 @@ def _curves(preset: str) -> list[Curve]:
     add("BC-HG", game, {**adam, "clip": 1.0}, PUBLISHED["BC-HG"])
     add("BC-HG, centred scores", {**game, "baseline": True}, adam)
     add("BC-HG, variance-reduced", {**game, "baseline": True, "segments": "exact"}, adam)
+    summed = {**game, "baseline": True, "segments": "exact", "actions": "expected"}
+    add("BC-HG, actions summed out", summed, adam)
     add("BC-HG, returns for a critic", {**game, "baseline": True, "critic": "monte-carlo"}, adam)
     add("Naive-PGD", {**game, "method": "game-naive", "baseline": True}, adam, PUBLISHED["Naive-PGD"])
     return out

@@ -73,6 +73,48 @@ class GameWorld:
             out[: T - j] += weight[j] * np.exp(-0.5 * np.einsum("tei,ij,tej->te", d, precision[j], d))
         return out
 
+    def follower_moments(self, mean: Array) -> Array:
+        """Cov_u(Q_L, x'x'') of every (x, a), given the mean of x' over u (T, E, n), as (T, E, n, n); r_L(x) cancels.
+
+        Under a bump exp(−½(Fʲx' − target)'V(Fʲx' − target)) the Gaussian x' ~ N(m, C) stays Gaussian: N(m̃, C̃) with
+        m̃ = m − G(Fʲm − target), C̃ = C − GFʲC, G = CFʲ'(FʲCFʲ' + V⁻¹)⁻¹.
+        """
+        bump = self.model.bump
+        assert bump is not None
+        T, n = len(mean), self.model.n_states
+        C = self.model.B @ self.covariance @ self.model.B.T
+        out = np.zeros((*mean.shape, n))
+        if T < 2:
+            return out
+        powers, alone, _ = self.bumps(T - 1, np.zeros((n, n)))
+        _, blurred, weight = self.bumps(T - 1, C)
+        for j in range(T - 1):
+            m = mean[: T - 1 - j]
+            off = m @ powers[j].T - bump.target
+            height = weight[j] * np.exp(-0.5 * np.einsum("tei,ij,tej->te", off, blurred[j], off))
+            gain = C @ powers[j].T @ np.linalg.inv(powers[j] @ C @ powers[j].T + np.linalg.inv(alone[j]))
+            tilted = m - off @ gain.T
+            moments = (
+                tilted[..., :, None] * tilted[..., None, :] - m[..., :, None] * m[..., None, :] - gain @ powers[j] @ C
+            )
+            out[: T - 1 - j] += height[..., None, None] * moments
+        return self.model.leader_discount * out
+
+    def leader_slopes(self, X: Array) -> Array:
+        """E_{a,u}[∇log f(a|x) Q_L] at every x, before the factor x': the slope in the mean of a (T, E, k)."""
+        bump, C = self.model.bump, self.problem.leader_input
+        assert bump is not None
+        T, G = len(X), np.eye(self.model.n_states) - self.model.B @ self.noise_gain
+        out = np.zeros((*X.shape[:2], C.shape[1]))
+        if T < 2:
+            return out
+        powers, precision, weight = self.bumps(T - 1, self.noise)
+        for j in range(T - 1):
+            off = X[: T - 1 - j] @ (powers[j] @ self.closed).T - bump.target
+            height = weight[j] * np.exp(-0.5 * np.einsum("tei,ij,tej->te", off, precision[j], off))
+            out[: T - 1 - j] -= height[..., None] * (off @ precision[j] @ powers[j] @ G @ C)
+        return self.model.leader_discount * out
+
     def reward(self, x: Array) -> Array:
         """r_L(x)."""
         bump = self.model.bump
@@ -94,9 +136,11 @@ class GameRun(Run):
         segments: str,
         baseline: bool,
         critic: str,
+        actions: str = "sampled",
     ) -> None:
         self.problem, self.sampling, self.draws = problem, sampling, draws
         self.guided, self.segments, self.baseline, self.critic = guided, segments, baseline, critic
+        self.actions = actions
 
     def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
         """See `Run.estimate`."""
@@ -133,6 +177,8 @@ class GameRun(Run):
             means.append(x @ A.T + answer @ B.T + a @ C.T)
             x = following
         X, D, N, mean = (np.stack(v) for v in (xs, deviations, nexts, means))
+        if self.actions == "expected":
+            return self._summed(w, X[:T], mean[:T])
         q, v, v_state = self._values(w, X[:T], N[:T], mean[:T], T)
         weights = m.leader_discount ** np.arange(T)[:, None] / X.shape[1]
         # ∇log f(a|x) Q_L: given (x, a), Q_L may be averaged over u, and the mean over a subtracted.
@@ -143,6 +189,16 @@ class GameRun(Run):
             guide = np.zeros(X.shape[:2])
             guide[:T] = weights * (q - v) / m.temperature
             gradient = gradient + self._guide(w, guide, X, D, N)
+        return np.asarray(gradient).ravel()
+
+    def _summed(self, w: GameWorld, X: Array, mean: Array) -> Array:
+        """The estimate with the leader's action summed out of the first term, the follower's out of the second."""
+        m, C = w.model, self.problem.leader_input
+        weights = m.leader_discount ** np.arange(len(X))[:, None] / X.shape[1]
+        gradient = np.einsum("te,tek,tei->ki", weights, w.leader_slopes(X), X)
+        if self.guided:
+            moments = np.einsum("te,teij->ij", weights / m.temperature, w.follower_moments(mean))
+            gradient = gradient + C.T @ through_riccati(w, -m.follower_discount * moments)
         return np.asarray(gradient).ravel()
 
     def _values(self, w: GameWorld, X: Array, N: Array, mean: Array, T: int) -> tuple[Array, Array, Array]:

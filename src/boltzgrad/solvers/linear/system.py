@@ -124,8 +124,9 @@ class LinearSystem:
                 )
 
     def _allowed(self, b: Array, x: Array, order: float, rtol: float) -> float:
-        rounding = EPS * (np.linalg.norm(b, order) + 2.0 * np.linalg.norm(x, order))
-        return float(max(_ACCEPT * rounding, rtol * np.linalg.norm(b, order), _UNDERFLOW))
+        size = float(np.linalg.norm(b, order))
+        rounding = EPS * (size + 2.0 * float(np.linalg.norm(x, order)))
+        return max(_ACCEPT * rounding, rtol * size, _UNDERFLOW)
 
     def _refine(self, b: Array, order: float, transposed: bool, rtol: float) -> tuple[Solved, bool]:
         """Solve, then refine until the residual stops falling or is small enough."""
