@@ -12,7 +12,14 @@ from boltzgrad.derivations.kit.nodes import D, GaussianMean
 from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule
 from boltzgrad.derivations.patterns import solved
-from boltzgrad.derivations.sensitivities import BELLMAN_BACK, IMMEDIATE, envelope, follower_sensitivity, score_function
+from boltzgrad.derivations.sensitivities import (
+    BELLMAN_BACK,
+    DQ_F,
+    IMMEDIATE,
+    envelope,
+    follower_sensitivity,
+    score_function,
+)
 from boltzgrad.derivations.symbols import actions as s
 from boltzgrad.derivations.symbols import lqr as q
 from boltzgrad.derivations.symbols import mdp as m
@@ -106,4 +113,51 @@ lambda_returns = Derivation(
     rests_on=(envelope, follower_sensitivity),
 )
 
-DERIVATIONS = (control_variate, lambda_returns)
+_GUIDED = m.rho * m.R_L * m.Pi * D(m.B)
+_TERM = _CENTRED * _V  # B(a) ∇Q_F(s, a) at one state
+
+conditional_gradient = Derivation(
+    name="conditional-gradient",
+    title="The exact ∇Q_F, ∇A_F, and all actions at once, in place of a sampled segment",
+    source="not in the papers; Assumption 1 of BC-HG (white-box follower) makes ∇Q_F available",
+    equations=("the guiding term with ∇Q_F, with ∇A_F, and with the action summed out",),
+    text=r"""The guiding term is the same with the segment's expectation $\nabla Q_F=(I-\gamma_FP\Pi)^{-1}u$ in place of the
+    segment, with $\nabla A_F$ in place of $\nabla Q_F$ (the Benefit has mean zero in every state), and with the sum over the
+    follower's actions in place of the one that was taken; the last removes the variance over actions, no more and no
+    less.""",
+    assumptions=("an exact Benefit; with an estimated one that is not centred, ∇A_F and ∇Q_F differ",),
+    steps=(
+        Claim(m.Pi * D(m.B) * m.E, 0 * m.E, "the Benefit has mean zero", "centred", (m.BENEFIT, m.VALUE_L)),
+        Claim(
+            s.mean((_TERM - s.mean(_TERM)) ** 2),
+            s.mean(_TERM**2) - s.mean(_TERM) ** 2,
+            "expand",
+            "variance over actions",
+            method=Sums(),
+        ),
+    ),
+    statement=Claim(_GUIDED * m.W_F * IMMEDIATE, _GUIDED * m.dQ_F, "∇Q_F is the segment's mean", "same mean", (DQ_F,)),
+    also=(
+        Claim(
+            _GUIDED * (m.dQ_F - m.E * m.dV_F),
+            _GUIDED * m.dQ_F,
+            "Π diag(B) E = 0",
+            "∇A_F for ∇Q_F",
+            (m.BENEFIT, m.VALUE_L),
+        ),
+    ),
+    method=_OPERATORS,
+    instance=merged(random_actions, random_mdp),
+    mutants=(
+        Mutant("Q_L in place of the Benefit", m.rho * m.R_L * m.Pi * D(m.Q_L) * m.W_F * IMMEDIATE),
+        Mutant(
+            "∇V_F with the other sign, under weights that are not centred",
+            m.rho * m.R_L * m.Pi * D(m.Q_L) * (m.dQ_F + m.E * m.dV_F),
+            "∇A_F for ∇Q_F",
+        ),
+        Mutant("the second moment is the variance", s.mean(_TERM**2), "variance over actions"),
+    ),
+    rests_on=(follower_sensitivity,),
+)
+
+DERIVATIONS = (control_variate, lambda_returns, conditional_gradient)
