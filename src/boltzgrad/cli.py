@@ -96,6 +96,9 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("--out", metavar="DIR", help="where rows, table and figures go (default: results/NAME-PRESET)")
     again.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes on this machine (default: 1)")
     again.add_argument("--dask", metavar="ADDRESS", help="send the tasks to the dask cluster with this scheduler")
+    again.add_argument(
+        "--optimiser", metavar="NAME[,OPTION=VALUE…]", help="a step rule in place of every curve's own: adam,rate=0.05"
+    )
     again.add_argument("--fresh", action="store_true", help="put earlier results in DIR aside and begin anew")
     again.add_argument("--no-plots", action="store_true", help="rows and table only")
     again.add_argument("--json", action="store_true", help="print the table as JSON")
@@ -174,6 +177,7 @@ def _experiment(arguments: argparse.Namespace) -> int:
         out=folder,
         workers=arguments.jobs,
         dask=arguments.dask,
+        optimiser=None if arguments.optimiser is None else _rule(arguments.optimiser),
         fresh=arguments.fresh,
         plots=not arguments.no_plots,
     )
@@ -200,14 +204,20 @@ def _sizes(problem: ParametricProblem) -> dict[str, Any]:
     return {"family": "game", "size": size, "dim": problem.dim}
 
 
-def _option(text: str) -> tuple[str, Any]:
+def _option(text: str, flag: str = "--set") -> tuple[str, Any]:
     name, sign, value = text.partition("=")
     if not sign or not name:
-        raise InvalidOption(f"--set {text!r}: expected OPTION=VALUE")
+        raise InvalidOption(f"{flag} {text!r}: expected OPTION=VALUE")
     try:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+def _rule(text: str) -> dict[str, Any]:
+    """A step rule as the experiments take it."""
+    name, *options = text.split(",")
+    return {"name": name, **dict(_option(option, "--optimiser") for option in options)}
 
 
 def _own_problem(path: str, options: dict[str, Any]) -> ParametricProblem:

@@ -10,6 +10,7 @@ import numpy as np
 
 from boltzgrad.errors import unknown
 from boltzgrad.experiments.ascent import ascend, groups_of
+from boltzgrad.experiments.optimisers import optimiser as make_optimiser
 from boltzgrad.experiments.task import Row, Task
 from boltzgrad.problems.kernel import Array
 
@@ -52,21 +53,31 @@ class Experiment:
     read_end: Callable[[Row], float]
     lower_is_better: bool = False
 
-    def tasks(self, preset: str) -> list[Task]:
-        """Every curve in groups of seeds.  Raises: UnknownName for a preset."""
+    def tasks(self, preset: str, optimiser: dict[str, Any] | None = None) -> list[Task]:
+        """Every curve in groups of seeds; `optimiser` takes the place of each curve's own.
+
+        Raises: UnknownName for a preset or an optimiser, InvalidOption.
+        """
         if preset not in self.seeds:
             raise unknown(f"preset of {self.name!r}:", preset, self.seeds)
         groups = groups_of(self.seeds[preset])
         return [
-            Task(f"{curve.key} seeds={g[0]}-{g[-1]}", ascend, {**curve.arguments, "seeds": g})
-            for curve in self.curves(preset)
+            Task(f"{key} seeds={g[0]}-{g[-1]}", ascend, {**arguments, "seeds": g})
+            for key, arguments in self._arguments(preset, optimiser).items()
             for g in groups
         ]
 
-    def configuration(self, preset: str) -> dict[str, Any]:
+    def configuration(self, preset: str, optimiser: dict[str, Any] | None = None) -> dict[str, Any]:
         """What determines the results, for the header of the rows."""
-        curves = self.curves(preset)
-        return {"seeds": self.seeds[preset], "curves": {c.key: c.arguments for c in curves}}
+        return {"seeds": self.seeds[preset], "curves": self._arguments(preset, optimiser)}
+
+    def _arguments(self, preset: str, optimiser: dict[str, Any] | None) -> dict[str, dict[str, Any]]:
+        if optimiser is None:
+            return {c.key: c.arguments for c in self.curves(preset)}
+        if self.lower_is_better:
+            optimiser = {**optimiser, "descend": True}  # a rule that can only climb is refused for it
+        make_optimiser(optimiser)  # what is wrong with it shows before the first task
+        return {c.key: {**c.arguments, "optimiser": optimiser} for c in self.curves(preset)}
 
 
 def objective(row: Row) -> Array:

@@ -20,19 +20,21 @@ def perform(
     out: str | Path,
     workers: int = 1,
     dask: str | None = None,
+    optimiser: dict[str, Any] | None = None,
     fresh: bool = False,
     plots: bool = True,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Runs what is missing of an experiment in the folder `out`, and writes its table and figures there; the table.
 
-    The folder holds `rows.jsonl` (every row as it was done), `summary.json`, `summary.md` and the figures as SVG and PNG.
+    `optimiser` takes the place of every curve's own step rule (see `optimisers`).  The folder holds `rows.jsonl` (every row
+    as it was done), `summary.json`, `summary.md` and the figures as SVG and PNG.
     Raises: UnknownName; MissingExtra; and as `runner.run` and `Store`.
     """
     experiment = catalogue.get(name)
-    tasks = experiment.tasks(preset)
+    tasks = experiment.tasks(preset, optimiser)
     folder = Path(out)
-    configuration = experiment.configuration(preset)
+    configuration = experiment.configuration(preset, optimiser)
     with Store(
         folder, experiment=name, preset=preset, configuration=configuration, version=__version__, fresh=fresh
     ) as store:

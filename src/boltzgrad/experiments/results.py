@@ -124,18 +124,32 @@ def description(head: dict[str, Any]) -> dict[str, Any]:
     return {name: head[name] for name in ("experiment", "preset", "version")} | options
 
 
+_SHOWN = 3  # differences that are spelled out
+
+
 def must_agree(there: dict[str, Any], asked: dict[str, Any], where: str, kind: str = "") -> None:
-    """Raise ResultsMismatch, with every field that differs and both values, unless two descriptions are the same."""
-    differences = "; ".join(kind + text for text in _differences(there, asked))
+    """Raise ResultsMismatch, with the entries that differ and both values, unless two descriptions are the same."""
+    differences = [kind + text for text in _differences(there, asked)]
     if differences:
-        raise ResultsMismatch(f"{where} holds other results than asked for: {differences}. Try: {OTHERWISE}")
+        more = f"; and {len(differences) - _SHOWN} more" if len(differences) > _SHOWN else ""
+        shown = "; ".join(differences[:_SHOWN]) + more
+        raise ResultsMismatch(f"{where} holds other results than asked for: {shown}. Try: {OTHERWISE}")
 
 
 def _differences(there: dict[str, Any], asked: dict[str, Any]) -> Iterator[str]:
     for name in dict.fromkeys([*asked, *there]):
+        if isinstance(there.get(name), dict) and isinstance(asked.get(name), dict):
+            for text in _differences(there[name], asked[name]):
+                yield f"{name} / {text}"
+            continue
         found, wanted = (encoding.dumps(d[name], sort=True) if name in d else "absent" for d in (there, asked))
         if found != wanted:
-            yield f"{name} is {found} there, {wanted} was asked for"
+            yield f"{name} is {_short(found)} there, {_short(wanted)} was asked for"
+
+
+def _short(text: str) -> str:
+    """The text, or its beginning."""
+    return text if len(text) <= 120 else f"{text[:120]}…"
 
 
 def _corrupt(path: Path, number: int, reason: str) -> ResultsCorrupt:
