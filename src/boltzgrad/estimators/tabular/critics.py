@@ -13,7 +13,7 @@ Only `Exact` leaves an estimator unbiased: an estimated critic shares its data w
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -61,7 +61,9 @@ class MonteCarlo(TabularCritic):
         g = episodes.leader_returns()
         q = episodes.averages(g, actions=True)
         v = episodes.averages(g, actions=False)
-        return along(episodes, q, v), state
+        seen = episodes.visits(g, actions=True)[1] > 0
+        values = along(episodes, q, v)
+        return replace(values, benefit=np.where(seen, q - v[:, :, None], np.nan)), state
 
 
 @dataclass(frozen=True)

@@ -198,12 +198,20 @@ class TabularEpisodes(TabularCotangents):
     def guide_in_expectation(self, values: Values) -> None:
         """Σ_t γ_L^t Σ_a π(a|s_t) (B_L(s_t, a)/τ) ∇Q_F(s_t, a): the actions summed out, the white-box ∇Q_F.
 
-        Raises: InvalidOption if the critic has no table.
+        Raises: InvalidOption if the critic has no table, UnusableBatch if it knows nothing of an action in a visited state.
         """
         if values.benefit is None:
             raise InvalidOption("actions='expected' needs a critic with a table: 'exact', 'sarsa' or 'td'")
         w = self.worlds
-        states = self.visits(self.weights, actions=False)[0]
+        states, count = self.visits(self.weights, actions=False)
+        unseen = np.argwhere(np.isnan(values.benefit) & (count > 0)[:, :, None])
+        if unseen.size:
+            lane, s, a = unseen[0]
+            raise UnusableBatch(
+                f"action {a} was never taken in state {s} in lane {lane}'s batch ({len(unseen)} such pairs in all), so a "
+                "Monte-Carlo critic knows nothing of it; use more episodes, actions='sampled', or critic 'sarsa', 'td' or "
+                "'exact'"
+            )
         self.add_white_box(states[:, :, None] * w.policy[w.lane_world] * values.benefit / w.tau)
 
     def guide_by_advantage(self, weights: Array, segments: Segments = "averaged", *, baseline: bool = False) -> None:
