@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from boltzgrad import cli, derivations
+from boltzgrad.experiments import catalogue
 from boltzgrad.gradients import witnesses
 from boltzgrad.problems import load, names
+from boltzgrad.verify import BiasVerdict
 from boltzgrad.verify.mutants import everything
 
 ROOT = Path(__file__).parents[1]
@@ -22,7 +24,7 @@ def blocks(language):
 
 
 def test_the_python_examples_run():
-    example, proof = blocks("python")
+    example, proof, samples = blocks("python")
     scope, printed = {}, io.StringIO()
     with redirect_stdout(printed):
         exec(example, scope)
@@ -34,6 +36,10 @@ def test_the_python_examples_run():
     with redirect_stdout(printed):
         exec(proof, scope)
     assert "theorem-1: proved" in printed.getvalue()
+    with redirect_stdout(printed):
+        exec(samples, scope)
+    assert scope["check"].verdict == BiasVerdict.BIASED
+    assert scope["few"].verdict != BiasVerdict.BIASED
 
 
 def test_the_theorem_of_the_contributing_guide():
@@ -60,7 +66,9 @@ def test_the_commands_parse(line):
     arguments = cli._parser().parse_args(line.split()[1:])
     if getattr(arguments, "topic", None):
         assert derivations.names(arguments.topic)
-    if getattr(arguments, "name", None):
+    if arguments.run is cli._experiment:
+        assert arguments.preset in catalogue.get(arguments.name).seeds
+    elif getattr(arguments, "name", None):
         options = dict(cli._option(x) for x in arguments.set)
         assert load(arguments.name, **options)
 

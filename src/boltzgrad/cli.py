@@ -165,6 +165,11 @@ def _experiment(arguments: argparse.Namespace) -> int:
     from boltzgrad.experiments import catalogue, tables
     from boltzgrad.experiments.perform import perform
 
+    if arguments.name is None and arguments.json:
+        known_ones = [catalogue.get(name) for name in catalogue.names()]
+        rows = [{"name": e.name, "title": e.title, "source": e.source, "presets": list(e.seeds)} for e in known_ones]
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return AGREEMENT
     if arguments.name is None:
         for name in catalogue.names():
             known = catalogue.get(name)

@@ -5,6 +5,7 @@ matplotlib is imported when a figure is drawn; figures are made without its glob
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -34,24 +35,49 @@ STYLES = ("-", "--", "-.")
 
 def draw(experiment: Experiment, curves: dict[Curve, list[Row]]) -> dict[str, Any]:
     """One figure a setting, by a name fit for a file.  Raises: MissingExtra without matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise MissingExtra("figures need matplotlib: pip install 'boltzgrad[experiments]'") from None
+    require()
+    from matplotlib.figure import Figure
+
     settings: dict[str, dict[Curve, list[Row]]] = {}
     for curve, rows in curves.items():
         settings.setdefault(curve.setting, {})[curve] = rows
     out = {}
     for setting, mine in settings.items():
-        figure = Figure(figsize=(12.0, 4.8), layout="constrained")
-        left, right = figure.subplots(1, 2, width_ratios=(1.25, 1.0))
-        _curves(left, experiment, mine)
-        _cosines(right, mine)
+        mine = dict(sorted(mine.items(), key=lambda item: not item[0].reference))  # the reference first
+        columns = 1 + len(mine) // 25
+        height = max(4.6, 0.5 + 0.19 * (len(mine) / columns + 3))
+        figure = Figure(figsize=(11.5 + 1.8 * (columns - 1), height), layout="constrained")
+        left, right = figure.subplots(1, 2, width_ratios=(1.3, 1.0))
+        looks = _looks(list(mine))
+        _curves(left, experiment, mine, looks)
+        _cosines(right, mine, looks)
+        for axes in (left, right):
+            axes.spines[["top", "right"]].set_visible(False)
+            axes.xaxis.get_major_locator().set_params(integer=True)
+            axes.margins(x=0.02)
+            axes.grid(alpha=0.25, linewidth=0.6)
         figure.suptitle(f"{experiment.title}: {setting}", x=0.01, ha="left", fontsize=11, fontweight="bold")
         handles, labels = left.get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper", fontsize=8, frameon=False)
+        seeds = max(len(rows) for rows in mine.values())
+        figure.legend(
+            handles,
+            labels,
+            loc="outside right upper",
+            fontsize=8,
+            frameon=False,
+            ncols=columns,
+            title="mean ± standard error\n" + (f"of {seeds} seeds" if seeds > 1 else "(one seed)"),
+            title_fontsize=8,
+            alignment="left",
+        )
         out[slug(setting)] = figure
     return out
+
+
+def require() -> None:
+    """Raises: MissingExtra without matplotlib."""
+    if importlib.util.find_spec("matplotlib") is None:
+        raise MissingExtra("figures need matplotlib (or --no-plots): pip install 'boltzgrad[experiments]'")
 
 
 def slug(text: str) -> str:
@@ -74,7 +100,7 @@ def save(figures: dict[str, Any], folder: Path, prefix: str) -> list[Path]:
         for name, figure in figures.items():
             for suffix, options in (
                 ("svg", {"metadata": {"Date": None}}),
-                ("png", {"dpi": 120, "metadata": {"Software": None}}),
+                ("png", {"dpi": 150, "metadata": {"Software": None}}),
             ):
                 path = folder / f"{prefix}-{name}.{suffix}"
                 figure.savefig(path, **options)
@@ -100,48 +126,92 @@ def smooth(y: Array, width: int) -> Array:
     return np.asarray(np.divide(total, count, out=np.full(y.size, np.nan), where=count > 0))
 
 
-def _look(i: int, curve: Curve) -> dict[str, Any]:
-    if curve.reference:
-        return {"color": "black", "linewidth": 2.2, "zorder": 5}
-    return {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i // len(COLOURS) % 3], "linewidth": 1.3}
+def _looks(curves: list[Curve]) -> dict[Curve, dict[str, Any]]:
+    """Black for the reference, a colour (then a dash) of its own for each other curve."""
+    out: dict[Curve, dict[str, Any]] = {}
+    for curve in curves:
+        i = sum(not c.reference for c in out)
+        out[curve] = (
+            {"color": "black", "linewidth": 2.2, "zorder": 5}
+            if curve.reference
+            else {"color": COLOURS[i % len(COLOURS)], "linestyle": STYLES[i // len(COLOURS) % 3], "linewidth": 1.4}
+        )
+    return out
 
 
-def _curves(axes: Any, experiment: Experiment, curves: dict[Curve, list[Row]]) -> None:
-    last = 0.0
-    for i, (curve, rows) in enumerate(curves.items()):
+def _curves(axes: Any, experiment: Experiment, curves: dict[Curve, list[Row]], looks: dict[Curve, Any]) -> None:
+    means = {}
+    for curve, rows in curves.items():
         x, mean, error = band(rows, [experiment.read(r) for r in rows])
-        look = _look(i, curve)
-        axes.plot(x, mean, label=curve.label, **look)
-        axes.fill_between(x, mean - error, mean + error, color=look["color"], alpha=0.15, linewidth=0)
-        last = max(last, float(x[-1]))
-    for i, curve in enumerate(curves):
-        if curve.published is not None:
-            axes.plot(
-                [last * 1.03],
-                [curve.published],
-                marker="<",
-                markersize=7,
-                clip_on=False,
-                **{**_look(i, curve), "linestyle": ""},
-            )
-    axes.set_xlabel("iteration   (◂ published end values)")
-    axes.set_ylabel(experiment.quantity)
+        means[curve] = mean
+        axes.plot(x, mean, label=curve.label, **looks[curve])
+        axes.fill_between(x, mean - error, mean + error, color=looks[curve]["color"], alpha=0.15, linewidth=0)
     every = np.concatenate([experiment.read(r) for rows in curves.values() for r in rows])
-    if experiment.lower_is_better and every.min() > 0.0 and every.max() > 20.0 * every.min():
+    marks = np.array([c.published for c in curves if c.published is not None])
+    squeezed = marks.size > 1 and np.ptp(marks) < 0.02 * np.ptp(every)  # what was published would be one point
+    if (experiment.lower_is_better or squeezed) and every.min() > 0.0 and every.max() > 20.0 * every.min():
         axes.set_yscale("log")
-    axes.grid(alpha=0.25)
+    elif (limits := worth_seeing(curves, means)) is not None:
+        axes.set_ylim(*limits)
+    _published(axes, curves, looks)
+    axes.set_xlabel("iteration")
+    axes.set_ylabel(experiment.quantity)
 
 
-def _cosines(axes: Any, curves: dict[Curve, list[Row]]) -> None:
-    for i, (curve, rows) in enumerate(curves.items()):
-        values = [smooth(np.asarray(r["cosine"], float), max(1, len(r["cosine"]) // 20)) for r in rows]
-        x = np.asarray(rows[0]["iteration"], float)
-        stacked = np.stack(values)
-        if np.isnan(stacked).all():
+def worth_seeing(curves: dict[Curve, list[Row]], means: dict[Curve, Array]) -> tuple[float, float] | None:
+    """Limits around the reference and what was published, where a curve goes so far that nothing else could be seen."""
+    core = [means[c] for c in curves if c.reference] + [np.array([m[0]]) for m in means.values()]
+    core.append(np.array([c.published for c in curves if c.published is not None]))
+    shown, every = np.concatenate(core), np.concatenate(list(means.values()))
+    shown, every = shown[np.isfinite(shown)], every[np.isfinite(every)]
+    span = float(np.ptp(shown)) if shown.size else 0.0
+    if not any(c.reference for c in curves) or span == 0.0 or np.ptp(every) <= 10.0 * span:
+        return None
+    low, high = max(every.min(), shown.min() - span), min(every.max(), shown.max() + span)
+    return float(low - 0.05 * span), float(high + 0.05 * span)
+
+
+def _published(axes: Any, curves: dict[Curve, list[Row]], looks: dict[Curve, Any]) -> None:
+    """Marks right of the panel at the end values in print, side by side where they would cover each other."""
+    across = axes.get_yaxis_transform()
+    marked = [c for c in curves if c.published is not None]
+    for curve in marked:  # first, as these marks move the limits
+        axes.plot([1.015], [curve.published], marker="<", linestyle="", transform=across, alpha=0.0)
+    axes.set_ylim(*axes.get_ylim())
+    taken: list[tuple[float, int]] = []
+    for curve in dict.fromkeys(marked):
+        _, y = axes.transAxes.inverted().transform(axes.transData.transform((0.0, curve.published)))
+        place = next(i for i in range(len(marked)) if all(i != j or abs(y - z) > 0.028 for z, j in taken))
+        taken.append((float(y), place))
+        axes.plot(
+            [1.015 + 0.025 * place],
+            [curve.published],
+            marker="<",
+            markersize=7,
+            markeredgecolor="black",
+            markeredgewidth=0.4,
+            linestyle="",
+            color=looks[curve]["color"],
+            transform=across,
+            clip_on=False,
+            gid="published",
+        )
+    if marked:
+        axes.plot([], [], marker="<", markersize=7, linestyle="", color="0.6", label="published end value")
+
+
+def _cosines(axes: Any, curves: dict[Curve, list[Row]], looks: dict[Curve, Any]) -> None:
+    width = 1
+    for curve, rows in curves.items():
+        width = max(1, len(rows[0]["cosine"]) // 20)
+        stacked = np.stack([smooth(np.asarray(r["cosine"], float), width) for r in rows])
+        good = np.isfinite(stacked)
+        if not good.any():
             continue
-        axes.plot(x, np.nanmean(np.where(np.isnan(stacked).all(axis=0), 0.0, stacked), axis=0), **_look(i, curve))
+        count, total = good.sum(axis=0), np.where(good, stacked, 0.0).sum(axis=0)
+        mean = np.divide(total, count, out=np.full(total.size, np.nan), where=count > 0)  # a gap where no seed has one
+        axes.plot(np.asarray(rows[0]["iteration"], float), mean, **looks[curve])
     axes.axhline(0.0, color="black", linewidth=0.6)
     axes.set_ylim(-1.05, 1.05)
-    axes.set_xlabel("iteration")
+    axes.set_xlabel("iteration" + (f"   (running mean of {width} points)" if width > 1 else ""))
     axes.set_ylabel("cosine of estimate and ∇J")
-    axes.grid(alpha=0.25)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from typing import Any
 
-from boltzgrad.errors import unknown
+from boltzgrad.errors import InvalidOption, unknown
 from boltzgrad.estimators import (
     AMD,
     BCHG,
@@ -60,19 +61,28 @@ def estimator(specification: dict[str, Any]) -> Estimator:
     if name not in METHODS:
         raise unknown("method", name, METHODS)
     if isinstance(options.get("sampling"), dict):
-        options["sampling"] = Sampling(**options["sampling"])
+        options["sampling"] = _made("sampling", Sampling, options["sampling"])
     critic = options.get("critic")
     if isinstance(critic, dict):
         critic = dict(critic)
         kind = critic.pop("name", None)
         if kind not in CRITICS:
             raise unknown("critic", kind, CRITICS)
-        options["critic"] = CRITICS[kind](**{k: tuple(v) if isinstance(v, list) else v for k, v in critic.items()})
+        critic = {k: tuple(v) if isinstance(v, list) else v for k, v in critic.items()}
+        options["critic"] = _made(kind, CRITICS[kind], critic)
     if isinstance(options.get("like"), dict):
         options["like"] = estimator(options["like"])
-    kind_of = METHODS[name]
-    known = set(getattr(kind_of, "__dataclass_fields__", {}))
+    made: Estimator = _made(name, METHODS[name], options)
+    return made
+
+
+def _made(name: str, kind: type[Any], options: dict[str, Any]) -> Any:
+    """A record from its options.  Raises: UnknownName for an option it has not, InvalidOption for one it lacks."""
+    known = {f.name: f for f in fields(kind) if f.init}
     for option in options:
         if option not in known:
             raise unknown(f"option of {name!r}:", option, known)
-    return kind_of(**options)
+    for option, f in known.items():
+        if option not in options and f.default is MISSING and f.default_factory is MISSING:
+            raise InvalidOption(f"{name!r} lacks its option {option!r}")
+    return kind(**options)

@@ -145,6 +145,8 @@ def clipped(gradient: Array, clip: float | None, groups: tuple[int, ...] | None 
     if clip is None:
         return gradient
     edges = np.cumsum((0, *(groups or (gradient.shape[1],))))
+    if edges[-1] != gradient.shape[1]:
+        raise InvalidOption(f"groups have {edges[-1]} coordinates together; the gradient has {gradient.shape[1]}")
     out = gradient.copy()
     for a, b in itertools.pairwise(edges):
         norm = np.linalg.norm(gradient[:, a:b], axis=1, keepdims=True)
@@ -183,7 +185,25 @@ def optimiser(specification: dict[str, Any]) -> Optimiser:
     for option in options:
         if option not in known:
             raise unknown(f"option of {name!r}:", option, known)
-    made = OPTIMISERS[name](**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
-    if not getattr(made, "rate", 1.0) > 0.0:
-        raise InvalidOption(f"rate is {options.get('rate')!r}; expected a positive number")
-    return made
+    for option, value in options.items():
+        _check(option, value)
+    return OPTIMISERS[name](**{k: tuple(v) if isinstance(v, list) else v for k, v in options.items()})
+
+
+def _check(option: str, value: Any) -> None:
+    """Raises: InvalidOption for a value outside the option's range."""
+    if option in ("descend", "decay"):
+        good, expected = isinstance(value, bool), "true or false"
+    elif option == "groups":
+        whole = isinstance(value, (list, tuple)) and all(type(n) is int and n > 0 for n in value)
+        good, expected = value is None or (whole and len(value) > 0), "positive sizes of groups of coordinates, or None"
+    else:
+        number = isinstance(value, (int, float)) and not isinstance(value, bool) and 0.0 < value < np.inf
+        above, expected = {"share": (1.0, "a number in (0, 1)"), "average": (1.0, "a number in (0, 1]")}.get(
+            option, (np.inf, "a positive number")
+        )
+        good = number and (value < above or (option == "average" and value == above))
+        if option in ("clip", "start_temperature"):
+            good, expected = good or value is None, "a positive number, or None"
+    if not good:
+        raise InvalidOption(f"{option} is {value!r}; expected {expected}")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from boltzgrad import __version__
+from boltzgrad.errors import ResultsNotWritten
 from boltzgrad.experiments import catalogue, figures, tables
 from boltzgrad.experiments.experiment import rows_by_curve
 from boltzgrad.experiments.runner import run
@@ -35,14 +36,22 @@ def perform(
     tasks = experiment.tasks(preset, optimiser)
     folder = Path(out)
     configuration = experiment.configuration(preset, optimiser)
+    if plots:
+        figures.require()  # not after hours of work
     with Store(
         folder, experiment=name, preset=preset, configuration=configuration, version=__version__, fresh=fresh
     ) as store:
         rows = run(tasks, store, workers=workers, dask=dask, progress=progress)
     curves = rows_by_curve(experiment, preset, rows)
     table = tables.summary(experiment, curves)
-    (folder / "summary.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    (folder / "summary.md").write_text(tables.as_markdown(table) + "\n", encoding="utf-8")
-    if plots:
-        figures.save(figures.draw(experiment, curves), folder, name)
+    try:
+        (folder / "summary.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "summary.md").write_text(tables.as_markdown(table) + "\n", encoding="utf-8")
+        if plots:
+            figures.save(figures.draw(experiment, curves), folder, name)
+    except OSError as error:
+        raise ResultsNotWritten(
+            f"cannot write {error.filename or folder}: {error.strerror or error}; all rows are in {folder}, and the same "
+            "command writes the table and the figures from them"
+        ) from error
     return table

@@ -66,7 +66,7 @@ def processes(tasks: Iterator[Task], count: int) -> Outcomes:
         codes = re.search(r"\{(.*)\}", str(error))
         how = f" (exit codes {codes[1]})" if codes else ""
         raise WorkersLost(
-            f"a worker process was killed{how}: by hand, by the system for lack of memory (try fewer --workers), or by a "
+            f"a worker process was killed{how}: by hand, by the system for lack of memory (try fewer --jobs), or by a "
             "fault in compiled code"
         ) from error
     finally:
