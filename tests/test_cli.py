@@ -231,3 +231,187 @@ def test_the_ledger_of_a_false_statement_exits_with_1(capsys, monkeypatch):
 def test_wrong_use_of_the_ledger(capsys, arguments, message):
     assert cli.main(arguments) == 2
     assert message in capsys.readouterr().err
+
+
+def experiment(capsys, *arguments):
+    return run(capsys, "experiment", *arguments)
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory):
+    """A folder with a finished experiment, and what was printed; not to be changed."""
+    folder = tmp_path_factory.mktemp("cli") / "done"
+    call = [sys.executable, "-m", "boltzgrad.cli", "experiment", "synthetic-hard", "--no-plots", "--out", str(folder)]
+    return folder, subprocess.run(call, capture_output=True, text=True, check=True)
+
+
+def test_an_experiment_prints_its_table(done):
+    folder, said = done
+    assert said.stderr == ""
+    lines = said.stdout.splitlines()
+    assert lines[0] == "10 states, 5 actions, d = 100"
+    assert lines[1].startswith("method")
+    assert [line.split("  ")[0] for line in lines[3:7]] == [
+        "exact hypergradient",
+        "M-SoBiRL",
+        "M-SoBiRL, lower level stopped",
+        "M-SoBiRL, lower level with the wrong sign",
+    ]
+    assert lines[-1] == f"rows, table and figures: {folder}"
+    assert {path.name for path in folder.iterdir()} == {"lock", "rows.jsonl", "summary.json", "summary.md"}
+
+
+def test_an_experiment_as_json_and_resumed(capsys, done):
+    folder, _ = done
+    before = (folder / "rows.jsonl").read_bytes()
+    status, out, err = experiment(capsys, "synthetic-hard", "--no-plots", "--out", folder, "--json")
+    assert (status, err) == (0, "")
+    table = json.loads(out, parse_constant=pytest.fail)
+    assert table == json.loads((folder / "summary.json").read_text("utf-8"))
+    assert {"setting", "method", "seeds", "end", "standard_error", "published", "cosine", "steps"} < set(table[0])
+    assert (folder / "rows.jsonl").read_bytes() == before  # nothing was run again
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_jobs_do_not_change_the_table(capsys, done, tmp_path, jobs):
+    status, out, _ = experiment(
+        capsys, "synthetic-hard", "--jobs", jobs, "--no-plots", "--out", tmp_path / "out", "--json"
+    )
+    assert status == 0
+    assert json.loads(out) == json.loads((done[0] / "summary.json").read_text("utf-8"))
+    if jobs == 2:
+        from joblib.externals.loky import get_reusable_executor
+
+        get_reusable_executor().shutdown(wait=True)
+
+
+def test_fresh_and_another_optimiser(capsys, done, tmp_path):
+    call = ["synthetic-hard", "--no-plots", "--out", tmp_path, "--json"]
+    _, first, _ = experiment(capsys, *call, "--optimiser", "adam,rate=0.05")
+    status, _, err = experiment(capsys, *call)
+    assert status == 2
+    assert "ResultsMismatch" in err
+    status, second, _ = experiment(capsys, *call, "--fresh")
+    assert status == 0
+    assert (tmp_path / "rows.jsonl.old").exists()
+    assert json.loads(second) == json.loads((done[0] / "summary.json").read_text("utf-8")) != json.loads(first)
+
+
+def test_results_go_to_a_folder_of_their_own(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    status, out, _ = experiment(capsys, "synthetic-hard", "--no-plots")
+    assert status == 0
+    assert (tmp_path / "results" / "synthetic-hard-smoke" / "summary.md").exists()
+    assert out.endswith("results/synthetic-hard-smoke\n")
+
+
+def test_the_experiments_are_listed(capsys):
+    from boltzgrad.experiments import catalogue
+
+    status, out, _ = experiment(capsys)
+    assert status == 0
+    assert [line.split()[0] for line in out.splitlines()] == catalogue.names()
+    assert "HPGD Table 1" in out
+    status, out, _ = experiment(capsys, "--json")
+    listed = json.loads(out)
+    assert [row["name"] for row in listed] == catalogue.names()
+    assert all(row["presets"] == ["smoke", "small", "paper"] for row in listed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["four-roms"], "did you mean 'four-rooms'"),
+        ([""], "unknown experiment ''"),
+        (["../../etc"], "unknown experiment '../../etc'"),
+        (["toy-game", "--preset", "smal"], "did you mean 'small'"),
+        (["toy-game", "--jobs", "0"], "workers is 0; expected"),
+        (["toy-game", "--jobs", "2", "--dask", "tcp://127.0.0.1:1"], "give one of them"),
+        (["toy-game", "--optimiser", "adams"], "did you mean 'adam'"),
+        (["toy-game", "--optimiser", "adam,rate"], "--optimiser 'rate': expected OPTION=VALUE"),
+        (["toy-game", "--optimiser", "adam,rate=fast"], "rate is 'fast'"),
+        (["synthetic", "--optimiser", "normalised"], "unknown option of 'normalised': 'descend'"),
+    ],
+)
+def test_wrong_use_of_experiment(capsys, tmp_path, monkeypatch, arguments, message):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = experiment(capsys, *arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith("boltzgrad: ")
+    assert message in err
+    assert not list(tmp_path.rglob("summary.json"))
+
+
+@pytest.mark.parametrize("arguments", [["--jobs", "two"], ["synthetic", "toy-game"], ["--seeds", "3"]])
+def test_argparse_wrong_use_of_experiment(arguments):
+    with pytest.raises(SystemExit) as stopped:
+        cli.main(["experiment", *arguments])
+    assert stopped.value.code == 2
+
+
+def test_a_folder_of_another_preset_or_experiment_is_refused(capsys, done):
+    before = {path: path.read_bytes() for path in done[0].iterdir()}
+    for call in (["synthetic-hard", "--preset", "small"], ["synthetic"]):
+        status, out, err = experiment(capsys, *call, "--out", done[0], "--no-plots")
+        assert (status, out) == (2, "")
+        assert "ResultsMismatch" in err
+        assert "--fresh" in err
+        assert len(err) < 1500
+    assert {path: path.read_bytes() for path in done[0].iterdir()} == before
+
+
+def test_a_task_that_fails_exits_with_1(capsys, tmp_path, monkeypatch):
+    from boltzgrad.experiments import ascent
+
+    def no_metric(name):
+        raise ArithmeticError("no answer")
+
+    call = ["synthetic-hard", "--no-plots", "--out", tmp_path]
+    with monkeypatch.context() as patch:
+        patch.setattr(ascent, "_metric", no_metric)
+        status, out, err = experiment(capsys, *call)
+    assert (status, out) == (1, "")
+    assert "TaskFailed: task '10 states, 5 actions, d = 100: exact hypergradient seeds=0-1' failed" in err
+    assert "ArithmeticError: no answer" in err
+    assert "0 of 4 tasks" in err
+    assert experiment(capsys, *call)[0] == 0  # control: and it goes on
+
+
+def test_a_cluster_that_is_not_there_exits_with_1(capsys, tmp_path):
+    status, out, err = experiment(capsys, "synthetic", "--out", tmp_path, "--dask", "nowhere")
+    assert (status, out) == (1, "")
+    assert "ClusterUnusable: no dask scheduler answers at 'nowhere'" in err
+
+
+def limited(size, *arguments):
+    """The command where no file may be longer than `size` bytes."""
+    import resource
+
+    return subprocess.run(
+        [sys.executable, "-m", "boltzgrad.cli", "experiment", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (size, size)),
+    )
+
+
+def test_a_full_disk_exits_with_1_and_the_run_goes_on_later(capsys, done, tmp_path):
+    call = ["synthetic-hard", "--no-plots", "--out", tmp_path]
+    said = limited(20_000, *call)
+    assert (said.returncode, said.stdout) == (1, "")
+    assert "ResultsNotWritten: cannot write" in said.stderr
+    assert "same command then goes on" in said.stderr
+    assert (tmp_path / "rows.jsonl").stat().st_size <= 20_000
+    status, out, _ = experiment(capsys, *call, "--json")
+    assert status == 0
+    assert json.loads(out) == json.loads((done[0] / "summary.json").read_text("utf-8"))
+    assert limited(10_000_000, *call).returncode == 0  # control
+
+
+def test_a_damaged_file_names_the_line(capsys, done, tmp_path):
+    lines = (done[0] / "rows.jsonl").read_bytes().splitlines(keepends=True)
+    (tmp_path / "rows.jsonl").write_bytes(b"".join([*lines[:2], b"garbage\n", *lines[2:]]))
+    status, out, err = experiment(capsys, "synthetic-hard", "--no-plots", "--out", tmp_path)
+    assert (status, out) == (2, "")
+    assert "ResultsCorrupt" in err
+    assert "line 3 cannot be read" in err

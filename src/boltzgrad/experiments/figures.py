@@ -6,6 +6,7 @@ matplotlib is imported when a figure is drawn; figures are made without its glob
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ COLOURS = (
     "#000080",
 )
 STYLES = ("-", "--", "-.")
+_OF_A_GRID = re.compile(r"( (?:sarsa|rate) [0-9.]+)+$")  # what tells the curves of one method's grid apart
 
 
 def draw(experiment: Experiment, curves: dict[Curve, list[Row]]) -> dict[str, Any]:
@@ -44,11 +46,16 @@ def draw(experiment: Experiment, curves: dict[Curve, list[Row]]) -> dict[str, An
     out = {}
     for setting, mine in settings.items():
         mine = dict(sorted(mine.items(), key=lambda item: not item[0].reference))  # the reference first
+        mine, labels, behind = best_of_grids(experiment, mine)
         columns = 1 + len(mine) // 25
         height = max(4.6, 0.5 + 0.19 * (len(mine) / columns + 3))
         figure = Figure(figsize=(11.5 + 1.8 * (columns - 1), height), layout="constrained")
         left, right = figure.subplots(1, 2, width_ratios=(1.3, 1.0))
         looks = _looks(list(mine))
+        for curve, others in behind.items():  # the rest of its grid, pale
+            for rows in others:
+                x, mean, _ = band(rows, [experiment.read(r) for r in rows])
+                left.plot(x, mean, color=looks[curve]["color"], linewidth=0.5, alpha=0.35)
         _curves(left, experiment, mine, looks)
         _cosines(right, mine, looks)
         for axes in (left, right):
@@ -57,11 +64,11 @@ def draw(experiment: Experiment, curves: dict[Curve, list[Row]]) -> dict[str, An
             axes.margins(x=0.02)
             axes.grid(alpha=0.25, linewidth=0.6)
         figure.suptitle(f"{experiment.title}: {setting}", x=0.01, ha="left", fontsize=11, fontweight="bold")
-        handles, labels = left.get_legend_handles_labels()
+        handles, names = left.get_legend_handles_labels()
         seeds = max(len(rows) for rows in mine.values())
         figure.legend(
             handles,
-            labels,
+            [labels.get(name, name) for name in names],
             loc="outside right upper",
             fontsize=8,
             frameon=False,
@@ -72,6 +79,31 @@ def draw(experiment: Experiment, curves: dict[Curve, list[Row]]) -> dict[str, An
         )
         out[slug(setting)] = figure
     return out
+
+
+def best_of_grids(
+    experiment: Experiment, curves: dict[Curve, list[Row]]
+) -> tuple[dict[Curve, list[Row]], dict[str, str], dict[Curve, list[list[Row]]]]:
+    """(the best curve of each method's grid, what to call it by its label, and the rows of the others).
+
+    Curves whose labels differ in a "sarsa 0.5" or "rate 0.1" at the end are a grid, as the papers search one.
+    """
+    grids: dict[str, list[Curve]] = {}
+    for curve in curves:
+        grids.setdefault(_OF_A_GRID.sub("", curve.label), []).append(curve)
+
+    def end(curve: Curve) -> float:
+        value = float(np.mean([experiment.read_end(r) for r in curves[curve]]))
+        return -value if experiment.lower_is_better else value
+
+    best, labels, behind = {}, {}, {}
+    for method, grid in grids.items():
+        head = max(grid, key=end)
+        best[head] = curves[head]
+        behind[head] = [curves[c] for c in grid if c is not head]
+        if len(grid) > 1:
+            labels[head.label] = f"{method} (best of {len(grid)}:{head.label.removeprefix(method)})"
+    return best, labels, behind
 
 
 def require() -> None:
