@@ -325,7 +325,7 @@ def test_the_experiments_are_listed(capsys):
         ([""], "unknown experiment ''"),
         (["../../etc"], "unknown experiment '../../etc'"),
         (["toy-game", "--preset", "smal"], "did you mean 'small'"),
-        (["toy-game", "--jobs", "0"], "workers is 0; expected"),
+        (["toy-game", "--jobs", "0"], "--jobs 0: expected at least 1"),
         (["toy-game", "--jobs", "2", "--dask", "tcp://127.0.0.1:1"], "give one of them"),
         (["toy-game", "--optimiser", "adams"], "did you mean 'adam'"),
         (["toy-game", "--optimiser", "adam,rate"], "--optimiser 'rate': expected OPTION=VALUE"),

@@ -163,7 +163,7 @@ def _ledger(arguments: argparse.Namespace) -> int:
 
 def _experiment(arguments: argparse.Namespace) -> int:
     from boltzgrad.experiments import catalogue, tables
-    from boltzgrad.experiments.perform import perform
+    from boltzgrad.experiments.perform import perform, strict
 
     if arguments.name is None and arguments.json:
         known_ones = [catalogue.get(name) for name in catalogue.names()]
@@ -175,6 +175,8 @@ def _experiment(arguments: argparse.Namespace) -> int:
             known = catalogue.get(name)
             print(f"{name:22} {known.title} ({known.source}); {', '.join(known.seeds)}")
         return AGREEMENT
+    if arguments.jobs < 1:
+        raise InvalidOption(f"--jobs {arguments.jobs}: expected at least 1")
     folder = arguments.out or str(Path("results") / f"{arguments.name}-{arguments.preset}")
     table = perform(
         arguments.name,
@@ -187,7 +189,7 @@ def _experiment(arguments: argparse.Namespace) -> int:
         plots=not arguments.no_plots,
     )
     if arguments.json:
-        print(json.dumps(table, indent=2, ensure_ascii=False))
+        print(json.dumps(strict(table), indent=2, ensure_ascii=False))
     else:
         print(tables.as_text(table))
         print(f"\nrows, table and figures: {folder}")

@@ -54,7 +54,7 @@ def test_rows_carry_their_provenance(folder):
     for seed, row in enumerate(found.rows):
         assert row["key"] == f"walk {seed // 2}"
         assert row["seed"] == seed
-        assert row["configuration"] == DESCRIPTION["configuration"]
+        assert row["configuration"] == TASKS[seed // 2].arguments
         assert row["version"] == DESCRIPTION["version"]
         assert np.isnan(row["odd"][0])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ from boltzgrad.experiments import catalogue, figures, tables
 from boltzgrad.experiments.experiment import rows_by_curve
 from boltzgrad.experiments.runner import run
 from boltzgrad.experiments.store import Store
+
+
+def strict(table: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The table with null for numbers that JSON has no word for (NaN, infinities)."""
+    return [{k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()} for row in table]
 
 
 def perform(
@@ -45,7 +51,9 @@ def perform(
     curves = rows_by_curve(experiment, preset, rows)
     table = tables.summary(experiment, curves)
     try:
-        (folder / "summary.json").write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "summary.json").write_text(
+            json.dumps(strict(table), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
+        )
         (folder / "summary.md").write_text(tables.as_markdown(table) + "\n", encoding="utf-8")
         if plots:
             figures.save(figures.draw(experiment, curves), folder, name)

@@ -31,7 +31,7 @@ class Store:
     ...     with Store(folder, experiment="toy", preset="quick", configuration={"batch": 10}, version="1") as store:
     ...         store.add(Task("seed=3", results.read, {"seed": 3}), [{"gap": float("inf")}])
     ...     results.read(folder).rows
-    [{'key': 'seed=3', 'seed': 3, 'configuration': {'batch': 10}, 'version': '1', 'gap': inf}]
+    [{'key': 'seed=3', 'seed': 3, 'configuration': {'seed': 3}, 'version': '1', 'gap': inf}]
     """
 
     def __init__(
@@ -81,19 +81,20 @@ class Store:
     def add(self, task: Task, rows: list[Row], *, seconds: float = float("nan")) -> None:
         """Write a task's rows; when this returns they are on the disk.
 
-        Each row gets the task's key, a seed (its own; else that in the task's arguments; else None), and the store's
-        configuration and version.  If the disk stops it, the file is as it was before.
+        Each row gets the task's key, a seed (its own; else that in the task's arguments; else None), its configuration (the
+        task's arguments: that of all tasks stands in the header), and the version.
+        If the disk stops it, the file is as it was before.
         Raises: ResultsNotWritten (also if the store is closed), InvalidOption for what is no list of rows.
         """
         if self._descriptor < 0:
             raise ResultsNotWritten(f"cannot write {self._path}: the store is closed; open it again")
         if self.finished(task):
             raise InvalidOption(f"task {task.key!r} is already in {self._path}; expected each key once")
-        configuration, version = self._asked["configuration"], self._asked["version"]
+        version = self._asked["version"]
         full = []
         for row in rows_of(rows):
             seed = row.pop("seed", task.arguments.get("seed"))
-            full.append({"key": task.key, "seed": seed, "configuration": configuration, "version": version, **row})
+            full.append({"key": task.key, "seed": seed, "configuration": task.arguments, "version": version, **row})
         line = encoding.dumps({"task": task.key, "arguments": task.arguments, "seconds": seconds, "rows": full})
         record, before = results.record(line), self._size
         try:
@@ -162,7 +163,8 @@ class Store:
     def _not_written(self, error: OSError) -> ResultsNotWritten:
         wrapped = ResultsNotWritten(
             f"cannot write {self._path}: {error.strerror or error} (errno {error.errno}); the tasks recorded there before "
-            "stay readable. Make room or give another folder (--out); the same command then goes on from what is there"
+            "stay readable. Make room, or give a folder that can be written to (--out); the same command then goes on "
+            "from what is there"
         )
         wrapped.errno = error.errno
         return wrapped

@@ -43,7 +43,11 @@ HEADINGS = ("method", "end ± s.e.", "worst … best seed", "published", "cosine
 
 def cells(row: dict[str, Any]) -> tuple[str, ...]:
     """A summary's row as text, in the order of `HEADINGS`."""
-    error = "" if row["standard_error"] is None else f" ± {number(row['standard_error'])}"
+    error = ""
+    if row["standard_error"] is not None:
+        # Seeds that end at the same number up to rounding have no standard error to speak of.
+        rounding = row["standard_error"] < 1e-9 * max(1.0, abs(row["end"]))
+        error = " ± 0" if rounding else f" ± {number(row['standard_error'])}"
     return (
         row["method"] + (f" ({row['rejected']} steps refused)" if row["rejected"] else ""),
         number(row["end"]) + error,
