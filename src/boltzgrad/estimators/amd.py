@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -53,11 +53,14 @@ class _AMDRun(Run):
         for i, theta in enumerate(thetas):
             lin = self.problem.linearise(theta)
             contexts = lin.contexts
+            models = contexts.models
+            if self.temperature is not None:
+                models = [replace(m, temperature=self.temperature) for m in models]
             columns = [lin.pushforward(e) for e in np.eye(self.problem.dim)]
             if len(self.tables) <= i:
                 self.tables.append([_Tables(m, self.problem.dim) for m in contexts.models])
             total = np.zeros(theta.size)
-            for c, (model, table) in enumerate(zip(contexts.models, self.tables[i], strict=True)):
+            for c, (model, table) in enumerate(zip(models, self.tables[i], strict=True)):
                 value, gradient = table.back_up(model, [t.models[c] for t in columns], self.estimator.sweeps)
                 total += contexts.probabilities[c] * gradient
                 total += value * np.array([t.probabilities[c] for t in columns])

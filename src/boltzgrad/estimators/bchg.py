@@ -42,6 +42,8 @@ class BCHG(SampledEstimator):
         """See `SampledEstimator.check`."""
         check_segments(self.segments)
         super().check(problem)
+        if not self.as_published:
+            self.check_white_box(problem, self.segments)
         if self.actions not in ("sampled", "expected"):
             raise InvalidOption(f"actions is {self.actions!r}; expected 'sampled' or 'expected'")
         if self.actions == "expected" and (

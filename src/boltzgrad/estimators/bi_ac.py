@@ -32,16 +32,21 @@ class Stackelberg(TabularCritic):
         w, A = episodes.worlds, self.leader_actions
         mode = w.policy.argmax(axis=2)[..., None]
         q = np.zeros_like(w.r_L) if state is None or state.shape != w.r_L.shape else state.copy()
+        moving = np.ones(len(q), bool)
         for _ in range(_SWEEPS):
             led = np.take_along_axis(q, mode, axis=2)[..., 0].reshape(len(q), -1, A)
             best = np.repeat(led.max(axis=2), A, axis=1)
             new = w.r_L + w.gamma_L * w.expect(best)
-            gap = np.abs(new - q).max()
-            q = new
-            if gap <= _CLOSE * max(1.0, np.abs(q).max()):
+            gap = np.abs(new - q).max(axis=(1, 2))
+            # A world that has arrived waits for the others, so that it does not depend on them.
+            q = np.where(moving[:, None, None], new, q)
+            moving &= gap > _CLOSE * np.maximum(1.0, np.abs(q).max(axis=(1, 2)))
+            if not moving.any():
                 lanes = q[w.lane_world]
                 return along(episodes, lanes, (w.policy * q).sum(axis=2)[w.lane_world]), q
-        raise NotConverged(f"Bi-AC's operator moves by {gap:.3g} after {_SWEEPS} sweeps, asked for {_CLOSE:g}")
+        raise NotConverged(
+            f"Bi-AC's operator moves by {gap[moving].max():.3g} after {_SWEEPS} sweeps, asked for {_CLOSE:g}"
+        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

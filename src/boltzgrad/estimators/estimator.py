@@ -36,6 +36,14 @@ class Run(ABC):
 
     temperature: float | None = None
 
+    def refuse_temperature(self, problem: Any) -> None:
+        """For runs that only know the problem's own temperature.  Raises: InvalidOption if another one is set."""
+        if self.temperature is not None:
+            raise InvalidOption(
+                f"temperature is set to {self.temperature:g}; continuation is for tabular problems with a leader's reward, "
+                f"not for {problem!r}"
+            )
+
     @abstractmethod
     def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
         """One estimate a lane at θ = thetas[lane_theta[lane]] (by default lane i at row i)."""

@@ -14,7 +14,7 @@ import numpy as np
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.cotangents import TabularCotangents
-from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular
+from boltzgrad.estimators.tabular.worlds import TabularWorlds, alike, as_tabular
 from boltzgrad.gradients import hypergradient
 from boltzgrad.problems import ConfigurableMDP, MarkovGame, PolicyObjective
 from boltzgrad.problems.kernel import Array
@@ -65,7 +65,9 @@ class ExactGradient(Estimator):
 
     def _open(self, problem: Any, draws: Draws) -> Run:
         stacked = (isinstance(problem, MarkovGame) and problem.plans_on == problem.acts_on) or (
-            isinstance(problem, ConfigurableMDP) and not isinstance(problem.objective, PolicyObjective)
+            isinstance(problem, ConfigurableMDP)
+            and not isinstance(problem.objective, PolicyObjective)
+            and alike(problem.contexts(problem.initial_theta(seed=0)).models)
         )
         return _Stacked(as_tabular(problem)) if stacked else _OneByOne(problem)
 
@@ -96,6 +98,10 @@ class _Stacked(Run):
         sums.add_expected_direct(visits)
         sums.add_white_box(visits * (q - v[:, :, None]) / w.tau)
         share = np.array([w.probability_of(lane) for lane in range(w.lanes)])
+        if not share.all():  # no lane stands for a context of probability zero, and ∇ of that probability still counts
+            single = _OneByOne(self.problem)
+            single.temperature = self.temperature
+            return single.estimate(thetas, lane_theta)
         gradient = (share[:, None] * sums.gradients()).reshape(n, contexts, -1).sum(axis=1)
         lanes = np.arange(n) if lane_theta is None else lane_theta
         return Estimates(gradient[lanes], np.zeros(lanes.size, int))
@@ -109,6 +115,7 @@ class _OneByOne(Run):
 
     def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
         """See `Run.estimate`."""
+        self.refuse_temperature(self.problem)
         gradient = np.stack([hypergradient(self.problem, theta).gradient for theta in thetas])
         lanes = np.arange(len(thetas)) if lane_theta is None else lane_theta
         return Estimates(gradient[lanes], np.zeros(lanes.size, int))

@@ -44,11 +44,7 @@ class HPGD(SampledEstimator):
         """Raises: InvalidOption where averages over visits are asked for and no state is ever visited twice."""
         check_segments(self.segments)
         super().check(problem)
-        if self.segments == "averaged" and not isinstance(self.family(problem), TabularFamily):
-            raise InvalidOption(
-                f"{self.label} averages over visits to a state, and no state of {problem!r} is visited twice: use "
-                "segments='sampled' (with the white-box follower's ∇V_F), a λ, or 'exact'"
-            )
+        self.check_white_box(problem, self.segments)
 
     def combine(self, episodes: Any, values: Any) -> None:
         """The partial derivative, and Σ γ_L^t (Q_L/τ)(∇Q_F − ∇V_F)."""
@@ -83,8 +79,18 @@ class HPGDOracle(SampledEstimator):
         """Raises: InvalidOption for continuous states, where no oracle of this kind is published."""
         positive_count("oracle_steps", self.oracle_steps)
         super().check(problem)
-        if not isinstance(self.family(problem), TabularFamily):
+        family = self.family(problem)
+        if not isinstance(family, TabularFamily):
             raise InvalidOption(f"{self.label} is for tabular problems; {problem!r} is not")
+        if self.critic != "exact":
+            raise InvalidOption(f"critic is {self.critic!r}; {self.label} draws its own returns and takes no critic")
+        if self.as_published:
+            return
+        if self.sampling != Sampling(episodes=self.sampling.episodes):
+            raise InvalidOption(
+                f"sampling is {self.sampling!r}; {self.label} draws its own horizons: give Sampling(episodes=…) alone"
+            )
+        family.check_follower(self.label)
 
     def _open(self, problem: Any, draws: Draws) -> Run:
         return _PublishedOracle(self, problem, draws) if self.as_published else _Oracle(self, problem, draws)
@@ -150,7 +156,7 @@ class _Oracle(SampledRun):
         entropy = -(w.policy * np.log(np.maximum(w.policy, 1e-300))).sum(axis=2)
         payment = out.at(w.r_F) + w.tau * entropy[tour.world, tour.state]
         inside = tour.alive & (after >= 1) & (after <= T_value.ravel() + 1)
-        worth = np.where(inside, np.sqrt(gamma) ** (after - 1.0) * payment, 0.0).sum(axis=0)
+        worth = np.where(inside, np.sqrt(gamma) ** np.maximum(after - 1.0, 0.0) * payment, 0.0).sum(axis=0)
         at_T = tour.alive & (after == 0)
         out.add_score(np.where(at_T, weight * worth * gamma / (1.0 - gamma), 0.0))
         return out

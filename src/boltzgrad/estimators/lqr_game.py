@@ -35,6 +35,11 @@ class GameBCHG(Estimator):
     def check(self, problem: Any) -> None:
         """Raises: InvalidOption for other problems than a LinearQuadraticGame with a bump and a horizon."""
         check_game(problem, self.label)
+        if self.sampling != Sampling(episodes=self.sampling.episodes):
+            raise InvalidOption(
+                f"sampling is {self.sampling!r}; trajectories of {problem!r} have its own horizon: give "
+                "Sampling(episodes=…) alone"
+            )
         if self.segments not in ("sampled", "exact"):
             raise InvalidOption(f"segments is {self.segments!r}; expected 'sampled' or 'exact'")
         if self.critic not in ("exact", "monte-carlo"):

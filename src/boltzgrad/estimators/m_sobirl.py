@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy import sparse
 
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.sampling import positive_count
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.worlds import moves, soften
-from boltzgrad.problems import ConfigurableMDP, ContextualArrays, PolicyObjective, TabularArrays, TabularModel
+from boltzgrad.problems import ConfigurableMDP, ContextualArrays, PolicyObjective, TabularModel
 from boltzgrad.problems.kernel import Array
 
 
@@ -59,6 +60,7 @@ class _MSoBiRLRun(Run):
 
     def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
         """See `Run.estimate`."""
+        self.refuse_temperature(self.problem)
         lanes = np.arange(len(thetas)) if lane_theta is None else lane_theta
         if not self.state:
             first = self.problem.contexts(thetas[0]).models[0]
@@ -72,9 +74,9 @@ class _MSoBiRLRun(Run):
     def _one(self, theta: Array, q: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
         e, lin = self.estimator, self.problem.linearise(theta)
         model: TabularModel = lin.contexts.models[0]
-        gamma, tau = model.follower_discount, model.temperature
+        gamma, tau, kernel = model.follower_discount, model.temperature, model.follower_kernel
         for _ in range(e.inner_sweeps):
-            new = model.follower_reward + gamma * model.kernel.expect(soften(q, tau)[0])
+            new = model.follower_reward + gamma * kernel.expect(soften(q, tau)[0])
             change = np.abs(new - q).max()
             q = new
             if change <= 1e-6 and e.adjoint_steps == 1:
@@ -84,17 +86,21 @@ class _MSoBiRLRun(Run):
         assert isinstance(objective, PolicyObjective)
         direct, in_policy = objective.gradients(theta, policy)
         load = policy * in_policy
-        b = load.sum(axis=1) - gamma * model.kernel.accumulate(load)
-        system = np.eye(model.n_states) - gamma * np.asarray(model.kernel.under(policy))
+        b = load.sum(axis=1) - gamma * kernel.accumulate(load)
+        system = np.eye(model.n_states) - gamma * _dense(kernel.under(policy))
         for _ in range(e.adjoint_steps):
             # A = (I − γP_π)'; one gradient step on ½‖Aw − b‖².
             w = w - e.eta * (system @ (system.T @ w - b))
         # φ(x, V) = τ log Σ_a exp((r + γPV)/τ): ∇_x φ = Σ_a π ∇r.
         on_reward = (load - policy * w[:, None]) / tau
         sign = {"on": 1.0, "stopped": 0.0, "wrong-sign": -1.0}[e.lower_level]
-        zero = np.zeros_like(model.kernel.values)
-        cotangent = TabularArrays(zero, np.zeros(model.n_states), sign * on_reward, np.zeros_like(on_reward))
+        zero = model.arrays().map(np.zeros_like)
+        cotangent = replace(zero, follower_reward=sign * on_reward)
         gradient = direct + lin.pullback(ContextualArrays((cotangent,), np.zeros(1)))
         if self.problem.regulariser is not None:
             gradient = gradient + self.problem.regulariser.gradient_at(theta)
         return gradient, (q, w)
+
+
+def _dense(matrix: Any) -> Array:
+    return np.asarray(matrix.toarray() if sparse.issparse(matrix) else matrix)

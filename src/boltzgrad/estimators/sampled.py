@@ -57,6 +57,23 @@ class SampledEstimator(Estimator):
                 "as_published needs sampling=Sampling(episodes=…, steps=…): the published code runs environments for a "
                 "fixed number of steps"
             )
+        sampling = self.sampling
+        if isinstance(family, GaussianFamily) and (sampling.steps is not None or sampling.time_limit is not None):
+            raise InvalidOption(
+                f"sampling is {sampling!r}; linear-quadratic episodes do not end or start again: use horizon=…, not steps "
+                "or time_limit"
+            )
+
+    def check_white_box(self, problem: Any, segments: Any) -> None:
+        """Raises: InvalidOption where segments along the trajectory cannot be those of the follower's ∇Q_F."""
+        family = self.family(problem)
+        if segments == "averaged" and not isinstance(family, TabularFamily):
+            raise InvalidOption(
+                f"{self.label} with segments='averaged' averages over visits to a state, and no state of {problem!r} is "
+                "visited twice: use segments='sampled', a λ, or 'exact'"
+            )
+        if segments != "exact" and not self.as_published:
+            family.check_follower(f"{self.label} with segments={segments!r}")
 
     def critic_for(self, family: Any) -> Any:
         """The critic of this family.  Raises: UnknownName, InvalidOption."""
@@ -94,9 +111,8 @@ class SampledRun(Run):
 
     def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
         """See `Run.estimate`."""
-        fresh = self.worlds is None
         episodes = self.episodes(thetas, lane_theta)
-        if fresh:
+        if self.state is None:
             self.state = self.critic.start(episodes.shape, self.draws)
         values, self.state = self.critic.fit(episodes, self.state, self.draws)
         self.estimator.combine(episodes, values)

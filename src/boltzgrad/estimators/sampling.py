@@ -25,7 +25,8 @@ class Sampling:
     """`episodes` trajectories a batch, each as long as `horizon` says.
 
     With `steps`, instead, `episodes` environments run for exactly that many steps and start again whenever an episode
-    ends or lasts `time_limit` steps, as the published experiments do; what is cut is treated as an end (a bias).
+    ends or lasts `time_limit` steps, as the published experiments do; what is cut is treated as an end (a bias, as is a
+    `time_limit` without `steps`).
 
     Raises: InvalidOption.
     """

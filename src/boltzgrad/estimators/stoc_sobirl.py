@@ -50,6 +50,7 @@ class StocSoBiRL(Estimator):
             raise InvalidOption(
                 f"Stoc-SoBiRL (SoBiRL Alg. 3) shapes rewards only; the kernel, start or contexts of {problem!r} depend on θ"
             )
+        family.check_follower(self.label)
 
     def _open(self, problem: Any, draws: Draws) -> Run:
         return _StocSoBiRLRun(self, problem, draws)

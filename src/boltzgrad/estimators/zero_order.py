@@ -64,7 +64,11 @@ class _ZeroOrderRun(Run):
             problem = as_tabular(self.problem)
             if not isinstance(problem.objective, PolicyObjective):
                 first = np.arange(len(thetas))
-                worlds = TabularWorlds(problem, thetas, first, contexts=0 * first, previous=self.previous.get(name))
+                previous, zero = self.previous.get(name), 0 * first
+                worlds = TabularWorlds(
+                    problem, thetas, first, contexts=zero, previous=previous, temperature=self.temperature
+                )
                 self.previous[name] = worlds
                 return worlds.objective()
+        self.refuse_temperature(self.problem)
         return np.array([hypergradient(self.problem, theta).value for theta in thetas])

@@ -162,7 +162,9 @@ class Network(GaussianCritic):
         r = e.leader_rewards()
         q, v, v_next, v_mean = (np.empty_like(r) for _ in range(4))
         picks = draws.uniform("minibatches", self.updates, self.minibatch)
-        chosen = draws.normal("network actions", e.T, e.E, w.m)
+        # As many numbers as the longest batch could need: how long the neighbours' batches are moves nothing.
+        most = e.sampling.limit(w.gamma_L, w.gamma_F) if w.model.horizon is None else w.model.horizon
+        chosen = draws.normal("network actions", most, e.E, w.m)[:, : e.T]
         answers = draws.normal("mean actions", self.actions, w.m)
         for lane in range(e.L):
             world, own = w.worlds[w.lane_world[lane]], state[lane]

@@ -200,7 +200,7 @@ class GaussianEpisodes:
 
         "sampled": the trajectory's own segment (BC-HG (6)), with V_F(μ) subtracted from V_F(x') if `baseline`; λ: with the
         white-box follower's ∇V_F; "exact": ∇Q_F − ∇V_F in closed form (∇V_F(x) has weight zero on average under an exact
-        Benefit).
+        Benefit).  Beyond a finite leader's horizon ∇V_F stands for the rest of a segment.
         """
         if segments == "averaged":
             raise InvalidOption("segments='averaged' needs states that repeat; continuous ones do not")
@@ -213,9 +213,12 @@ class GaussianEpisodes:
         value = self.follower_value(self.following)
         centre = self.follower_value(self.mean) if baseline else 0.0
         self.add_score(self.worlds.gamma_F * e * (value - centre))
-        if carried < 1.0:
-            ahead = (1.0 - carried) * self.worlds.gamma_F * e
-            self._white_box_value(ahead, self.following)
+        ahead = np.full(self.T, (1.0 - carried) * self.worlds.gamma_F)
+        if self.worlds.model.horizon is not None and not self.as_published:
+            # The leader's horizon ends the data, not the follower's sum: what lies beyond is ∇V_F.
+            ahead[-1] = self.worlds.gamma_F
+        if ahead.any():
+            self._white_box_value(ahead[:, None, None] * e, self.following)
 
     def guide_by_advantage(self, weights: Array, segments: Segments = "sampled", *, baseline: bool = False) -> None:
         """Σ_t weight_t (∇Q_F − ∇V_F)(x_t, u_t) with the white-box ∇V_F (HPGD's centring)."""
@@ -265,7 +268,7 @@ class GaussianEpisodes:
         for lane in range(w.lanes):
             world = w.worlds[w.lane_world[lane]]
             parts = {f.name: getattr(self.arrays, f.name)[lane] for f in fields(LQArrays)}
-            if np.any(self.P_bar[lane]):
+            if np.any(self.P_bar[lane]) or self.constant_bar[lane]:
                 _through_riccati(world, self.P_bar[lane], float(self.constant_bar[lane]), parts)
             out[lane] = world.linearised.pullback(LQArrays(**parts))
         return out

@@ -39,6 +39,13 @@ class GaussianFamily:
             raise InvalidOption(
                 f"{label} needs the score of the transition, but W of {self.problem!r} is singular: no density"
             )
+        if self.moves().initial and np.linalg.eigvalsh(model.covariance).min() <= 0.0:
+            raise InvalidOption(
+                f"{label} needs the score of the start, but the covariance of {self.problem!r} is singular: no density"
+            )
+
+    def check_follower(self, label: str) -> None:
+        """Nothing is refused: the follower plans with the world's own dynamics."""
 
     def moves(self) -> Moves:
         """Which matrices depend on θ (looked up at a random θ)."""

@@ -144,6 +144,7 @@ class GameRun(Run):
 
     def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
         """See `Run.estimate`."""
+        self.refuse_temperature(self.problem)
         lanes = np.arange(self.draws.lanes) if lane_theta is None else lane_theta
         worlds = [GameWorld(self.problem, theta) for theta in thetas]
         model = worlds[0].model

@@ -93,13 +93,13 @@ class Sarsa(TabularCritic):
 
     def fit(self, episodes: TabularEpisodes, state: Array, draws: Draws) -> tuple[Values, Array]:
         """See `TabularCritic.fit`."""
-        r, L = episodes.rollout, episodes.worlds.lanes
-        T, N = r.state.shape
-        E = N // L
-        order = np.argsort(draws.uniform("sarsa order", T * E), axis=1)
+        w, (T, N) = episodes.worlds, episodes.rollout.state.shape
+        E = N // w.lanes
+        # As many numbers as the longest batch could need: how long the neighbours' batches are moves nothing.
+        most = episodes.sampling.limit(w.gamma_L, w.gamma_F) * E
+        order = np.argsort(draws.uniform("sarsa order", most)[:, : T * E], axis=1)
         q = self.sweep(episodes, state, order)
-        policy = episodes.worlds.policy[episodes.worlds.lane_world]
-        return along(episodes, q, (policy * q).sum(axis=2)), q
+        return along(episodes, q, (w.policy[w.lane_world] * q).sum(axis=2)), q
 
     def sweep(self, episodes: TabularEpisodes, table: Array, order: Array) -> Array:
         """The table after one pass over the batch in `order` (L, T·E), row t·E + e for step t of walker e."""

@@ -212,7 +212,8 @@ class TabularEpisodes(TabularCotangents):
                 "Monte-Carlo critic knows nothing of it; use more episodes, actions='sampled', or critic 'sarsa', 'td' or "
                 "'exact'"
             )
-        self.add_white_box(states[:, :, None] * w.policy[w.lane_world] * values.benefit / w.tau)
+        benefit = np.where((count > 0)[:, :, None], values.benefit, 0.0)
+        self.add_white_box(states[:, :, None] * w.policy[w.lane_world] * benefit / w.tau)
 
     def guide_by_advantage(self, weights: Array, segments: Segments = "averaged", *, baseline: bool = False) -> None:
         """Σ_t weight_t (∇Q_F(s_t, a_t) − ∇V_F(s_t)), HPGD's centring.

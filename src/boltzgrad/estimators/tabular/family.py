@@ -33,6 +33,14 @@ class TabularFamily:
                 "or zero-order differences"
             )
 
+    def check_follower(self, label: str) -> None:
+        """Raises: InvalidOption where the follower plans with a kernel of its own: the world's steps are not those of ∇Q_F."""
+        if any(m.own_kernel for m in self.problem.contexts(self.problem.initial_theta(seed=0)).models):
+            raise InvalidOption(
+                f"{label} takes ∇Q_F from trajectories of the world, and the follower of {self.problem!r} plans with a "
+                "kernel of its own (follower_transition), so they would be biased: use BC-HG or HPGD with segments='exact'"
+            )
+
     def moves(self) -> Moves:
         """Which arrays depend on θ (looked up at a random θ)."""
         return moves(self.problem.linearise(self.problem.initial_theta(seed=0)))

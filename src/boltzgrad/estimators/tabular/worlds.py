@@ -113,6 +113,10 @@ class TabularWorlds:
             np.asarray(contexts) if contexts is not None else self._contexts(uniforms)
         )
         first = models[0]
+        if not alike(models):
+            raise InvalidOption(
+                f"the contexts of {problem!r} differ in shape, discounts or temperature; they must be alike"
+            )
         self.S, self.A = first.n_states, first.n_actions
         self.gamma_F, self.gamma_L, self.tau = first.follower_discount, first.leader_discount, first.temperature
         self.r_F = np.stack([m.follower_reward for m in models])
@@ -140,7 +144,8 @@ class TabularWorlds:
     @property
     def dense(self) -> bool:
         """Whether all worlds are small enough for stacked dense solves."""
-        return self.S <= _DENSE and all(isinstance(m.kernel, DenseKernel) for m in self.models)
+        kernels = (k for m in self.models for k in (m.kernel, m.follower_kernel))
+        return self.S <= _DENSE and all(isinstance(k, DenseKernel) for k in kernels)
 
     @cached_property
     def kernels(self) -> Array:
@@ -246,6 +251,19 @@ class TabularWorlds:
         if self.problem.regulariser is not None:
             out = out + self.problem.regulariser.gradient_at(self.thetas[i])
         return out
+
+
+def alike(models: Sequence[TabularModel]) -> bool:
+    """Whether all models have the same shape, discounts and temperature, so that they can be solved side by side."""
+    return (
+        len(
+            {
+                (m.follower_reward.shape, m.follower_discount, m.leader_discount, m.temperature, m.own_kernel)
+                for m in models
+            }
+        )
+        == 1
+    )
 
 
 def _stack(values: Sequence[Array]) -> Array:
