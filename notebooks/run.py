@@ -25,7 +25,11 @@ def outputs(cell: nbformat.NotebookNode) -> list[str]:
     shown = []
     for output in cell.get("outputs", []):
         if output.output_type == "stream":
-            shown.append(f"{output.name}: {output.text}")
+            # How a text is cut into pieces depends on the clock.
+            if shown and shown[-1].startswith(f"{output.name}: "):
+                shown[-1] += output.text
+            else:
+                shown.append(f"{output.name}: {output.text}")
             continue
         data = output.get("data", {})
         if any(kind in data for kind in PICTURES):
