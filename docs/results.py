@@ -25,6 +25,7 @@ from boltzgrad.experiments import catalogue, figures, results, tables
 from boltzgrad.experiments.experiment import rows_by_curve
 from boltzgrad.experiments.four_rooms import PUBLISHED, published, sarsa
 from boltzgrad.experiments.methods import estimator
+from boltzgrad.experiments.metrics import METRICS
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE = HERE / "results", HERE / "results.md"
@@ -120,7 +121,7 @@ class AtTheStart:
 
 AT_THE_START = {
     "BC-HG as published": published("bc-hg", (1, 100), critic=sarsa()),
-    "BC-HG, exact Benefit": {"method": "bc-hg", "sampling": {"episodes": 1}},
+    "the same batches, exact Benefit": published("bc-hg", (1, 100), critic="exact"),
 }
 
 
@@ -158,11 +159,12 @@ rows are read in the notebooks [Four-Rooms](../notebooks/09_four_rooms.ipynb),
 [the synthetic problems](../notebooks/12_synthetic.ipynb).  `--preset paper` runs the published grids.
 
 "Environment steps" are a seed's in the whole run; methods that read the model are "model-based".  Ends are means over the
-last tenth of a run (thermal control and the synthetic problems, too; the games: the last θ), ± standard errors over seeds.
+last tenth of a run (the games: the last θ), ± standard errors over seeds; where all seeds start at the same θ (the toy game) a
+deterministic method has one run, not five.  Cosines are left out where ∇J has fallen to rounding.
 """
 
 
-ESCAPED = 0.1  # J above this: the run has left the zero-penalty optimum, whose J is .001, .001, .018
+ESCAPED = 0.05  # a run has left the trap when it ends this far above the exact gradient's end
 
 
 def _four_rooms(n: Numbers) -> str:
@@ -170,18 +172,30 @@ def _four_rooms(n: Numbers) -> str:
     _, curves, _ = read(name)
     temperatures = (0.001, 0.003, 0.005)
 
-    def left(method: str, tau: float) -> str:
-        (ends,) = (
+    def ends_of(method: str, tau: float) -> list[float]:
+        (found,) = (
             [r["end"] for r in rows]
             for c, rows in curves.items()
             if c.label == method and c.setting.startswith(f"temperature {tau},")
         )
-        return f"{tables.number(np.mean(ends))} ({sum(e > ESCAPED for e in ends)} of {len(ends)})"
+        return found
+
+    def left(method: str, tau: float) -> str:
+        trap = np.mean(ends_of("exact hypergradient", tau)) + ESCAPED
+        found = ends_of(method, tau)
+        return f"{tables.number(np.mean(found))} ({sum(e > trap for e in found)} of {len(found)})"
+
+    noisy = [
+        e > np.mean(ends_of("exact hypergradient", tau)) + ESCAPED
+        for tau in temperatures
+        for e in ends_of("exact + noise of BC-HG as published", tau)
+    ]
 
     stays = (
         "exact hypergradient",
         "BC-HG, exact Benefit",
         "BC-HG, variance-reduced",
+        "exact Benefit in the published batches",
         "exact + noise of BC-HG as published",
         "BC-HG as published, matrix world",
         "BC-HG",
@@ -244,33 +258,39 @@ def _four_rooms(n: Numbers) -> str:
     a, b = at_zero["matrix"].gradient, at_zero["as-published"].gradient
     cosine = float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
     text = f"""
-**What the published ranking measures.**  Mean ends, and how many seeds left the zero-penalty optimum (J > {ESCAPED}):
+**What the published ranking measures.**  Mean ends, and how many seeds left the zero-penalty optimum (ended more than {ESCAPED} above
+the exact gradient's end):
 
 {first}
 
 Plain ascent along the *exact* hypergradient from the published start stays at the zero-penalty optimum at every temperature, and so do
-unbiased estimators of it.  The ranking does not measure how good a gradient is: confirmed.  That an estimator's *noise* escapes
-is not: zero-mean noise with just the covariance of the published BC-HG (two independent copies, their difference over √2, added
-to the exact gradient) rarely leaves it, where the published BC-HG always does.  What that estimator has besides noise is
-*bias*.  At the published start, with θ held fixed and its SARSA table settled:
+unbiased estimators of it.  So the published ranking does not measure how good a gradient is.  Is it the estimators' *noise* that
+escapes?  Zero-mean noise with just the covariance of the published BC-HG (two independent copies, their difference over √2, added
+to the exact gradient) leaves the trap in {sum(noisy)} of {len(noisy)} runs, the published BC-HG in all.  The published batches, averages,
+cuts and divisors with an exact Benefit in place of the SARSA table leave it in none.  What escapes is the critic: at the published
+start, with θ held fixed and the tables settled, the means are
 
 {second}
 
-The mean of the published estimate is many times as long as ∇J and nearly at right angles to it.  It points at the cells about the
-door (3, 6), cell 25; cell 24 before it carries {share:.0%} of the penalty in the best θ at τ = 0.001.  The same batches with an exact
-Benefit have the exact gradient for their mean.  The escape is the work of a bias that happens to be a good hint, of a critic
-learnt from 100 steps with its bootstrap cut.
+(in the matrix' world).  With its SARSA table the mean of the published estimate is many times as long as ∇J and nearly at right angles to
+it; it points at the cells about the door (3, 6), cell 25, and cell 24 before it carries {share:.0%} of the penalty at the best end we
+found for τ = 0.001.  With an exact Benefit the very same batches have a mean close to the exact gradient.  The escape is the work of a
+biased critic, learnt from 100 steps with its bootstrap cut, whose bias happens to be a good hint.
 
-Published methods run at learning rate 0.1 with SARSA rate 0.5 (the winners of the published grid are recorded nowhere) for 4000
-iterations (10,000 in print); the oracle has 1000 further steps an iteration (10,000).
+**Where we match print, and where not.**  Published methods run at learning rate 0.1 with SARSA rate 0.5 (the winners of the published
+grid are recorded nowhere) for 4000 iterations (10,000 in print); the oracle has 1000 further steps an iteration (10,000); the exact
+gradient has rate 0.5, its noisy and sampled versions 0.1.  BC-HG and HPGD (MC) come near their published ends at all three
+temperatures.  Not reproduced at this length: HPGD (oracle) at τ = 0.003 ({n.end(name, "HPGD (oracle)", "temperature 0.003"):.3f} against .526),
+HPGD (SA) at τ = 0.003 ({n.end(name, "HPGD (SA)", "temperature 0.003"):.3f} against .410, {sum(e > ESCAPED for e in ends_of("HPGD (SA)", 0.003))} of 5
+seeds out).
 
 **A principled escape.**  ∂J/∂θ = (diag σ − σσ')∂J/∂σ vanishes at every corner of the simplex of penalties, and "all on the spare entry"
 is one.  Projected gradient steps in σ itself, while the follower's temperature falls from 0.01 to its own
-([optimisers.py](../src/boltzgrad/experiments/optimisers.py), `simplex`), do not get stuck:
+([optimisers.py](../src/boltzgrad/experiments/optimisers.py), `simplex`), leave it on every seed:
 
 {third}
 
-The sampled ones use a white-box follower and sum the guiding term over its actions at the visited states; the last has a SARSA
+At τ = 0.005 the sampled run ends higher than the exact one: there are several optima, and the exact steps end in a lower one.  The sampled ones use a white-box follower and sum the guiding term over its actions at the visited states; the last has a SARSA
 critic in place of the leader's exact values.
 
 **Two kernels.**  The published follower plans with the matrix (.56) in a world that moves by the simulator (.67).  At θ = 0 and
@@ -292,6 +312,8 @@ def _grid(heads: list[str], rows: list[list[str]]) -> str:
 def _two_goals(n: Numbers) -> str:
     name = "four-rooms-two-goals"
     amd = float(np.mean([r["cosine"] for r in n.tables[name] if r["method"] == "AMD"]))
+    settings = dict.fromkeys(r["setting"] for r in n.tables[name])
+    above = sum(n.end(name, "HPGD (MC)", at) > n.end(name, "exact hypergradient", at) for at in settings)
     better = sum(
         n.end(name, "exact, simplex steps", s)
         > max(r["published"] for r in n.tables[name] if r["setting"] == s and r["published"])
@@ -299,11 +321,12 @@ def _two_goals(n: Numbers) -> str:
     )
     text = f"""
 The `small` preset has 600 iterations where the paper has 10,000, batches of 200 steps for HPGD where it has 10,000, and
-learning rate 0.5: ends of plain ascent are those of shorter runs.  AMD's tables, kept from call to call and swept ten
-times in each, follow the exact gradient (cosine {amd:.4f} on average), and its curve lies on the exact one.  HPGD (MC) is above the
-exact gradient where the trap is deep (τ = 0.001, weight 1: {n.end(name, "HPGD (MC)", "temperature 0.001, penalty weight 1"):.3f}
-against {n.end(name, "exact hypergradient", "temperature 0.001, penalty weight 1"):.3f}; published {0.91} and, for AMD, {0.58}): the same
-escape by bias.  Simplex steps end above every entry of HPGD's Table 1
+learning rate 0.5: ends of plain ascent are those of shorter runs.  AMD's tables, kept from call to call and swept ten times in
+each, follow the exact gradient (cosine {amd:.3f} on average); at τ = 0.005 and weight 5 its seeds and the exact gradient's end in
+different basins.  Ends of AMD and zero-order are below print where 600 iterations are too few (τ = 0.003, weight 1:
+{n.end(name, "AMD", "temperature 0.003, penalty weight 1"):.3f} against 1.00, {n.end(name, "zero-order", "temperature 0.003, penalty weight 1"):.3f}
+against .91).  HPGD (MC) ends above the exact gradient in {above} of 9 settings and below it in the others; whether that is the bias of
+the task with one goal again we have not measured.  Simplex steps end above every entry of HPGD's Table 1
 in {better} of 9 settings after 600 iterations.
 """
     return section(name, text)
@@ -331,17 +354,18 @@ the closed-form ∇Q_F {n.row(name, "BC-HG, variance-reduced")["cosine"]:.2f}.  
 bias; clipping the state at ±30 hardly ever binds: of {seen[0]:,} states of 2000 simulated episodes at θ = 0, {seen[1]} lie outside, the
 largest at {seen[2]:.1f}.
 
-**Where we match, and where not.**  HPGD (MC) ends at {n.end(name, "HPGD (MC)"):.1f} (published −267.0), worse than its start.  BC-HG as
+**Where we match, and where not.**  Runs start at J = {thermal(0.5):.1f}.  HPGD (MC) ends at {n.end(name, "HPGD (MC)"):.1f} (published −267.0), below its start.  BC-HG as
 published ends at {n.end(name, "BC-HG"):.1f} here (−196.2), Naive-PGD at {n.end(name, "Naive-PGD"):.1f} (−211.2), HPGD (TD) at
 {n.end(name, "HPGD (TD)"):.1f} (−236.8): with 10 trajectories an iteration in place of 100, 300 iterations in place of 2000, and a
 smaller network critic (40 Adam steps on minibatches, kept from iteration to iteration, against 5000 full-batch steps begun
-afresh) they hardly move.  HPGD has the white-box ∇V_F here.
+afresh) they wander about their start.  HPGD has the white-box ∇V_F here.
 """
     return section(name, text)
 
 
 def _toy(n: Numbers) -> str:
     name = "toy-game"
+    start = {b: METRICS["toy-game"](bg.problems.load("toy-game", bonus=b), np.zeros(6))[b] for b in (1, 2)}
     lines = []
     for bonus in (1, 2):
         right, published = best_p(bonus, False), best_p(bonus, True)
@@ -361,13 +385,15 @@ def _toy(n: Numbers) -> str:
 
 **Where we match.**  The optimum's return is {n.end(name, "exact hypergradient", "bonus 1"):.2f} (published BC-HG 27.0) and
 {n.end(name, "exact hypergradient", "bonus 2"):.2f} (58.9): the published BC-HG is within
-{1 - 27.0 / n.end(name, "exact hypergradient", "bonus 1"):.1%} and {1 - 58.9 / n.end(name, "exact hypergradient", "bonus 2"):.1%} of what can be had.  Sampled BC-HG
+{1 - 27.0 / n.end(name, "exact hypergradient", "bonus 1"):.1%} and {1 - 58.9 / n.end(name, "exact hypergradient", "bonus 2"):.1%} of what can be had.  At bonus 2 the start, p = ½, is at
+{start[2]:.2f} already; at bonus 1 it is at {start[1]:.2f}.  Sampled BC-HG
 with three trajectories an iteration settles at the best p once the follower's actions are summed out.
 
 **Where not.**  Just above the best p lies a cliff: the follower stops coming, J falls to zero and stays flat, and a noisy estimate
 that steps over it does not return.  Raw BC-HG with exact values ends at {n.end(name, "BC-HG", "bonus 1"):.1f} and
 {n.end(name, "BC-HG", "bonus 2"):.1f} on average (worst seeds {n.row(name, "BC-HG", "bonus 1")["worst"]:.1f} and
 {n.row(name, "BC-HG", "bonus 2")["worst"]:.1f}) where the authors, with networks and replayed batches of 64, report 27.0 and 58.9.
+Less noise alone does not help at a cliff: with the exact ∇Q_F but sampled actions ("variance-reduced") some seeds fall, too.
 The partial derivative (Naive-PGD) is positive for every p: it has no rest point inside, and the published 11.4 and 32.7 are
 stations on its way to zero, where ours has arrived; Bi-AC's operator ends at {n.end(name, "Bi-AC", "bonus 1"):.2f} (3.4) and
 {n.end(name, "Bi-AC", "bonus 2"):.1f} (30.9).
@@ -386,13 +412,15 @@ def _lqr(n: Numbers) -> str:
     exact, summed = n.end(name, "exact hypergradient"), n.end(name, "BC-HG, actions summed out")
     text = f"""
 Adam along the exact gradient, from K ~ N(0,1), ends at a return of {exact:.2f} on every seed: {exact / 0.147:.0f} times the
-published .147.  The best K is ({K[0]:.3f}, {K[1]:.3f}): 1 + 0.1 k₂ = 0 takes the second coordinate out of the first one's way,
+published .147; the step rule has its share in this, for plain clipped steps along the same gradient end at
+{n.end(name, "exact, plain steps clipped to 1"):.2f}.  (The start is at .015; 100 discounted steps are what is climbed, the undiscounted return
+what is shown.)  The best K is ({K[0]:.3f}, {K[1]:.3f}): 1 + 0.1 k₂ = 0 takes the second coordinate out of the first one's way,
 the follower then has nothing to do, and x₁ swings between ±1 with a slow decay, through the bump on every other step.
 With four sampled trajectories an iteration and the actions summed out in closed form the end is {summed:.2f}.  Sampled actions
 are not enough: given (x, a) the next state is almost certain, so the Benefit is the small difference of large bumps; centred
 scores reach {n.end(name, "BC-HG, centred scores"):.2f}, the exact ∇Q_F {n.end(name, "BC-HG, variance-reduced"):.2f} on average, the raw
 estimator {n.end(name, "BC-HG"):.3f} (published .147).  Naive-PGD ends where it was published: {n.end(name, "Naive-PGD"):.3f} (.020).
-Beyond |k₁| = 10/√γ_F = {10 / np.sqrt(0.95):.2f} at k₂ = −10 the follower has no finite answer; steps into that region are refused and counted.
+Beyond |k₁| = 10/√γ_F = {10 / np.sqrt(0.95):.2f} at k₂ = −10 the follower has no finite answer; steps into that region are refused and counted ({sum(r["rejected"] for r in n.tables[name])} in these runs).
 """
     return section(name, text)
 

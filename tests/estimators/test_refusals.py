@@ -302,3 +302,43 @@ def test_what_is_no_problem_at_all(estimator):
         estimator(3, np.zeros(2), np.random.default_rng(0))
     with pytest.raises(InvalidOption, match="n is 0; expected a positive integer"):
         estimator.batches(moving(), np.zeros(4), 0, np.random.default_rng(0))
+
+
+def test_an_entry_without_a_score():
+    class Corner(bg.ConfigurableMDP):
+        def initial_theta(self, seed=0):
+            return np.zeros(1)
+
+    def corner(theta):
+        p = anp.array([[[1.0 - theta[0], theta[0]]], [[0.5, 0.5]]])
+        return bg.TabularModel(
+            p,
+            [1.0, 0.0],
+            np.zeros((2, 1)),
+            np.eye(2)[:, :1],
+            follower_discount=0.5,
+            leader_discount=0.5,
+            temperature=1.0,
+        )
+
+    with pytest.raises(InvalidOption, match=r"an entry of .* transition is zero with a derivative that is not"):
+        BCHG()(Corner(corner, dim=1), np.zeros(1), np.random.default_rng(0))
+    # The control: inside the simplex the same kernel has scores.
+    inside = bg.ConfigurableMDP(lambda theta: corner(0.5 + theta), dim=1, initial_scale=0.01)
+    assert np.isfinite(BCHG()(inside, np.zeros(1), np.random.default_rng(0))).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "rng", "message"),
+    [
+        (lambda: BCHG(), 0, "rng is 0; expected a NumPy generator"),
+        (lambda: BCHG(sampling=10), np.random.default_rng(0), "sampling is 10; expected Sampling"),
+        (lambda: BCHG(baseline=3), np.random.default_rng(0), "baseline is 3; expected True or False"),
+    ],
+)
+def test_options_of_the_wrong_kind(make, rng, message):
+    problem = bg.problems.load("random-game")
+    with pytest.raises(InvalidOption, match=message):
+        make()(problem, problem.initial_theta(0), rng)
+    # The control: the same call with good options.
+    assert np.isfinite(BCHG()(problem, problem.initial_theta(0), np.random.default_rng(0))).all()

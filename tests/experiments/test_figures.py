@@ -23,6 +23,7 @@ def rows_of(values, seeds=3, spread=0.1, cosine=0.5):
             "objective": [v + spread * (s - (seeds - 1) / 2) for v in values],
             "end": values[-1],
             "cosine": [cosine] * len(POINTS),
+            "exact_norm": [1.0] * len(POINTS),
         }
         for s in range(seeds)
     ]

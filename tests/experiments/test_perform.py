@@ -9,6 +9,7 @@ import pytest
 from boltzgrad.errors import (
     InvalidOption,
     MissingExtra,
+    ResultsCorrupt,
     ResultsInUse,
     ResultsMismatch,
     ResultsNotWritten,
@@ -217,3 +218,17 @@ def test_what_the_header_says(finished):
     assert (header["experiment"], header["preset"]) == (NAME, "smoke")
     assert header["configuration"] == encoding.plain(catalogue.get(NAME).configuration("smoke"))
     assert header["configuration"] != encoding.plain(catalogue.get(NAME).configuration("small"))  # control
+
+
+def test_rows_that_were_altered_are_named(tmp_path):
+    perform(NAME, preset="smoke", out=tmp_path, plots=False, progress=False)
+    path = tmp_path / "rows.jsonl"
+    lines = path.read_text(encoding="ascii").splitlines()
+    path.write_text(
+        "\n".join([lines[0], lines[1].replace('"seed":0', '"seed":7'), *lines[2:]]) + "\n", encoding="ascii"
+    )
+    with pytest.raises(ResultsCorrupt, match=r"has rows of seeds \[7, 1\], expected \[0, 1\]"):
+        perform(NAME, preset="smoke", out=tmp_path, plots=False, progress=False)
+    # The control: as they were, they are taken.
+    path.write_text("\n".join(lines) + "\n", encoding="ascii")
+    perform(NAME, preset="smoke", out=tmp_path, plots=False, progress=False)

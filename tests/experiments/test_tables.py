@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from boltzgrad.experiments import tables
-from boltzgrad.experiments.experiment import Curve, Experiment, objective, objective_end
+from boltzgrad.experiments.experiment import Curve, Experiment, cosines, objective, objective_end
 
 ENDS = [1.0, 2.0, 6.0]
 
@@ -14,7 +14,15 @@ ENDS = [1.0, 2.0, 6.0]
 def made(ends=ENDS, *, published=None, setting="one", label="method", rejected=0, steps=12, cosine=(0.5, np.nan)):
     curve = Curve(setting, label, {"iterations": 9}, published)
     rows = [
-        {"end": e, "cosine": list(cosine), "total_steps": steps, "rejected": rejected, "seed": i, "objective": [e, e]}
+        {
+            "end": e,
+            "cosine": list(cosine),
+            "exact_norm": [1.0] * len(cosine),
+            "total_steps": steps,
+            "rejected": rejected,
+            "seed": i,
+            "objective": [e, e],
+        }
         for i, e in enumerate(ends)
     ]
     return {curve: rows}
@@ -133,3 +141,10 @@ def test_as_markdown_is_a_table_of_the_same_cells():
 def test_the_table_is_json():
     table = summary(several())
     assert json.loads(json.dumps(table, allow_nan=False)) == table
+
+
+def test_cosines_with_a_gradient_that_is_rounding_are_left_out():
+    row = {"cosine": [1.0, 0.5, -1.0], "exact_norm": [2.0, 1e-3, 1e-12]}
+    assert np.array_equal(cosines(row), [1.0, 0.5, np.nan], equal_nan=True)
+    # The control: the same cosine counts where the gradient has a size.
+    assert np.array_equal(cosines({**row, "exact_norm": [2.0, 1e-3, 1e-3]}), [1.0, 0.5, -1.0])

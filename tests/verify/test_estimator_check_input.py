@@ -1,5 +1,6 @@
 """Estimators and numbers that cannot be checked: each refusal says which batch or option, and what was expected."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -157,3 +158,64 @@ def test_whole_numbers_and_float32_are_numbers():
     rows = np.random.default_rng(0).integers(-3, 4, (100, D))
     assert check_samples(rows, np.zeros(D), resolution=10.0).ok
     assert check_samples(rows.astype(np.float32), np.zeros(D), resolution=10.0).ok
+
+
+def test_an_entry_of_the_gradient_that_is_zero_up_to_its_own_error():
+    """The second parameter moves every reward of the follower: its derivative is zero, and computed to 1e-13."""
+
+    def build(theta):
+        move = np.array([[[0.9, 0.1], [0.1, 0.9]], [[0.1, 0.9], [0.9, 0.1]]])
+        reward = anp.array([[1.0, 0.0], [0.0, 0.0]]) * theta[0] + theta[1]
+        return bg.TabularModel(
+            move,
+            [1.0, 0.0],
+            reward,
+            [[0.0, 0.0], [1.0, 1.0]],
+            follower_discount=0.9,
+            leader_discount=0.95,
+            temperature=0.5,
+        )
+
+    problem, theta = bg.ConfigurableMDP(build, dim=2), np.array([0.3, 0.2])
+    exact = bg.hypergradient(problem, theta).gradient
+    assert abs(exact[1]) < 1e-10 * abs(exact[0])
+
+    def estimate(_problem, _theta, rng, off=0.0, jitter=1e-14):
+        # Rounding of its own in the second entry, with another offset than the reference's.
+        return np.array(
+            [exact[0] * (1.0 + 0.1 * rng.standard_normal()), exact[1] - 3e-13 + off + jitter * rng.standard_normal()]
+        )
+
+    assert bg.check_estimator(estimate, problem, theta).verdict != BiasVerdict.BIASED
+    # The control: an offset beyond what the reference may be wrong by, in an entry that moves, is a bias.
+    wrong = bg.check_estimator(lambda p, t, rng: estimate(p, t, rng, off=1e-6, jitter=1e-6), problem, theta)
+    assert wrong.verdict == BiasVerdict.BIASED
+
+
+def test_a_class_is_not_an_estimator_and_huge_numbers_have_no_variance():
+    problem = bg.problems.load("garnet")
+    theta = problem.initial_theta(0)
+
+    class Made:
+        def batches(self, problem, theta, n, rng):
+            return rng.standard_normal((n, theta.size))
+
+    with pytest.raises(InvalidOption, match=r"estimator is the class Made; expected an estimator: Made\(\)"):
+        bg.check_estimator(Made, problem, theta)
+    with pytest.raises(InvalidSamples, match="have no variance in float64"):
+        bg.check_estimator(lambda p, t, rng: 1e200 * rng.standard_normal(t.size), problem, theta)
+
+
+def test_heavy_batches_that_reject_without_a_bias_are_not_called_biased():
+    """Centred log-normal noise of standard deviation e^9: the level is approximate, and the size does not bear it out."""
+    d, heavy = 64, np.exp(4.5)
+    found = [
+        check_samples(
+            0.05 * (np.exp(3.0 * np.random.default_rng(s).standard_normal((200, d))) - heavy), np.ones(d) * 0.0
+        )
+        for s in range(3)
+    ]
+    assert all(c.verdict != BiasVerdict.BIASED or c.squared_bias > 0.0 for c in found)
+    # The control: the same noise about a wrong mean that stands out of it.
+    noise = 0.05 * (np.exp(np.random.default_rng(0).standard_normal((200, d))) - np.exp(0.5))
+    assert check_samples(noise + 1.0, np.zeros(d)).verdict == BiasVerdict.BIASED

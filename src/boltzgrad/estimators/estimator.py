@@ -77,6 +77,8 @@ class Estimator(ABC):
         if not isinstance(problem, ParametricProblem):
             raise InvalidOption(f"problem is {problem!r}; expected a ConfigurableMDP, MarkovGame or LinearQuadratic")
         self.check(problem)
+        if not isinstance(rng, np.random.Generator):
+            raise InvalidOption(f"rng is {rng!r}; expected a NumPy generator, np.random.default_rng(seed)")
         theta = problem.check_theta(theta)
         out, done = np.empty((n, theta.size)), 0
         while done < n:

@@ -35,12 +35,13 @@ class MSoBiRL(Estimator):
     inner_sweeps: int = 10
     adjoint_steps: int = 1
     lower_level: str = "on"
-    seed: int = 0
 
     def check(self, problem: Any) -> None:
         """Raises: InvalidOption for problems without an objective f(θ, π), or whose kernel depends on θ."""
         positive_count("inner_sweeps", self.inner_sweeps)
         positive_count("adjoint_steps", self.adjoint_steps)
+        if not self.eta > 0.0:
+            raise InvalidOption(f"eta is {self.eta!r}; expected a positive number")
         if self.lower_level not in ("on", "stopped", "wrong-sign"):
             raise InvalidOption(f"lower_level is {self.lower_level!r}; expected 'on', 'stopped' or 'wrong-sign'")
         if not isinstance(problem, ConfigurableMDP) or not isinstance(problem.objective, PolicyObjective):

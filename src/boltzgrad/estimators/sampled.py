@@ -49,6 +49,11 @@ class SampledEstimator(Estimator):
 
     def check(self, problem: Any) -> None:
         """Refuses general objectives f(θ, π), and what the method itself refuses."""
+        if not isinstance(self.sampling, Sampling):
+            raise InvalidOption(f"sampling is {self.sampling!r}; expected Sampling(episodes=…, horizon=…)")
+        for name in ("baseline", "as_published"):
+            if not isinstance(getattr(self, name, False), bool):
+                raise InvalidOption(f"{name} is {getattr(self, name)!r}; expected True or False")
         family = self.family(problem)
         family.check(self.label)
         self.critic_for(family)

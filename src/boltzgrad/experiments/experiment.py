@@ -90,6 +90,12 @@ def objective_end(row: Row) -> float:
     return float(row["end"])
 
 
+def cosines(row: Row) -> Array:
+    """The cosine between estimate and ∇J along the run; NaN where ∇J has fallen to rounding of its largest size."""
+    size = np.asarray(row["exact_norm"], float)
+    return np.where(size > 1e-7 * size.max(initial=0.0), np.asarray(row["cosine"], float), np.nan)
+
+
 def rows_by_curve(experiment: Experiment, preset: str, rows: list[Row]) -> dict[Curve, list[Row]]:
     """The rows of every curve, seeds in order; curves without rows are left out."""
     out: dict[Curve, list[Row]] = {}

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from boltzgrad.errors import MissingExtra
-from boltzgrad.experiments.experiment import Curve, Experiment
+from boltzgrad.experiments.experiment import Curve, Experiment, cosines
 from boltzgrad.experiments.task import Row
 from boltzgrad.problems.kernel import Array
 
@@ -236,7 +236,7 @@ def _cosines(axes: Any, curves: dict[Curve, list[Row]], looks: dict[Curve, Any])
     width = 1
     for curve, rows in curves.items():
         width = max(1, len(rows[0]["cosine"]) // 20)
-        stacked = np.stack([smooth(np.asarray(r["cosine"], float), width) for r in rows])
+        stacked = np.stack([smooth(cosines(r), width) for r in rows])
         good = np.isfinite(stacked)
         if not good.any():
             continue

@@ -142,6 +142,7 @@ def _setting(preset: str, tau: float, batch: int) -> list[Curve]:
     ours_as("exact hypergradient", {"method": "exact"}, {"name": "ascent", "rate": 0.5}, True)
     ours_as("exact + noise of BC-HG as published", {"method": "noisy-exact", "like": like}, slow)
     ours_as("BC-HG as published, matrix world", like, slow)
+    ours_as("exact Benefit in the published batches", {**like, "critic": "exact"}, slow)
     ours_as("BC-HG, exact Benefit", {"method": "bc-hg", "baseline": True, "sampling": sampling}, slow)
     ours_as("BC-HG, variance-reduced", reduced, slow)
     ours_as("exact, simplex steps", {"method": "exact"}, {"name": "simplex"})

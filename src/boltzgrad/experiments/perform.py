@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from boltzgrad import __version__
-from boltzgrad.errors import ResultsNotWritten
+from boltzgrad.errors import ResultsCorrupt, ResultsNotWritten
 from boltzgrad.experiments import catalogue, figures, tables
 from boltzgrad.experiments.experiment import rows_by_curve
 from boltzgrad.experiments.runner import run
@@ -48,6 +48,13 @@ def perform(
         folder, experiment=name, preset=preset, configuration=configuration, version=__version__, fresh=fresh
     ) as store:
         rows = run(tasks, store, workers=workers, dask=dask, progress=progress)
+    for task in tasks:
+        seeds = [row["seed"] for row in rows if row["key"] == task.key]
+        if seeds != task.arguments["seeds"]:
+            raise ResultsCorrupt(
+                f"task {task.key!r} in {folder} has rows of seeds {seeds}, expected {task.arguments['seeds']}: the file was "
+                "altered. Delete that task's line (it is then computed again), or begin anew (--fresh)"
+            )
     curves = rows_by_curve(experiment, preset, rows)
     table = tables.summary(experiment, curves)
     try:

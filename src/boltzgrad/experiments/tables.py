@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.experiments.experiment import Curve, Experiment
+from boltzgrad.experiments.experiment import Curve, Experiment, cosines
 from boltzgrad.experiments.task import Row
 
 
@@ -17,7 +17,7 @@ def summary(experiment: Experiment, curves: dict[Curve, list[Row]]) -> list[dict
     out = []
     for curve, rows in curves.items():
         ends = np.array([experiment.read_end(r) for r in rows])
-        cosine = np.concatenate([np.asarray(r["cosine"], float) for r in rows])
+        cosine = np.concatenate([cosines(r) for r in rows])
         cosine = cosine[np.isfinite(cosine)]
         out.append(
             {

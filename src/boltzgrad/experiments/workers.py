@@ -149,11 +149,15 @@ def _check_version(version: str, whose: str) -> None:
 
 
 def _outcome(distributed: Any, future: Any, task: Task, address: str) -> Outcome:
+    gone = WorkersLost(f"the dask cluster at {address} went away: its scheduler was stopped or cannot be reached")
     if future.status == "cancelled":
-        raise WorkersLost(f"the dask cluster at {address} went away: its scheduler was stopped or cannot be reached")
-    error = future.exception()
-    if error is None:
-        outcome: Outcome = future.result()
+        raise gone
+    try:
+        error = future.exception()
+        outcome: Outcome | None = None if error is not None else future.result()
+    except (distributed.CancelledError, distributed.comm.CommClosedError) as lost:  # between the news and the fetching
+        raise gone from lost
+    if outcome is not None:
         _check_version(outcome.version, "a dask worker that joined later")
         return outcome
     if isinstance(error, distributed.KilledWorker):

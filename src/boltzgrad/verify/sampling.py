@@ -24,6 +24,7 @@ Estimator: TypeAlias = BatchEstimator | Callable[[Any, Array, np.random.Generato
 
 # Rows that have to be different among themselves before their repetition cannot be chance.
 _DISTINCT = 8
+_LARGEST = 1e100
 
 
 def as_samples(samples: Any, d: int, *, first: int = 0) -> Array:
@@ -45,7 +46,13 @@ def as_samples(samples: Any, d: int, *, first: int = 0) -> Array:
         i, j = bad[0]
         more = f" ({len(bad)} such entries in {len(np.unique(bad[:, 0]))} batches)" if len(bad) > 1 else ""
         raise InvalidSamples(f"batch {first + i}, coordinate {j} is {array[i, j]}{more}; every entry must be finite")
-    return array.astype(np.float64)
+    out = array.astype(np.float64)
+    if out.size and np.abs(out).max() > _LARGEST:
+        i, j = np.unravel_index(int(np.argmax(np.abs(out))), out.shape)
+        raise InvalidSamples(
+            f"batch {first + i}, coordinate {j} is {out[i, j]:.3g}; entries beyond {_LARGEST:g} have no variance in float64"
+        )
+    return out
 
 
 class Stream:
@@ -55,6 +62,10 @@ class Stream:
     """
 
     def __init__(self, estimator: Estimator, problem: Any, theta: Array, rng: np.random.Generator) -> None:
+        if isinstance(estimator, type):
+            raise InvalidOption(
+                f"estimator is the class {estimator.__name__}; expected an estimator: {estimator.__name__}() makes one"
+            )
         if not callable(estimator) and not callable(getattr(estimator, "batches", None)):
             raise InvalidOption(
                 f"estimator is a {type(estimator).__name__}; expected a function (problem, theta, rng) -> (d,), "

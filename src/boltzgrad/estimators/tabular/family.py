@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
@@ -32,6 +34,21 @@ class TabularFamily:
                 f"{label} samples the leader's rewards; {self.problem!r} has a general objective f(θ, π): use M-SoBiRL, "
                 "or zero-order differences"
             )
+        self.check_scores(label)
+
+    def check_scores(self, label: str) -> None:
+        """Raises: InvalidOption where an entry of the kernel or the start is zero and its derivative is not: no score."""
+        theta = self.problem.initial_theta(seed=0)
+        linearised = self.problem.linearise(theta)
+        tangent = linearised.pushforward(np.random.default_rng(0).standard_normal(theta.size))
+        for model, moved in zip(linearised.contexts.models, tangent.models, strict=True):
+            for name in ("transition", "initial"):
+                values, slope = getattr(model.arrays(), name), getattr(moved, name)
+                if np.any((np.asarray(values) == 0.0) & (np.asarray(slope) != 0.0)):
+                    raise InvalidOption(
+                        f"{label} samples scores ∇log p, and an entry of {self.problem!r}'s {name} is zero with a derivative "
+                        "that is not: trajectories never show it; keep probabilities positive, or use zero-order differences"
+                    )
 
     def check_follower(self, label: str) -> None:
         """Raises: InvalidOption where the follower plans with a kernel of its own: the world's steps are not those of ∇Q_F."""
