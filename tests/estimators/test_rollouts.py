@@ -11,7 +11,8 @@ from boltzgrad.estimators.gaussian.family import GaussianFamily
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.episodes import TabularEpisodes
 from boltzgrad.estimators.tabular.family import TabularFamily
-from boltzgrad.estimators.tabular.rollouts import returns, roll, trace
+from boltzgrad.estimators.tabular.rollouts import roll
+from boltzgrad.estimators.traces import returns, trace
 from estimators.small import lqr, moving, shaped
 
 

@@ -14,9 +14,9 @@ import numpy as np
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.cotangents import TabularCotangents
-from boltzgrad.estimators.tabular.worlds import TabularWorlds, alike, as_tabular
+from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular, stackable
 from boltzgrad.gradients import hypergradient
-from boltzgrad.problems import ConfigurableMDP, MarkovGame, PolicyObjective
+from boltzgrad.problems import ConfigurableMDP
 from boltzgrad.problems.kernel import Array
 
 
@@ -64,12 +64,7 @@ class ExactGradient(Estimator):
         """Nothing is refused."""
 
     def _open(self, problem: Any, draws: Draws) -> Run:
-        stacked = (isinstance(problem, MarkovGame) and problem.plans_on == problem.acts_on) or (
-            isinstance(problem, ConfigurableMDP)
-            and not isinstance(problem.objective, PolicyObjective)
-            and alike(problem.contexts(problem.initial_theta(seed=0)).models)
-        )
-        return _Stacked(as_tabular(problem)) if stacked else _OneByOne(problem)
+        return _Stacked(as_tabular(problem)) if stackable(problem) else _OneByOne(problem)
 
 
 class _Stacked(Run):

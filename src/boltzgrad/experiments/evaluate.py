@@ -8,9 +8,8 @@ import numpy as np
 
 from boltzgrad.estimators.exact import ExactGradient
 from boltzgrad.estimators.streams import Stream
-from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular
+from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular, stackable
 from boltzgrad.gradients import hypergradient
-from boltzgrad.problems import ConfigurableMDP, MarkovGame, PolicyObjective
 from boltzgrad.problems.kernel import Array
 
 
@@ -19,9 +18,7 @@ class Evaluator:
 
     def __init__(self, problem: Any) -> None:
         self.problem = problem
-        self.stacked = (isinstance(problem, MarkovGame) and problem.plans_on == problem.acts_on) or (
-            isinstance(problem, ConfigurableMDP) and not isinstance(problem.objective, PolicyObjective)
-        )
+        self.stacked = stackable(problem)
         self._exact: Any = None
         self._worlds: TabularWorlds | None = None
 

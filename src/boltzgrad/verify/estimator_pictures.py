@@ -40,6 +40,7 @@ def bias_variance(checks: Mapping[str, EstimatorCheck]) -> Figure:
     floor = min(v for v in shown if v > 1e-12 or max(shown) <= 1e-12) / 3.0
     deviations = [float(np.sqrt(c.variance)) / c.scale for c in checks.values()]
     least = min((x for x in deviations if x > 0.0), default=1.0)
+    named: list[tuple[float, float]] = []
     for (name, check), (low, high), mark, spread in zip(checks.items(), bounds, marks, deviations, strict=True):
         colour = _COLOUR[check.verdict]
         x, high = max(spread, least / 10.0), max(high, floor)
@@ -51,7 +52,10 @@ def bias_variance(checks: Mapping[str, EstimatorCheck]) -> Figure:
         axes.plot(x, y, marker=_MARK[check.verdict], ms=8, color=colour, mfc=face, mew=1.8, zorder=3)
         if mark > 0.0:
             axes.plot([x / 1.12, x * 1.12], [mark, mark], color=_INK, lw=1.6, zorder=4)
-        axes.annotate(name, (x, y), xytext=(9, 4), textcoords="offset points", color=_INK, fontsize=9)
+        # Points of nearly the same place have their names one above the other.
+        near = sum(abs(np.log10(x / a)) < 0.6 and abs(np.log10(y / b)) < 0.35 for a, b in named)
+        named.append((x, y))
+        axes.annotate(name, (x, y), xytext=(9, 4 + 12 * near), textcoords="offset points", color=_INK, fontsize=9)
     axes.set(xscale="log", yscale="log", xlabel="√tr Σ of one batch / ‖∇J‖", ylabel="‖bias‖ / ‖∇J‖")
     axes.margins(x=0.22, y=0.08)
     for verdict in BiasVerdict:

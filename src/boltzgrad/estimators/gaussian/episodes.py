@@ -16,7 +16,7 @@ from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.gaussian.worlds import GaussianWorld, GaussianWorlds
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
-from boltzgrad.estimators.tabular.rollouts import returns, trace
+from boltzgrad.estimators.traces import returns, trace
 from boltzgrad.problems import LQArrays
 from boltzgrad.problems.kernel import Array
 from boltzgrad.solvers.balls import lyapunov

@@ -16,7 +16,7 @@ from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Run
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
-from boltzgrad.estimators.tabular.rollouts import trace
+from boltzgrad.estimators.traces import trace
 from boltzgrad.problems import LinearQuadraticGame
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearisedLQ

@@ -1,8 +1,6 @@
-"""Trajectories of many walkers at once, and sums along them.
+"""Trajectories of many walkers at once.
 
-Rows are times, columns walkers; a lane owns `episodes` neighbouring walkers.  A *trace* carries coefficients forward along
-a trajectory: e_t = c_t + δ e_{t−1}.  Σ_t c_t Σ_{k≥t} δ^{k−t} x_k = Σ_k e_k x_k, so a sum over segments costs one pass, whatever
-the dimension of x.
+Rows are times, columns walkers; a lane owns `episodes` neighbouring walkers.
 """
 
 from __future__ import annotations
@@ -118,23 +116,3 @@ def roll(
 def _draw(edges: Array, uniform: Array) -> Array:
     """The index at which each cumulative row passes its uniform number."""
     return np.asarray(np.minimum((uniform[:, None] >= edges[:, :-1]).sum(axis=1), edges.shape[1] - 1))
-
-
-def trace(coefficients: Array, discount: float, first: Array) -> Array:
-    """e_t = c_t + δ e_{t−1} along trajectories, (T, N); begun anew at `first`."""
-    out = np.empty_like(coefficients)
-    e = np.zeros(coefficients.shape[1])
-    for t, c in enumerate(coefficients):
-        e = c + np.where(first[t], 0.0, discount * e)
-        out[t] = e
-    return out
-
-
-def returns(rewards: Array, discount: float, last: Array) -> Array:
-    """G_t = r_t + δ G_{t+1} within trajectories, (T, N)."""
-    out = np.empty_like(rewards)
-    g = np.zeros(rewards.shape[1])
-    for t in range(len(rewards) - 1, -1, -1):
-        g = rewards[t] + np.where(last[t], 0.0, discount * g)
-        out[t] = g
-    return out

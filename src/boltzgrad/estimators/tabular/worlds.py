@@ -21,6 +21,7 @@ from boltzgrad.problems import (
     ContextualArrays,
     ContextualModel,
     MarkovGame,
+    PolicyObjective,
     TabularArrays,
     TabularModel,
 )
@@ -263,6 +264,17 @@ def alike(models: Sequence[TabularModel]) -> bool:
             }
         )
         == 1
+    )
+
+
+def stackable(problem: Any) -> bool:
+    """Whether a problem's returns can be solved at many θ side by side; else `boltzgrad.hypergradient` is asked for each."""
+    if isinstance(problem, MarkovGame):
+        return problem.plans_on == problem.acts_on
+    return (
+        isinstance(problem, ConfigurableMDP)
+        and not isinstance(problem.objective, PolicyObjective)
+        and alike(problem.contexts(problem.initial_theta(seed=0)).models)
     )
 
 
