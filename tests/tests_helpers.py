@@ -1,7 +1,12 @@
 """Random models and small problems that several test files use."""
 
+import importlib
+import os
+import shutil
+
 import autograd.numpy as anp
 import numpy as np
+import pytest
 
 import boltzgrad as bg
 
@@ -62,3 +67,22 @@ def smooth_problem(seed=0, S=4, A=3, d=5, *, own=False, contexts=1, objective="r
     return bg.ConfigurableMDP(
         build, dim=d, objective=objective, regulariser=regulariser, initial_scale=0.3, name="smooth"
     )
+
+
+def optional(module):
+    """An optional package; without it the test is skipped, but where everything has to be there (CI) it fails."""
+    try:
+        return importlib.import_module(module)
+    except ImportError:
+        return _absent(f"{module} is not installed (make frameworks)")
+
+
+def optional_program(*names):
+    """The path of an optional program, under the first of its names that is there."""
+    return next(filter(None, map(shutil.which, names)), None) or _absent(f"there is no program {' or '.join(names)}")
+
+
+def _absent(reason):
+    if os.environ.get("BOLTZGRAD_ALL_TESTS"):
+        pytest.fail(f"{reason}, and BOLTZGRAD_ALL_TESTS asks for every test")
+    pytest.skip(reason, allow_module_level=True)

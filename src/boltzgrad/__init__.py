@@ -1,28 +1,28 @@
 """Reference hypergradients for bilevel reinforcement learning: exact, bounded, and held against witnesses."""
 
 import importlib
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from boltzgrad import errors, problems, solvers
-from boltzgrad.gradients import Hypergradient, hypergradient
-from boltzgrad.problems import (
-    ConfigurableMDP,
-    ContextualModel,
-    LeaderPolicy,
-    LinearQuadratic,
-    LinearQuadraticGame,
-    LQModel,
-    MarkovGame,
-    PolicyObjective,
-    Regulariser,
-    SparseKernel,
-    SparsePattern,
-    TabularModel,
-)
-from boltzgrad.verify import AgreementReport, EstimatorCheck, check_estimator, check_samples, verify
-
 if TYPE_CHECKING:
-    from boltzgrad import derivations, estimators
+    from boltzgrad import derivations, errors, estimators, problems, solvers, testing
+    from boltzgrad.gradients import Hypergradient, hypergradient
+    from boltzgrad.problems import (
+        ConfigurableMDP,
+        ContextualModel,
+        LeaderPolicy,
+        LinearQuadratic,
+        LinearQuadraticGame,
+        LQModel,
+        MarkovGame,
+        PolicyObjective,
+        Regulariser,
+        SparseKernel,
+        SparsePattern,
+        TabularModel,
+    )
+    from boltzgrad.verify import AgreementReport, EstimatorCheck, check_estimator, check_samples, verify
 
 __version__ = "0.1.0"
 
@@ -50,12 +50,38 @@ __all__ = [
     "hypergradient",
     "problems",
     "solvers",
+    "testing",
     "verify",
 ]
 
+# Everything is imported when it is first used: the pytest plugin below this package is loaded in every pytest run of
+# its users' environments, and must not bring NumPy and SciPy with it.
+_ROOMS = ("derivations", "errors", "estimators", "problems", "solvers", "testing")
+_FROM_VERIFY = ("AgreementReport", "EstimatorCheck", "check_estimator", "check_samples", "verify")
+_FROM_GRADIENTS = ("Hypergradient", "hypergradient")
+
 
 def __getattr__(name: str) -> Any:
-    """`derivations` (SymPy) and `estimators` are imported when they are first used."""
-    if name in ("derivations", "estimators"):
+    if name in _ROOMS:
         return importlib.import_module(f"boltzgrad.{name}")
-    raise AttributeError(f"module 'boltzgrad' has no attribute {name!r}")
+    if name not in __all__:
+        raise AttributeError(f"module 'boltzgrad' has no attribute {name!r}")
+    room = "verify" if name in _FROM_VERIFY else "gradients" if name in _FROM_GRADIENTS else "problems"
+    value = getattr(importlib.import_module(f"boltzgrad.{room}"), name)
+    setattr(sys.modules[__name__], name, value)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+class _Package(ModuleType):
+    """The class of the package: `boltzgrad.verify` is the function, also after the import system has bound the room."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name == "verify" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package

@@ -90,6 +90,22 @@ class InvalidSamples(BoltzgradError):
     """What an estimator returned is no gradient: wrong shape or type, not finite, or the same numbers over again."""
 
 
+class InvalidCandidate(BoltzgradError):
+    """What was handed in to be checked is no gradient: wrong shape, type or device, not finite, still being traced."""
+
+
+class NotDeterministic(InvalidCandidate):
+    """A function that is to return a gradient returns another one when it is called again."""
+
+
+class FollowerMismatch(BoltzgradError, AssertionError):
+    """Somebody's V, Q or policy is not the follower's answer."""
+
+
+class BundleUnusable(BoltzgradError):
+    """A reference bundle has a file missing or altered, or was made by another version."""
+
+
 class SuspiciousModel(UserWarning):
     """A model that is legal, and most likely not what its author meant."""
 

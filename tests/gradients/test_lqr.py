@@ -232,3 +232,12 @@ def test_published_start_of_thermal_control():
     """BC-HG's figure starts near −260 (100-step runs): J at θ = 0 is −262.0 in closed form."""
     reference = bg.hypergradient(bg.problems.load("thermal-control"), np.zeros(8))
     assert reference.value == pytest.approx(-262.0, abs=0.5)
+
+
+@pytest.mark.parametrize("discount", [1e-300, 1e-30])
+def test_a_vanishing_discount_is_the_myopic_follower(discount):
+    """SciPy's balancing overflows at such discounts; the answer is that of γ = 0 to rounding."""
+    myopic = bg.problems.load("random-lqr", follower_discount=0.0)
+    almost = bg.problems.load("random-lqr", follower_discount=discount)
+    theta = myopic.initial_theta(seed=0)
+    assert bg.hypergradient(almost, theta).gradient == pytest.approx(bg.hypergradient(myopic, theta).gradient, rel=1e-12)

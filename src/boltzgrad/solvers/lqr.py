@@ -76,7 +76,8 @@ def solve_lqr(model: LQModel) -> LQSolution:
     """
     gamma, root = model.follower_discount, np.sqrt(model.follower_discount)
     _check_modes(model)
-    if gamma == 0.0:
+    if gamma * float(np.linalg.norm(model.A)) ** 2 <= EPS:
+        # ‖P − Q‖ ≤ γ‖A‖²‖P‖: the future is below rounding, and SciPy's balancing overflows at discounts near 1e-300.
         P = np.array(model.Q)
     else:
         try:

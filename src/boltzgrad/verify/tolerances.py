@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,13 @@ CANCELLATION = 1e-3
 VANISHING = 1e-4
 # Values J are compared to this relative size: no estimate of their rounding is needed to see a wrong one.
 VALUE_RESOLUTION = 1e-6
+# What a gradient of somebody else's may be off by, relative to its scale, where nothing is known of its method.
+HALF_THE_DIGITS = float(np.sqrt(np.finfo(np.float64).eps))
+# Single precision: JAX sweeping on the zoo (rewards, kernels, four temperatures) is off by 0.07 to 0.7 of the estimate.
+SINGLE_SAFETY = 4.0
+# Where an allowance is wide enough to let a known mistake pass, a gradient must be this many times nearer to the truth
+# than to the mistake: rounding has no reason to point from the one to the other in every coordinate at once.
+CLEARLY = 4.0
 
 
 class Verdict(StrEnum):
@@ -63,6 +71,30 @@ def natural_scale(reference: Hypergradient) -> float:
     return max(reference.magnitude, VANISHING / CANCELLATION * reference.ingredients)
 
 
+def scale_of(gradient: Array, magnitude: float) -> float:
+    """The size that differences of a gradient are relative to; `magnitude` as in `judge`."""
+    return max(float(np.abs(gradient).max()), CANCELLATION * magnitude)
+
+
+def candidate_allowance(reference: Hypergradient, precision: np.dtype[Any], tolerance: float | None) -> float:
+    """The largest difference from the reference that a gradient computed elsewhere, in `precision`, may have.
+
+    In double precision that is `allowance`'s, with `tolerance` for what the candidate's own method leaves, relative to
+    `scale_of`; one that says nothing of its method may leave half of its digits unused.  In single precision the estimate
+    is as many times larger as a unit in the last place, and 16 times that would hide every mistake: `SINGLE_SAFETY`.
+    """
+    eps, scale = float(np.finfo(np.float64).eps), scale_of(reference.gradient, natural_scale(reference))
+    method = (HALF_THE_DIGITS if tolerance is None else tolerance) * scale
+    if precision == np.float32:
+        return SINGLE_SAFETY * reference.error_estimate * float(np.finfo(np.float32).eps) / eps + method
+    return allowance(reference.error_estimate + reference.rounding_floor, 0.0, None) + method
+
+
+def clearly_right(difference: float, allowed: float, scale: float) -> bool:
+    """Whether a difference within its allowance needs no look at known mistakes: the allowance or it is below them all."""
+    return allowed <= RESOLUTION * scale or (1.0 + CLEARLY) * difference <= RESOLUTION * scale
+
+
 def allowance(rounding: float, method: float, directions: Array | None) -> float:
     """The largest difference that honest arithmetic explains."""
     stretch = 1.0 if directions is None else float(np.abs(directions).sum(axis=1).max())
@@ -86,7 +118,7 @@ def judge(
     off[np.isnan(off)] = np.inf
     where = int(np.argmax(off))
     difference = float(off[where])
-    scale = max(float(np.abs(reference).max()), CANCELLATION * magnitude)
+    scale = scale_of(reference, magnitude)
     wrong_value = values is not None and not abs(values[0] - values[1]) <= VALUE_RESOLUTION * max(1.0, abs(values[0]))
     if wrong_value or not difference <= allowed:
         verdict = Verdict.DISAGREES

@@ -1,0 +1,150 @@
+"""Somebody else's gradient, as an array or as a function of θ: read, or refused with the reason."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from autograd.extend import Box
+
+from boltzgrad.errors import InvalidCandidate, InvalidTheta
+from boltzgrad.problems.kernel import Array
+
+_PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """A gradient (d,) in float64, the `precision` it was computed in, and by how much a second call differed.
+
+    `again` (d,) is what the function returned when it was called once more; None where an array was handed in.
+    """
+
+    gradient: Array
+    precision: np.dtype[Any]
+    again: Array | None = None
+
+
+def read_candidate(candidate: Any, theta: Array, *, feed: Callable[[Array], Any] | None = None) -> Candidate:
+    """`candidate`, a gradient (d,) or a function θ -> gradient, as numbers.
+
+    A function is called twice, each time with a fresh copy of `theta`, made into what it takes by `feed`.
+
+    Raises: InvalidCandidate; what the function itself raises passes through.
+    """
+    if not callable(candidate):
+        return Candidate(*as_gradient(candidate, theta.size, "the candidate"))
+    if isinstance(candidate, type):
+        raise InvalidCandidate(
+            f"the candidate is the class {candidate.__name__}; expected a gradient or a function theta -> gradient"
+        )
+    first, second = (_called(candidate, theta, feed) for _ in range(2))
+    return Candidate(*first, again=second[0])
+
+
+def _called(
+    function: Callable[[Any], Any], theta: Array, feed: Callable[[Array], Any] | None
+) -> tuple[Array, np.dtype[Any]]:
+    given = theta.copy() if feed is None else feed(theta.copy())
+    before = np.array(plain(given, "theta", InvalidTheta))
+    out = function(given)
+    after = plain(given, "theta", InvalidTheta)
+    moved = np.flatnonzero(~(after == before))
+    if moved.size:
+        j = int(moved[0])
+        raise InvalidCandidate(
+            f"your function changed the theta that it was given: theta[{j}] was {before[j]:.6g} and is {after[j]:.6g} after "
+            f"the call ({moved.size} of {before.size} entries changed); let it work on a copy"
+        )
+    return as_gradient(out, theta.size, "your function's gradient")
+
+
+def as_gradient(x: Any, dim: int, what: str) -> tuple[Array, np.dtype[Any]]:
+    """(x as a fresh float64 array (d,), the precision it came in).  Raises: InvalidCandidate, beginning with `what`."""
+    if x is None:
+        raise InvalidCandidate(f"{what} is None; expected an array of shape ({dim},): is a `return` missing?")
+    if isinstance(x, dict) or hasattr(x, "_fields"):
+        raise InvalidCandidate(
+            f"{what} is a {type(x).__name__}; expected one flat array of shape ({dim},) in the order of theta"
+        )
+    array = plain(x, what, InvalidCandidate)
+    if np.iscomplexobj(array):
+        raise InvalidCandidate(
+            f"{what} holds {array.dtype} values, expected real numbers; of a complex step, take the imaginary part over "
+            "the step"
+        )
+    if array.dtype not in _PRECISIONS and not (array.dtype.kind == "f" and array.dtype.itemsize > 8):
+        raise InvalidCandidate(f"{what} holds {array.dtype} values, expected float64 or float32")
+    if array.shape != (dim,):
+        raise InvalidCandidate(f"{what} has shape {array.shape}, expected ({dim},){_reshaping(array, dim)}")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        more = f" ({bad.size} of {dim} entries are not finite)" if bad.size > 1 else ""
+        raise InvalidCandidate(f"{what}[{bad[0]}] is {array[bad[0]]}{more}; every entry must be finite")
+    precision = array.dtype if array.dtype in _PRECISIONS else np.dtype(np.float64)
+    return array.astype(np.float64), precision
+
+
+def _reshaping(array: Array, dim: int) -> str:
+    if array.size == dim:
+        return "; it has the right number of entries: ravel it if they are in the order of theta"
+    if array.ndim == 2 and dim in array.shape:
+        return "; is it a Jacobian, or one gradient for every sample? Sum or average it over the other axis"
+    if array.size == 1:
+        return "; is it the value J(theta) instead of its gradient?"
+    return ""
+
+
+def plain(x: Any, what: str, refusal: type[Exception]) -> Array:
+    """`x` of NumPy, JAX, PyTorch or a list, as a NumPy array.
+
+    Raises: `refusal` where it is being traced, lies on another device, or is no array of numbers.
+    """
+    _refuse_traced(x, what, refusal)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(x, torch.Tensor):
+        x = _from_torch(torch, x, what, refusal)
+    try:
+        array = np.asarray(x)
+    except Exception as error:  # whatever the framework raises about it
+        raise refusal(f"{what} cannot be read as an array: {type(error).__name__}: {error}") from None
+    if array.dtype == object:
+        raise refusal(f"{what} is a {type(x).__name__} and holds no numbers; expected an array of float64 or float32")
+    return array
+
+
+def _refuse_traced(x: Any, what: str, refusal: type[Exception]) -> None:
+    jax = sys.modules.get("jax")
+    if jax is not None and isinstance(x, jax.core.Tracer):
+        raise refusal(
+            f"{what} is being traced by JAX ({type(x).__name__}) and has no numbers yet; call this outside of jax.jit, "
+            "jax.grad and jax.vmap, on their results"
+        )
+    if isinstance(x, Box):
+        raise refusal(
+            f"{what} is being traced by autograd and is no array of numbers; call this outside of autograd.grad"
+        )
+
+
+def _from_torch(torch: Any, x: Any, what: str, refusal: type[Exception]) -> Any:
+    if x.device.type != "cpu":
+        raise refusal(f"{what} lies on the device {str(x.device)!r}; bring it to the CPU with .detach().cpu()")
+    if x.layout != torch.strided:
+        raise refusal(f"{what} is a {x.layout} tensor; make it dense with .to_dense()")
+    if x.dtype == torch.bfloat16:
+        raise refusal(f"{what} holds bfloat16 values, expected float64 or float32")
+    try:
+        return x.detach().resolve_conj().resolve_neg().numpy()
+    except Exception as error:
+        raise refusal(
+            f"{what} has no numbers yet ({type(error).__name__}: {error}); call this outside of torch.func transforms"
+        ) from None
+
+
+def read_theta(problem: Any, theta: Any) -> Array:
+    """θ of NumPy, JAX, PyTorch or a list as a fresh float64 array (d,).  Raises: InvalidTheta."""
+    checked: Array = problem.check_theta(plain(theta, "theta", InvalidTheta))
+    return checked

@@ -1,0 +1,216 @@
+"""JAX: models written in it as problems, gradients computed in it checked, reference gradients inside of it.
+
+    import jax.numpy as jnp
+    import boltzgrad as bg
+
+    def arrays(theta):
+        return {"transition": P, "initial": rho, "follower_reward": theta.reshape(2, 2), "leader_reward": r}
+
+    problem = bg.testing.jax.configurable_mdp(arrays, dim=4, follower_discount=0.9, leader_discount=0.95, temperature=0.5)
+    bg.testing.jax.assert_hypergradient(jax.grad(my_J), problem, theta)      # yours against the reference
+    jax.grad(bg.testing.jax.value(problem))(theta)                           # the reference inside of JAX
+
+The reference evaluates your function in float64 whatever `jax_enable_x64` says; arrays that it holds in single
+precision are taken as they are, and rows of probabilities then normalised.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.errors import BoltzgradError, InvalidOption, MissingExtra, NotDifferentiable
+from boltzgrad.gradients import hypergradient
+from boltzgrad.problems import ConfigurableMDP, LeaderPolicy, LinearQuadratic
+from boltzgrad.problems.kernel import Array
+from boltzgrad.testing import assertions, foreign
+from boltzgrad.testing.candidate import read_theta
+from boltzgrad.testing.comparison import HypergradientCheck
+
+try:
+    import jax
+    import jax.numpy as jnp
+except ImportError as error:
+    raise MissingExtra("boltzgrad.testing.jax needs JAX: pip install 'boltzgrad[jax]'") from error
+
+Arrays = Callable[[Any], Mapping[str, Any]]
+
+
+def _in_double() -> Any:
+    """JAX in float64 within a `with`, whatever the session's setting."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(True)
+    from jax.experimental import enable_x64
+
+    return enable_x64()
+
+
+class _Jax(foreign.Foreign):
+    """A JAX function θ → dict of arrays."""
+
+    def __init__(self, function: Arrays) -> None:
+        self.function = function
+
+    def traced(self, theta: Any) -> dict[str, Any]:
+        """The arrays as JAX arrays of real numbers, inside or outside of a trace; by name, as JAX itself sorts them."""
+        out = {}
+        for name, x in sorted(foreign.checked(self.function(theta)).items()):
+            array = jnp.asarray(x)
+            out[name] = array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(theta.dtype)
+        return out
+
+    def evaluate(self, theta: Array) -> foreign.Parts:
+        with _in_double():
+            return {name: np.asarray(x, dtype=np.float64) for name, x in self.traced(jnp.asarray(theta)).items()}
+
+    def pull_back(self, theta: Array, cotangent: foreign.Parts) -> Array:
+        with _in_double():
+            try:
+                values, back = jax.vjp(self.traced, jnp.asarray(theta))
+                (out,) = back({name: jnp.asarray(cotangent[name], x.dtype) for name, x in values.items()})
+            except Exception as error:
+                raise _explained(error) from error
+            return np.asarray(out, dtype=np.float64)
+
+    def push_forward(self, theta: Array, direction: Array) -> foreign.Parts:
+        with _in_double():
+            try:
+                _, out = jax.jvp(self.traced, (jnp.asarray(theta),), (jnp.asarray(direction),))
+            except Exception as error:
+                raise _explained(error) from error
+            return {name: np.asarray(x, dtype=np.float64) for name, x in out.items()}
+
+
+def _explained(error: Exception) -> BoltzgradError:
+    if isinstance(error, BoltzgradError):
+        return error
+    return NotDifferentiable(f"JAX could not differentiate the model: {type(error).__name__}: {error}")
+
+
+def configurable_mdp(
+    arrays: Arrays, *, dim: int, follower_discount: float, leader_discount: float, temperature: float, **options: Any
+) -> ConfigurableMDP:
+    """A `ConfigurableMDP` from a JAX function θ (d,) -> dict of `transition` (S, A, S), `initial` (S,), `follower_reward`,
+    `leader_reward` (S, A), and `follower_transition` if the follower plans with a kernel of its own.
+
+    `options` are those of `boltzgrad.ConfigurableMDP`: `objective`, `regulariser`, `initial_scale`, `name`.
+    Raises, when it is used: InvalidModel, NotDifferentiable with JAX's own words.
+    """
+    return foreign.configurable_mdp(
+        _Jax(arrays),
+        dim,
+        options,
+        follower_discount=follower_discount,
+        leader_discount=leader_discount,
+        temperature=temperature,
+    )
+
+
+def linear_quadratic(
+    arrays: Arrays,
+    *,
+    dim: int,
+    follower_discount: float,
+    leader_discount: float,
+    temperature: float,
+    horizon: int | None = None,
+    observed: bool = False,
+    bump: Any = None,
+    **options: Any,
+) -> LinearQuadratic:
+    """A `LinearQuadratic` from a JAX function θ (d,) -> dict of the matrices of `boltzgrad.LQModel` (A, B, W, Q, …)."""
+    return foreign.linear_quadratic(
+        _Jax(arrays),
+        dim,
+        options,
+        follower_discount=follower_discount,
+        leader_discount=leader_discount,
+        temperature=temperature,
+        horizon=horizon,
+        observed=observed,
+        bump=bump,
+    )
+
+
+def leader_policy(table: Callable[[Any], Any], *, dim: int) -> LeaderPolicy:
+    """The leader's policy of a `boltzgrad.MarkovGame` from a JAX function θ (d,) -> f (S, A)."""
+    return foreign.leader_policy(_Jax(lambda theta: {"policy": table(theta)}), dim=dim)
+
+
+def value(problem: Any) -> Callable[[Any], Any]:
+    """J as a function of θ (d,) that JAX can differentiate once: its gradient is the reference hypergradient.
+
+    It works under `jax.jit`, `jax.grad` and `jax.vmap` (one θ after the other), in the precision of θ.  A model that
+    is itself written in JAX is evaluated in the graph, and only its numbers leave it.
+    Raises: what `boltzgrad.hypergradient` raises (under jit wrapped in JAX's own error); InvalidOption for a model written
+    in JAX with an objective or a regulariser.
+    """
+    inside = foreign.foreign_of(problem)
+    if not isinstance(inside, _Jax):
+        return _through_callback(lambda theta: problem, lambda theta: theta)
+    if getattr(problem, "regulariser", None) is not None or getattr(problem, "objective", "return") != "return":
+        raise InvalidOption(
+            "the model is written in JAX and has an objective or a regulariser of its own; make the problem without, and "
+            "add that part in JAX"
+        )
+
+    def entries(theta: Any) -> Any:
+        return jnp.concatenate([x.ravel() for x in inside.traced(theta).values()])
+
+    def shaped(theta: Any) -> Any:
+        shapes = {name: tuple(x.shape) for name, x in jax.eval_shape(inside.traced, theta).items()}
+        return foreign.in_entries(problem, shapes)
+
+    return _through_callback(shaped, entries)
+
+
+def _through_callback(problem_at: Callable[[Any], Any], entries: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """J(entries(θ)) with the reference's gradient in the entries; solved outside of the graph, in float64."""
+
+    def function(theta: Any) -> Any:
+        theta = jnp.asarray(theta)
+        problem = problem_at(theta)
+
+        def solved(x: Any) -> tuple[Array, Array]:
+            found = hypergradient(problem, np.asarray(x, dtype=np.float64))
+            return np.asarray(found.value, x.dtype), np.asarray(found.gradient, x.dtype)
+
+        def called(x: Any) -> Any:
+            shapes = (jax.ShapeDtypeStruct((), x.dtype), jax.ShapeDtypeStruct(x.shape, x.dtype))
+            return jax.pure_callback(solved, shapes, x, vmap_method="sequential")
+
+        @jax.custom_vjp
+        def j(x: Any) -> Any:
+            return called(x)[0]
+
+        j.defvjp(called, lambda gradient, g: (g * gradient,))
+        return j(entries(theta))
+
+    return function
+
+
+def assert_hypergradient(
+    gradient: Any,
+    problem: Any,
+    theta: Any,
+    *,
+    dtype: Any = None,
+    tolerance: float | None = None,
+    thorough: bool = False,
+) -> HypergradientCheck:
+    """`boltzgrad.testing.assert_hypergradient` for a JAX function θ -> gradient: it is given a JAX array.
+
+    `dtype` is the precision it is called in: by default float64 if `jax_enable_x64` is on, else float32.  The reference is
+    taken at the θ that the function sees, rounded to that precision.
+    """
+    __tracebackhide__ = True
+    chosen = np.dtype(dtype if dtype is not None else jax.dtypes.canonicalize_dtype(np.float64))
+    if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise InvalidOption(f"dtype is {chosen}; expected float32 or float64")
+    seen = read_theta(problem, theta).astype(chosen).astype(np.float64)
+    with _in_double() if chosen == np.float64 else jax.numpy_dtype_promotion("standard"):
+        return assertions.assert_hypergradient(
+            gradient, problem, seen, tolerance=tolerance, thorough=thorough, feed=lambda x: jnp.asarray(x, chosen)
+        )

@@ -1,0 +1,37 @@
+"""Hypothesis strategies for models, problems and θs, from plain to the edges; they shrink to small, readable cases.
+
+    from hypothesis import given
+    from boltzgrad.testing import strategies as bst
+
+    @given(bst.problems_at())
+    def test_mine(case):
+        problem, theta = case
+        …
+
+Entries are quarters and probabilities are small integers over their sum, so that a failing example can be read and worked
+out by hand; problems print the arrays that they are made of.
+"""
+
+from boltzgrad.testing.strategies.games import markov_games
+from boltzgrad.testing.strategies.lqr import linear_quadratics, lq_models
+from boltzgrad.testing.strategies.probabilities import KINDS, distributions, kernels, stochastic_matrices
+from boltzgrad.testing.strategies.problems import problems, problems_at
+from boltzgrad.testing.strategies.scalars import discounts, temperatures, thetas
+from boltzgrad.testing.strategies.tabular import configurable_mdps, tabular_models
+
+__all__ = [
+    "KINDS",
+    "configurable_mdps",
+    "discounts",
+    "distributions",
+    "kernels",
+    "linear_quadratics",
+    "lq_models",
+    "markov_games",
+    "problems",
+    "problems_at",
+    "stochastic_matrices",
+    "tabular_models",
+    "temperatures",
+    "thetas",
+]

@@ -1,0 +1,180 @@
+"""PyTorch: models written in it as problems, gradients computed in it checked, reference gradients inside of it.
+
+    import torch
+    import boltzgrad as bg
+
+    def arrays(theta):
+        return {"transition": P, "initial": rho, "follower_reward": theta.reshape(2, 2), "leader_reward": r}
+
+    problem = bg.testing.torch.configurable_mdp(arrays, dim=4, follower_discount=0.9, leader_discount=0.95, temperature=0.5)
+    bg.testing.torch.assert_hypergradient(torch.func.grad(my_J), problem, theta)      # yours against the reference
+    bg.testing.torch.value(problem)(theta).backward()                                 # the reference inside of PyTorch
+
+The reference gives your function float64 tensors; tensors that it holds in single precision are taken as they are, and rows of
+probabilities then normalised.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.errors import BoltzgradError, InvalidOption, MissingExtra, NotDifferentiable
+from boltzgrad.gradients import hypergradient
+from boltzgrad.problems import ConfigurableMDP, LeaderPolicy, LinearQuadratic
+from boltzgrad.problems.kernel import Array
+from boltzgrad.testing import assertions, foreign
+from boltzgrad.testing.candidate import read_theta
+from boltzgrad.testing.comparison import HypergradientCheck
+
+try:
+    import torch
+except ImportError as error:
+    raise MissingExtra("boltzgrad.testing.torch needs PyTorch: pip install 'boltzgrad[torch]'") from error
+
+Arrays = Callable[[Any], Mapping[str, Any]]
+
+
+class _Torch(foreign.Foreign):
+    """A PyTorch function θ → dict of tensors."""
+
+    def __init__(self, function: Arrays) -> None:
+        self.function = function
+
+    def tensors(self, theta: Any) -> dict[str, Any]:
+        """The arrays as tensors of real numbers on the CPU, inside or outside of a transform."""
+        out = {}
+        for name, x in foreign.checked(self.function(theta)).items():
+            tensor = torch.as_tensor(x)
+            out[name] = (tensor if tensor.is_floating_point() else tensor.to(theta.dtype)).cpu()
+        return out
+
+    def evaluate(self, theta: Array) -> foreign.Parts:
+        with torch.no_grad():
+            return {name: _numbers(x) for name, x in self.tensors(torch.from_numpy(theta.copy())).items()}
+
+    def pull_back(self, theta: Array, cotangent: foreign.Parts) -> Array:
+        try:
+            values, back = torch.func.vjp(self.tensors, torch.from_numpy(theta.copy()))
+            (out,) = back({name: torch.from_numpy(np.array(cotangent[name])).to(x.dtype) for name, x in values.items()})
+        except Exception as error:
+            raise _explained(error) from error
+        return _numbers(out)
+
+    def push_forward(self, theta: Array, direction: Array) -> foreign.Parts:
+        try:
+            at, along = torch.from_numpy(theta.copy()), torch.from_numpy(np.array(direction))
+            with warnings.catch_warnings():  # PyTorch's own first forward derivative warns about PyTorch's own scripts
+                warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\..*")
+                _, out = torch.func.jvp(self.tensors, (at,), (along,))
+        except Exception as error:
+            raise _explained(error) from error
+        return {name: _numbers(x) for name, x in out.items()}
+
+
+def _numbers(x: Any) -> Array:
+    return np.asarray(x.detach().numpy(), dtype=np.float64)
+
+
+def _explained(error: Exception) -> BoltzgradError:
+    if isinstance(error, BoltzgradError):
+        return error
+    return NotDifferentiable(f"PyTorch could not differentiate the model: {type(error).__name__}: {error}")
+
+
+def configurable_mdp(
+    arrays: Arrays, *, dim: int, follower_discount: float, leader_discount: float, temperature: float, **options: Any
+) -> ConfigurableMDP:
+    """A `ConfigurableMDP` from a PyTorch function θ (d,) -> dict of `transition` (S, A, S), `initial` (S,),
+    `follower_reward`, `leader_reward` (S, A), and `follower_transition` if the follower plans with a kernel of its own.
+
+    `options` are those of `boltzgrad.ConfigurableMDP`: `objective`, `regulariser`, `initial_scale`, `name`.
+    Raises, when it is used: InvalidModel, NotDifferentiable with PyTorch's own words.
+    """
+    return foreign.configurable_mdp(
+        _Torch(arrays),
+        dim,
+        options,
+        follower_discount=follower_discount,
+        leader_discount=leader_discount,
+        temperature=temperature,
+    )
+
+
+def linear_quadratic(
+    arrays: Arrays,
+    *,
+    dim: int,
+    follower_discount: float,
+    leader_discount: float,
+    temperature: float,
+    horizon: int | None = None,
+    observed: bool = False,
+    bump: Any = None,
+    **options: Any,
+) -> LinearQuadratic:
+    """A `LinearQuadratic` from a PyTorch function θ (d,) -> dict of the matrices of `boltzgrad.LQModel` (A, B, W, Q, …)."""
+    return foreign.linear_quadratic(
+        _Torch(arrays),
+        dim,
+        options,
+        follower_discount=follower_discount,
+        leader_discount=leader_discount,
+        temperature=temperature,
+        horizon=horizon,
+        observed=observed,
+        bump=bump,
+    )
+
+
+def leader_policy(table: Callable[[Any], Any], *, dim: int) -> LeaderPolicy:
+    """The leader's policy of a `boltzgrad.MarkovGame` from a PyTorch function θ (d,) -> f (S, A)."""
+    return foreign.leader_policy(_Torch(lambda theta: {"policy": table(theta)}), dim=dim)
+
+
+class _Reference(torch.autograd.Function):
+    """J(θ) whose backward pass is the reference hypergradient."""
+
+    @staticmethod
+    def forward(ctx: Any, theta: Any, problem: Any) -> Any:
+        found = hypergradient(problem, theta.detach().cpu().to(torch.float64).numpy())
+        ctx.save_for_backward(torch.as_tensor(found.gradient, dtype=theta.dtype, device=theta.device))
+        return theta.new_tensor(found.value)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, g: Any) -> Any:
+        (gradient,) = ctx.saved_tensors
+        return g * gradient, None
+
+
+def value(problem: Any) -> Callable[[Any], Any]:
+    """J as a function of θ (d,) that PyTorch can differentiate once: its gradient is the reference hypergradient.
+
+    In the precision and on the device of θ; solved on the CPU in float64.  Raises: what `boltzgrad.hypergradient` raises.
+    """
+
+    def function(theta: Any) -> Any:
+        return _Reference.apply(theta, problem)
+
+    return function
+
+
+def assert_hypergradient(
+    gradient: Any, problem: Any, theta: Any, *, dtype: Any = torch.float64, tolerance: float | None = None,
+    thorough: bool = False,
+) -> HypergradientCheck:  # fmt: skip
+    """`boltzgrad.testing.assert_hypergradient` for a PyTorch function θ -> gradient: it is given a tensor of `dtype`.
+
+    The reference is taken at the θ that the function sees, rounded to that precision.
+    """
+    __tracebackhide__ = True
+    if dtype not in (torch.float32, torch.float64):
+        raise InvalidOption(f"dtype is {dtype}; expected torch.float32 or torch.float64")
+    seen = torch.from_numpy(read_theta(problem, theta)).to(dtype).to(torch.float64).numpy()
+    return assertions.assert_hypergradient(
+        gradient, problem, seen, tolerance=tolerance, thorough=thorough, feed=lambda x: torch.from_numpy(x).to(dtype)
+    )

@@ -1,0 +1,245 @@
+"""What a check of somebody's gradient says: which coordinate, how far, what was allowed, who agrees, and what it looks like."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from boltzgrad.problems import ConfigurableMDP, LinearQuadratic
+from boltzgrad.problems.kernel import Array
+from boltzgrad.verify import Row, Verdict
+from boltzgrad.verify.tolerances import RESOLUTION, SAFETY, SINGLE_SAFETY
+
+if TYPE_CHECKING:
+    from boltzgrad.testing.comparison import HypergradientCheck
+
+_SHOWN = 3
+# A factor is called a constant of the problem when it is this near, relatively.
+_SAME_FACTOR = 1e-5
+
+
+def text(check: HypergradientCheck) -> str:
+    """The whole message; one line where the gradient agrees."""
+    if check.ok:
+        return f"{title(check)}: agrees; {_difference(check)}"
+    lines = [
+        title(check),
+        f"coordinate {check.where}: {_numbers(check)}; {_difference(check)}",
+        f"allowed: {_allowance(check)}",
+    ]
+    if check.verdict == Verdict.CANNOT_TELL:
+        lines.append(_cannot_tell(check))
+        return "\n".join(lines)
+    lines.append(_extent(check))
+    lines += _opinions(check)
+    found = explanations(check)
+    lines += [f"looks like: {words}" for words in found] or [_unexplained(check)]
+    return "\n".join(lines)
+
+
+def title(check: HypergradientCheck) -> str:
+    """The problem in a line."""
+    reference = check.reference
+    return f"{getattr(check.problem, 'name', '') or 'problem'}: {reference.size}, d = {reference.theta.size}"
+
+
+def _numbers(check: HypergradientCheck) -> str:
+    j, reference = check.where, check.reference
+    bound = reference.coordinate_bounds[j]
+    sure = f" ± {bound:.1e}" if np.isfinite(bound) else f" (± {reference.error_estimate:.1e}, estimated)"
+    return f"yours {check.gradient[j]:.12g}, reference {reference.gradient[j]:.12g}{sure}"
+
+
+def _difference(check: HypergradientCheck) -> str:
+    return f"difference {check.difference:.2g}, allowed {check.allowed:.2g}"
+
+
+def _allowance(check: HypergradientCheck) -> str:
+    own = "half of float64's digits" if check.tolerance is None else f"your tolerance of {check.tolerance:.2g}"
+    rounding = (
+        f"{SINGLE_SAFETY:g} × the rounding of single precision"
+        if check.precision == "float32"
+        else f"{SAFETY:g} × the rounding of both sides"
+    )
+    together = f", together {check.allowed / check.scale:.1e} of ‖∇J‖_∞" if check.scale else ""
+    return f"{rounding} on this problem, and {own}{together}"
+
+
+def _cannot_tell(check: HypergradientCheck) -> str:
+    near, scale = check.not_excluded, check.scale or 1.0
+    reasons = []
+    if near:
+        names = ", ".join(f"‘{m.name}’ ({m.distance / scale:.1e} from the truth)" for m in near[:_SHOWN])
+        more = f" and {len(near) - _SHOWN} more" if len(near) > _SHOWN else ""
+        reasons.append(f"yours ({check.difference / scale:.1e} from it) could as well be {names}{more}")
+    if check.mistakes.missing:
+        reasons.append(check.mistakes.missing)
+    advice = (
+        "compute it in float64, or on a problem that amplifies rounding less (higher temperature, lower discounts)"
+        if check.precision == "float32"
+        else "give a smaller tolerance, or solve more accurately"
+    )
+    return f"cannot tell: so wide an allowance would let a mistake pass: {'; '.join(reasons)}; {advice}"
+
+
+def _extent(check: HypergradientCheck) -> str:
+    yours, exact = check.gradient, check.reference.gradient
+    wrong = int((check.off > check.allowed).sum())
+    size, norm = float(np.linalg.norm(exact)), float(np.linalg.norm(yours))
+    share = f"‖yours − ∇J‖ is {_share(float(np.linalg.norm(yours - exact)), size)}"
+    cosine = f", cosine {float(yours @ exact) / (size * norm):.4f}" if size and norm else ""
+    where = ""
+    if 0 < wrong < yours.size:
+        first = np.flatnonzero(check.off > check.allowed)
+        shown = ", ".join(map(str, first[:6])) + (", …" if first.size > 6 else "")
+        where = f" ({shown})"
+    return f"how far: {wrong} of {yours.size} coordinates are off{where}; {share}{cosine}"
+
+
+def _share(part: float, whole: float) -> str:
+    if not whole:
+        return f"{part:.2g} (∇J = 0)"
+    return f"{100 * part / whole:.2g} % of ‖∇J‖" if part < 10 * whole else f"{part / whole:.2g} × ‖∇J‖"
+
+
+def sides(check: HypergradientCheck, row: Row) -> tuple[float, float, bool]:
+    """Of another route: its number at the worst coordinate (NaN where it has only slopes), how far all of yours is from its
+    gradient or slopes, and whether it takes your side.
+    """
+    assert row.gradient is not None
+    seen = check.gradient if row.directions is None else row.directions @ check.gradient
+    number = float(row.gradient[check.where]) if row.directions is None else float("nan")
+    apart = float(np.abs(seen - row.gradient).max())
+    return number, apart, bool(apart <= row.allowed and row.difference > row.allowed)
+
+
+def _opinions(check: HypergradientCheck) -> list[str]:
+    """What every other route says at this coordinate, and the conclusion."""
+    rows = check.report.rows[1:]
+    spoke = [row for row in rows if row.gradient is not None]
+    lines, scale = ["other routes:"], check.scale or 1.0
+    width = max((len(row.route) for row in rows), default=0)
+    silent: dict[str, list[str]] = {}
+    for row in rows:
+        if row.gradient is None:
+            silent.setdefault(f"{row.verdict}{f' ({row.note})' if row.note else ''}", []).append(row.route)
+            continue
+        number, apart, _ = sides(check, row)
+        what = f"{number:.12g}" if np.isfinite(number) else f"slopes along {len(row.gradient)} directions"
+        lines.append(
+            f"  {row.route.ljust(width)}  {what}; from the reference {row.difference / scale:.0e}, "
+            f"from yours {apart / scale:.0e} of ‖∇J‖_∞{'' if row.verdict == Verdict.AGREES else f'; {row.verdict}'}"
+        )
+    lines += [f"  {', '.join(names)}: {why}" for why, names in silent.items()]
+    yours = [row.route for row in spoke if sides(check, row)[2]]
+    agreeing = [row.route for row in check.report.agreeing]
+    if yours:
+        lines.append(
+            f"{', '.join(yours)} sides with you against the reference: please report this problem to boltzgrad"
+        )
+    elif not check.report.ok:
+        lines.append(f"the reference itself is not confirmed here: {check.report.summary()}")
+    else:
+        count = f"{len(agreeing)} independent routes agree" if len(agreeing) > 1 else f"{agreeing[0]} agrees"
+        lines.append(f"{count} with the reference, none with yours: the difference is yours")
+    return lines
+
+
+def explanations(check: HypergradientCheck) -> tuple[str, ...]:
+    """Known mistakes and simple distortions that explain a wrong gradient, the nearest first."""
+    scale = check.scale or 1.0
+    known = [
+        f"‘{mistake.name}’ (it matches yours {_to(off / scale)})"
+        for mistake, off in check.mistakes.like(check.gradient, check.allowed)
+    ]
+    return (*known[:_SHOWN], *_distortions(check))
+
+
+def _to(relative: float) -> str:
+    return f"to {relative:.0e} of ‖∇J‖_∞" if relative else "to the last digit"
+
+
+def _distortions(check: HypergradientCheck) -> list[str]:
+    yours, exact = check.gradient, check.reference.gradient
+    size = float(exact @ exact)
+    # An explanation has to leave next to nothing of the difference.
+    near = min(max(check.allowed, 1e-6 * check.scale), 0.01 * check.difference)
+    if not size:
+        return []
+    if not yours.any():
+        return ["it is zero: is the graph cut (stop_gradient, detach), or the gradient never written?"]
+    factor = float(yours @ exact) / size
+    if np.abs(yours - factor * exact).max() <= near and abs(factor) > 1e-3 and abs(factor - 1.0) > _SAME_FACTOR:
+        named = _factor(check, factor)
+        if named or yours.size > 1:
+            return [named or f"it is {factor:.6g} × ∇J: right in direction, wrong in length"]
+    if yours.size > 2 and np.abs(np.sort(yours) - np.sort(exact)).max() <= near:
+        for rows in range(2, yours.size):
+            if yours.size % rows == 0 and np.abs(yours.reshape(rows, -1).T.ravel() - exact).max() <= near:
+                return [
+                    f"it has the right entries in column-major order: read as a table of {rows} rows, it is transposed"
+                ]
+        return ["it has the right entries in another order"]
+    return []
+
+
+def _factor(check: HypergradientCheck, factor: float) -> str:
+    if abs(factor + 1.0) <= _SAME_FACTOR:
+        return "it is the negative of ∇J: the gradient of a loss −J, or a step of descent"
+    for name, value in _constants(check).items():
+        if abs(factor / value - 1.0) <= _SAME_FACTOR:
+            return f"it is {name} × ∇J ({value:.6g}): right in direction, wrong in length"
+    return ""
+
+
+def _constants(check: HypergradientCheck) -> dict[str, float]:
+    """Factors that people lose or count twice."""
+    problem, theta = check.problem, check.reference.theta
+    model: Any
+    if isinstance(problem, ConfigurableMDP):
+        model = problem.contexts(theta).models[0]
+    else:
+        model = problem.model(theta) if isinstance(problem, LinearQuadratic) else problem.joint
+    leader, follower, tau = model.leader_discount, model.follower_discount, model.temperature
+    out = {"½": 0.5, "2": 2.0, "(1 − γ_L)": 1.0 - leader, "1/(1 − γ_L)": 1.0 / (1.0 - leader), "γ_L": leader,
+           "(1 − γ_F)": 1.0 - follower, "γ_F": follower, "τ": tau, "1/τ": 1.0 / tau, "1/d": 1.0 / theta.size}  # fmt: skip
+    return {name: value for name, value in out.items() if value not in (0.0, 1.0)}
+
+
+def _unexplained(check: HypergradientCheck) -> str:
+    tried, scale = check.mistakes, check.scale or 1.0
+    if check.difference <= RESOLUTION * check.scale and check.precision == "float64":
+        return (
+            f"looks like: no formula's mistake ({check.difference / scale:.0e} of ‖∇J‖_∞ is smaller than any of them): a "
+            "solver stopped early, a step size, or single precision somewhere inside; if that is your method's accuracy, "
+            f"say so with tolerance={_rounded_up(check.difference / scale)}"
+        )
+    if tried.missing:
+        return f"looks like: unknown; {tried.missing}"
+    return f"looks like: none of the {tried.tried} known mistakes of this family"
+
+
+def _rounded_up(x: float) -> str:
+    """The next number of one digit above x."""
+    power = 10.0 ** np.floor(np.log10(x))
+    return f"{np.ceil(1.01 * x / power) * power:.0e}"
+
+
+def record(check: HypergradientCheck) -> dict[str, Any]:
+    """The outcome as plain numbers and text."""
+    reference: Array = check.reference.gradient
+    return {
+        "problem": getattr(check.problem, "name", ""),
+        "ok": check.ok,
+        "verdict": str(check.verdict),
+        "difference": check.difference,
+        "coordinate": check.where,
+        "yours": float(check.gradient[check.where]),
+        "reference": float(reference[check.where]),
+        "allowed": check.allowed,
+        "relative_difference": check.difference / (check.scale or 1.0),
+        "precision": check.precision,
+        "looks_like": list(check.looks_like),
+        "message": text(check),
+    }
