@@ -106,6 +106,10 @@ class BundleUnusable(BoltzgradError):
     """A reference bundle has a file missing or altered, or was made by another version."""
 
 
+class NoVerifications(BoltzgradError):
+    """A folder that a report is to be made of does not exist, or holds no verification that can be read."""
+
+
 class SuspiciousModel(UserWarning):
     """A model that is legal, and most likely not what its author meant."""
 

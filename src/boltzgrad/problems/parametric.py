@@ -35,6 +35,7 @@ class ParametricProblem:
         if self.entry_error < 0.0:
             raise InvalidOption(f"entry_error is {entry_error!r}; expected at least 0")
         self.dim, self.name = int(dim), name
+        self.recipe: tuple[str, dict[str, Any]] | None = None  # the name and options that the zoo made it from
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, dim={self.dim}>"

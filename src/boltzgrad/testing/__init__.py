@@ -8,7 +8,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from boltzgrad.testing import jax, strategies, torch
+    from boltzgrad.testing import bundles, jax, strategies, torch
     from boltzgrad.testing.assertions import assert_follower, assert_hypergradient, assert_unbiased
     from boltzgrad.testing.comparison import HypergradientCheck, check_hypergradient
 
@@ -17,13 +17,14 @@ __all__ = [
     "assert_follower",
     "assert_hypergradient",
     "assert_unbiased",
+    "bundles",
     "check_hypergradient",
     "jax",
     "strategies",
     "torch",
 ]
 
-_ROOMS = ("jax", "strategies", "torch")
+_ROOMS = ("bundles", "jax", "strategies", "torch")
 _FROM_COMPARISON = ("HypergradientCheck", "check_hypergradient")
 
 

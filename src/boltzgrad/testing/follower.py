@@ -145,8 +145,8 @@ def _looks_like(name: str, yours: Array, answer: _Answer, allowed: float) -> lis
         return []
     exact, out = answer.values[name], []
     near = max(allowed, 1e-3 * float(np.abs(yours - exact).max()))
-    for words, q, v, policy in _mistaken(model):
-        wrong = {"Q": q, "V": v, "policy": policy}.get(name)
+    for words, arrays in _mistaken(model):
+        wrong = arrays.get(name)
         if wrong is not None and np.abs(wrong.reshape(exact.shape) - exact).max() > near:
             off = float(np.abs(wrong.reshape(exact.shape) - yours).max())
             if off <= near:
@@ -175,8 +175,8 @@ def _backup(model: TabularModel, v: Array, discount: float | None = None) -> tup
     return q, np.asarray(model.temperature * logsumexp(q / model.temperature, axis=1))
 
 
-def _mistaken(model: TabularModel) -> list[tuple[str, Array, Array, Array]]:
-    """(the mistake, its Q, V and policy), each swept to its own fixed point."""
+def _mistaken(model: TabularModel) -> list[tuple[str, dict[str, Array]]]:
+    """(the mistake, the arrays that it gets wrong), each swept to its own fixed point."""
     tau, n = model.temperature, model.n_actions
 
     def swept(maximum: Callable[[Array], Array], discount: float | None = None) -> tuple[Array, Array]:
@@ -202,14 +202,19 @@ def _mistaken(model: TabularModel) -> list[tuple[str, Array, Array, Array]]:
     hard, mean = swept(lambda q: np.asarray(q.max(axis=1))), swept(lambda q: soft(q) - tau * np.log(n))
     no_entropy = swept(lambda q: np.asarray((boltzmann(q) * q).sum(axis=1)))
     other, right = swept(soft, model.leader_discount), swept(soft)
-    out = [
-        ("max for the soft maximum", *hard, boltzmann(hard[0])),
-        ("the mean of exponentials for their sum: τ log(1/A) lost at every step", *mean, boltzmann(mean[0])),
-        ("Σ π Q for the soft maximum: the entropy is not rewarded", *no_entropy, boltzmann(no_entropy[0])),
-        ("γ_L for the follower's discount", *other, boltzmann(other[0])),
-        ("the greedy policy of the soft Q", *right, greedy(right[0])),
-        ("the greedy policy, no temperature at all", *hard, greedy(hard[0])),
-        ("exp(Q) without 1/τ", *right, np.asarray(softmax(right[0], axis=1))),
-        ("the uniform policy", *right, np.full_like(right[0], 1.0 / n)),
+    values = [
+        ("max for the soft maximum", hard),
+        ("the mean of exponentials for their sum: τ log(1/A) lost at every step", mean),
+        ("Σ π Q for the soft maximum: the entropy is not rewarded", no_entropy),
+        ("γ_L for the follower's discount", other),
     ]
-    return [(words, np.asarray(q), np.asarray(v), np.asarray(policy)) for words, q, v, policy in out]
+    policies = [
+        ("the greedy policy of the soft Q", greedy(right[0])),
+        ("the greedy policy, no temperature at all", greedy(hard[0])),
+        ("exp(Q) without 1/τ", np.asarray(softmax(right[0], axis=1))),
+        ("the uniform policy", np.full_like(right[0], 1.0 / n)),
+    ]
+    return [
+        *((words, {"Q": q, "V": v, "policy": boltzmann(q)}) for words, (q, v) in values),
+        *((words, {"policy": policy}) for words, policy in policies),
+    ]

@@ -87,4 +87,6 @@ def load(name: str, **options: Any) -> Any:
     for option in options:
         if option not in entry.options:
             raise unknown(f"option of {name!r}:", option, entry.options)
-    return entry.factory(**options)
+    problem = entry.factory(**options)
+    problem.recipe = (name, options)
+    return problem

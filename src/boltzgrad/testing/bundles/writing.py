@@ -1,0 +1,125 @@
+"""`export`: a problem at one θ and its exact solution as a folder of files."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from boltzgrad import __version__
+from boltzgrad.errors import InvalidOption
+from boltzgrad.gradients import Hypergradient, hypergradient
+from boltzgrad.testing.bundles import layout
+from boltzgrad.testing.bundles.content import Content, content
+from boltzgrad.testing.bundles.readme import readme
+from boltzgrad.verify.tolerances import candidate_allowance, natural_scale, scale_of
+
+
+def export(
+    problem: Any, theta: Any, folder: str | os.PathLike[str], *, theta_source: str = "", replace: bool = False
+) -> Path:
+    """Write the reference bundle of `problem` at `theta` (d,) as `folder`, and return it.
+
+    `theta_source` says in words where θ is from.  A folder that exists is left alone unless it is a bundle and `replace` is
+    true.  The bundle appears whole or not at all.
+
+    Raises: InvalidOption if the folder is in the way or cannot be written; what `bg.hypergradient` raises.
+    """
+    target = Path(folder)
+    if target.exists() and not (replace and (target / layout.MANIFEST).is_file()):
+        kind = (
+            "a bundle; replace it with replace=True (--force)"
+            if (target / layout.MANIFEST).is_file()
+            else "something else"
+        )
+        raise InvalidOption(f"{target} exists and is {kind}; choose another folder")
+    reference = hypergradient(problem, theta)
+    found = content(reference, layout.MOST_NUMBERS)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
+            made = Path(scratch) / target.name
+            made.mkdir()
+            _write(made, reference, found, theta_source)
+            if target.exists():
+                shutil.rmtree(target)
+            made.rename(target)
+    except OSError as error:
+        raise InvalidOption(f"cannot write the bundle {target}: {error.strerror or error}") from error
+    return target
+
+
+def _write(folder: Path, reference: Hypergradient, found: Content, theta_source: str) -> None:
+    arrays = {}
+    for name, entry in found.entries.items():
+        path = folder / f"{name}.npy"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        array = _plain(entry.array)
+        np.save(path, array, allow_pickle=False)
+        arrays[name] = {
+            "file": f"{name}.npy",
+            "dtype": array.dtype.str,
+            "shape": list(array.shape),
+            "axes": entry.axes.split(", ") if entry.axes else [],
+            "meaning": entry.meaning,
+        }
+    manifest = _manifest(reference, found, arrays, theta_source)
+    _text(folder / layout.MANIFEST, json.dumps(manifest, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    _text(folder / layout.SCHEMA, layout.schema_text())
+    _text(folder / layout.README, readme(manifest))
+    _text(folder / layout.SUMS, layout.sums_text(folder))
+
+
+def _plain(x: Any) -> Any:
+    """Little-endian, C order, float64 or int32/int64: what readers of `.npy` in other languages know."""
+    array = np.asarray(x)
+    return np.require(array, array.dtype.newbyteorder("<"), "C")
+
+
+def _text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")
+
+
+def _manifest(reference: Hypergradient, found: Content, arrays: dict[str, Any], theta_source: str) -> dict[str, Any]:
+    problem, scale = reference.problem, scale_of(reference.gradient, natural_scale(reference))
+    name, options = problem.recipe or (problem.name, None)
+    bound = reference.error_bound
+    return {
+        "format": layout.FORMAT,
+        "format_version": layout.FORMAT_VERSION,
+        "boltzgrad": __version__,
+        "problem": {
+            "name": name,
+            "family": _family(found),
+            "options": options,
+            "size": reference.size,
+            "parameters": int(reference.theta.size),
+        },
+        "theta_source": theta_source,
+        "constants": found.constants,
+        "value": reference.value,
+        "errors": {
+            "gradient_bound": bound if np.isfinite(bound) else None,
+            "gradient_estimate": reference.error_estimate,
+            "scale": scale,
+            "allowed": {
+                precision: candidate_allowance(reference, np.dtype(precision), None)
+                for precision in ("float64", "float32")
+            },
+            "allowed_with_tolerance_zero": {
+                precision: candidate_allowance(reference, np.dtype(precision), 0.0)
+                for precision in ("float64", "float32")
+            },
+        },
+        "arrays": arrays,
+        "omitted": found.omitted,
+    }
+
+
+def _family(found: Content) -> str:
+    return "game" if "follower_acts_on" in found.constants else "lqr" if "observed" in found.constants else "tabular"

@@ -1,0 +1,158 @@
+"""What is no gradient is refused, each for its own reason."""
+
+import autograd
+import numpy as np
+import pytest
+
+import boltzgrad as bg
+from boltzgrad.testing import check_hypergradient
+from boltzgrad.testing.candidate import as_gradient
+from tests_helpers import optional
+
+
+@pytest.fixture(scope="module")
+def case():
+    problem = bg.problems.load("random-lqr")
+    theta = problem.initial_theta(seed=0)
+    return problem, theta, bg.hypergradient(problem, theta).gradient
+
+
+REFUSED = {
+    "nothing": (lambda g: None, "is None; .* is a `return` missing"),
+    "a table": (lambda g: g.reshape(2, 3), r"has shape \(2, 3\), expected \(6,\).*ravel it"),
+    "one short": (lambda g: g[:-1], r"has shape \(5,\), expected \(6,\)"),
+    "a Jacobian": (lambda g: np.ones((6, 4)), "is it a Jacobian"),
+    "a value": (lambda g: 3.5, "is it the value J"),
+    "complex": (lambda g: g * 1j, "complex128 values, expected real numbers; of a complex step"),
+    "integers": (lambda g: np.ones(6, int), "int64 values, expected float64 or float32"),
+    "half precision": (lambda g: g.astype(np.float16), "float16 values"),
+    "booleans": (lambda g: g > 0, "bool values"),
+    "text": (lambda g: "hello", "values, expected float64"),
+    "objects": (lambda g: [object()] * 6, "holds no numbers"),
+    "a ragged list": (lambda g: [[1.0], [1.0, 2.0]], "cannot be read as an array: ValueError"),
+    "a dict": (lambda g: {"a": g}, "is a dict; expected one flat array"),
+    "a NaN": (lambda g: np.where(np.arange(6) == 4, np.nan, g), r"\[4\] is nan; every entry must be finite"),
+    "infinities": (lambda g: np.full(6, np.inf), r"\[0\] is inf \(6 of 6 entries"),
+    "a sparse matrix": (lambda g: __import__("scipy.sparse").sparse.csr_array(g[None]), "is a csr_array"),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+@pytest.mark.parametrize("as_function", [False, True])
+def test_no_gradient(case, name, as_function):
+    problem, theta, exact = case
+    make, message = REFUSED[name]
+    candidate = (lambda t: make(exact)) if as_function else make(exact)
+    with pytest.raises(bg.errors.InvalidCandidate, match=message) as caught:
+        check_hypergradient(candidate, problem, theta)
+    assert str(caught.value).startswith("your function's gradient" if as_function else "the candidate")
+
+
+def test_each_refusal_has_a_message_of_its_own(case):
+    _, _, exact = case
+    seen = set()
+    for make, _ in REFUSED.values():
+        with pytest.raises(bg.errors.InvalidCandidate) as caught:
+            as_gradient(make(exact), 6, "it")
+        seen.add(str(caught.value))
+    assert len(seen) == len(REFUSED)
+
+
+def test_what_is_accepted(case):
+    problem, theta, exact = case
+    for candidate in (exact, exact.tolist(), exact.astype(np.longdouble), lambda t: exact, lambda t: tuple(exact)):
+        assert check_hypergradient(candidate, problem, theta).ok
+
+
+def test_a_function_that_changes_theta(case):
+    problem, theta, exact = case
+    before = theta.copy()
+
+    def function(t):
+        t[3] += 1.0
+        return exact
+
+    with pytest.raises(bg.errors.InvalidCandidate, match=r"changed the theta .* theta\[3\] was .* \(1 of 6 entries"):
+        check_hypergradient(function, problem, theta)
+    assert np.array_equal(theta, before)
+
+
+def test_a_function_of_chance_is_pointed_to_the_statistical_check(case):
+    problem, theta, exact = case
+    rng = np.random.default_rng(0)
+    with pytest.raises(bg.errors.NotDeterministic, match=r"two gradients for one theta.*assert_unbiased"):
+        check_hypergradient(lambda t: exact + 0.1 * rng.standard_normal(6), problem, theta)
+    # Sums in another order differ by rounding: no reason to complain.
+    assert check_hypergradient(lambda t: exact * (1.0 + 1e-15 * rng.standard_normal(6)), problem, theta).ok
+
+
+def test_what_the_function_raises_passes_through(case):
+    problem, theta, _ = case
+    with pytest.raises(ZeroDivisionError):
+        check_hypergradient(lambda t: 1 / 0, problem, theta)
+
+
+def test_a_class_is_no_candidate(case):
+    problem, theta, _ = case
+    with pytest.raises(bg.errors.InvalidCandidate, match="is the class dict"):
+        check_hypergradient(dict, problem, theta)
+
+
+def test_under_autograd(case):
+    problem, theta, exact = case
+
+    def inside(t):
+        check_hypergradient(exact * t[0], problem, theta)
+        return t[0]
+
+    with pytest.raises(bg.errors.InvalidCandidate, match="traced by autograd"):
+        autograd.grad(inside)(theta)
+
+    def inside_theta(t):
+        check_hypergradient(exact, problem, t)
+        return t[0]
+
+    with pytest.raises(bg.errors.InvalidTheta, match="theta is being traced by autograd"):
+        autograd.grad(inside_theta)(theta)
+
+
+def test_under_jax(case):
+    jax = optional("jax")
+    problem, theta, exact = case
+
+    def inside(t):
+        check_hypergradient(exact * t, problem, theta)
+        return t
+
+    for transform in (jax.jit, jax.grad):
+        with pytest.raises(bg.errors.InvalidCandidate, match=r"traced by JAX .*outside of jax.jit"):
+            transform(inside)(1.0)
+
+    def inside_theta(t):
+        check_hypergradient(exact, problem, t)
+        return t[0]
+
+    with pytest.raises(bg.errors.InvalidTheta, match="theta is being traced by JAX"):
+        jax.jit(inside_theta)(theta)
+
+
+def test_tensors(case):
+    torch = optional("torch")
+    problem, theta, exact = case
+    good = torch.from_numpy(exact.copy()).requires_grad_()
+    assert check_hypergradient(good, problem, torch.from_numpy(theta.copy())).ok
+    assert check_hypergradient(torch.conj(torch.from_numpy(exact.copy())), problem, theta).ok
+    for tensor, message in (
+        (torch.zeros(6, device="meta"), "on the device 'meta'; bring it to the CPU"),
+        (torch.from_numpy(exact.copy()).to_sparse(), "make it dense"),
+        (torch.zeros(6, dtype=torch.bfloat16), "bfloat16"),
+    ):
+        with pytest.raises(bg.errors.InvalidCandidate, match=message):
+            check_hypergradient(tensor, problem, theta)
+
+    def inside(t):
+        check_hypergradient(t, problem, theta)
+        return t.sum()
+
+    with pytest.raises(bg.errors.InvalidCandidate, match=r"torch\.func transforms"):
+        torch.func.grad(inside)(torch.from_numpy(exact.copy()))

@@ -1,0 +1,245 @@
+"""A gradient of somebody else's: right ones are accepted, every known mistake is rejected and named."""
+
+import numpy as np
+import pytest
+
+import boltzgrad as bg
+from boltzgrad.gradients import witnesses
+from boltzgrad.testing import check_hypergradient, comparison
+from boltzgrad.verify import Verdict
+from boltzgrad.verify.mutants import FAMILIES
+from boltzgrad.verify.tolerances import CLEARLY, HALF_THE_DIGITS, RESOLUTION, SINGLE_SAFETY
+
+MUTANTS = {f"{family}: {m.name}": m for family, room in FAMILIES.items() for m in room.MUTANTS}
+
+
+@pytest.fixture(scope="module")
+def rooms():
+    problem = bg.problems.load("four-rooms", temperature=0.003)
+    theta = problem.initial_theta(seed=0)
+    return problem, theta, bg.hypergradient(problem, theta)
+
+
+@pytest.mark.parametrize("name", MUTANTS)
+def test_every_mutant_is_rejected_and_named(assert_hypergradient, name):
+    """Through the plugin's own fixture, as a function of θ."""
+    mutant = MUTANTS[name]
+    problem = mutant.exposed_by
+    theta = problem.initial_theta(seed=1)
+    with pytest.raises(bg.errors.GradientMismatch) as caught:
+        assert_hypergradient(lambda t: mutant.gradient(problem, t), problem, theta)
+    assert f"looks like: ‘{mutant.mistake}’ (it matches yours to the last digit)" in str(caught.value)
+    assert "the difference is yours" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", bg.problems.names())
+def test_the_reference_and_every_exact_route_are_accepted(assert_hypergradient, name):
+    problem = bg.problems.load(name)
+    theta = problem.initial_theta(seed=2)
+    reference = bg.hypergradient(problem, theta)
+    assert assert_hypergradient(reference.gradient, problem, theta).difference == 0.0
+    accepted = 0
+    for route in witnesses(problem):
+        if route.skip(problem, theta) or route.name in (
+            "unrolled",
+            "differences",
+        ):  # slow; of many coordinates only slopes
+            continue
+        found = route.run(problem, theta)
+        if found.directions is None:
+            assert_hypergradient(found.gradient, problem, theta, reference=reference)
+            accepted += 1
+    assert accepted >= 4
+
+
+def test_how_much_may_be_wrong(rooms):
+    """Half of the digits pass, 3e-7 does not (autograd's own checker lets that pass), and says what it may be."""
+    problem, theta, reference = rooms
+    exact, scale = reference.gradient, np.abs(reference.gradient).max()
+    assert check_hypergradient(exact + 0.9 * HALF_THE_DIGITS * scale, problem, theta).ok
+    check = check_hypergradient(exact * (1.0 + 3e-7), problem, theta)
+    assert check.verdict == Verdict.DISAGREES
+    assert "no formula's mistake" in str(check)
+    assert "tolerance=4e-07" in str(check)
+    assert check_hypergradient(exact * (1.0 + 3e-7), problem, theta, tolerance=4e-7).ok
+    assert not check_hypergradient(exact * (1.0 + 3e-7), problem, theta, tolerance=1e-9).ok
+
+
+def test_a_tolerance_that_hides_a_mistake_is_no_agreement(rooms):
+    problem, theta, reference = rooms
+    mistake = MUTANTS["tabular: AlmostTheDiscount"]
+    wrong = mistake.gradient(problem, theta)
+    scale = np.abs(reference.gradient).max()
+    assert RESOLUTION < np.abs(wrong - reference.gradient).max() / scale < 1e-3
+    check = check_hypergradient(wrong, problem, theta, tolerance=1e-3)
+    assert check.verdict == Verdict.CANNOT_TELL
+    assert f"could as well be ‘{mistake.mistake}’" in str(check)
+    with pytest.raises(bg.errors.GradientMismatch, match="cannot tell"):
+        check.raise_if_wrong()
+    # The same tolerance, and a gradient that is clearly nearer to the truth than to any mistake.
+    near = reference.gradient + 0.01 * (wrong - reference.gradient)
+    assert check_hypergradient(near, problem, theta, tolerance=1e-3).ok
+    # Half way it cannot be told.
+    half = reference.gradient + 0.5 * (wrong - reference.gradient)
+    assert check_hypergradient(half, problem, theta, tolerance=1e-3).verdict == Verdict.CANNOT_TELL
+
+
+def test_where_mistakes_cannot_be_tried_a_wide_tolerance_is_no_agreement(rooms, monkeypatch):
+    problem, theta, reference = rooms
+    monkeypatch.setattr(comparison, "mistakes", lambda reference: comparison.Mistakes((), 0, "too large"))
+    off = reference.gradient * (1.0 + 1e-4)
+    assert check_hypergradient(off, problem, theta, tolerance=1e-3).verdict == Verdict.CANNOT_TELL
+    assert check_hypergradient(reference.gradient * (1.0 + 1e-7), problem, theta, tolerance=1e-3).ok
+
+
+def test_single_precision_has_the_rounding_of_single_precision(rooms):
+    problem, theta, reference = rooms
+    exact = reference.gradient.astype(np.float32)
+    check = check_hypergradient(exact, problem, theta)
+    assert check.ok
+    ratio = np.finfo(np.float32).eps / np.finfo(np.float64).eps
+    assert check.allowed == pytest.approx(SINGLE_SAFETY * reference.error_estimate * ratio, rel=1e-3)
+    # The same numbers in double precision are a float32 computation that poses as float64.
+    assert not check_hypergradient(exact.astype(np.float64), problem, theta).ok
+    # An error within the allowance, but as large as what separates a known mistake: cannot tell.
+    wrong = MUTANTS["tabular: AlmostTheDiscount"].gradient(problem, theta)
+    part = (reference.gradient + (wrong - reference.gradient) / (1.0 + CLEARLY) * 1.2).astype(np.float32)
+    assert check_hypergradient(part, problem, theta).verdict == Verdict.CANNOT_TELL
+
+
+@pytest.mark.parametrize(
+    ("distort", "words"),
+    [
+        (lambda g: -g, "it is the negative of ∇J"),
+        (lambda g: 0.5 * g, "it is ½ × ∇J"),
+        (lambda g: 1.7 * g, "it is 1.7 × ∇J"),
+        (lambda g: 0.003 * g, "it is τ × ∇J"),
+        (lambda g: 0.01 * g, "it is (1 − γ_L) × ∇J"),
+        (lambda g: 0.0 * g, "it is zero"),
+        (lambda g: g[::-1], "the right entries in another order"),
+        (lambda g: g.reshape(5, 21).T.ravel(), "column-major"),
+    ],
+)
+def test_simple_distortions_are_named(rooms, distort, words):
+    problem, theta, reference = rooms
+    check = check_hypergradient(distort(reference.gradient), problem, theta)
+    assert any(words in found for found in check.looks_like), check.looks_like
+
+
+def test_an_unknown_mistake_is_said_to_be_unknown(rooms, rng):
+    problem, theta, reference = rooms
+    check = check_hypergradient(reference.gradient * rng.uniform(0.5, 2.0, 105), problem, theta)
+    assert not check.looks_like
+    assert "none of the 26 known mistakes" in str(check).replace(str(len(FAMILIES["tabular"].MUTANTS)), "26")
+
+
+def test_the_message_has_every_route_and_the_coordinate(rooms):
+    problem, theta, reference = rooms
+    wrong = reference.gradient.copy()
+    wrong[7] += 0.01
+    check = check_hypergradient(wrong, problem, theta)
+    text = str(check)
+    assert "coordinate 7: yours" in text
+    assert f"reference {reference.gradient[7]:.12g} ± {reference.coordinate_bounds[7]:.1e}" in text
+    assert "1 of 105 coordinates are off (7)" in text
+    for route in witnesses(problem):
+        assert route.name in text
+    record = check.to_dict()
+    assert record["coordinate"] == 7
+    assert record["message"] == text
+
+
+def test_a_right_candidate_against_a_wrong_reference(rooms, monkeypatch):
+    """Where the routes side with the candidate, the message says that the reference is to blame."""
+    problem, theta, reference = rooms
+    from boltzgrad.gradients import families
+    from boltzgrad.verify import agreement
+
+    broken = MUTANTS["tabular: StoppedGradient"].gradient(problem, theta)
+
+    def wrong(problem, theta, **options):
+        found = families.hypergradient(problem, theta, **options)
+        estimate = found.error_estimate  # of the right gradient: the estimate itself would notice
+        object.__setattr__(found, "gradient", broken)
+        found.__dict__["error_estimate"] = estimate
+        return found
+
+    monkeypatch.setattr(comparison, "hypergradient", wrong)
+    monkeypatch.setattr(agreement, "hypergradient", wrong)
+    check = check_hypergradient(reference.gradient, problem, theta)
+    assert not check.ok
+    assert "sides with you against the reference" in str(check)
+
+
+def test_thorough_has_the_reference_confirmed_first(monkeypatch):
+    problem = bg.problems.load("synthetic-hard")
+    theta = problem.initial_theta(seed=0)
+    exact = bg.hypergradient(problem, theta).gradient
+    check = check_hypergradient(exact, problem, theta, thorough=True)
+    assert {row.route for row in check.report.rows} == {"adjoint", *(r.name for r in witnesses(problem))}
+
+    def unconfirmed(reference, *, thorough):
+        return bg.AgreementReport(problem, reference, ())
+
+    monkeypatch.setattr(comparison, "second_opinions", unconfirmed)
+    with pytest.raises(bg.errors.GradientMismatch, match="no witness could confirm"):
+        check_hypergradient(exact, problem, theta, thorough=True)
+
+
+@pytest.mark.parametrize("options", [{"observes": False}, {"as_published": True}, {}])
+def test_games_of_every_kind(options):
+    """Mistakes are named for followers that do not see the action, too, and said to be missing for the published one."""
+    problem = bg.problems.load("toy-game", **options)
+    theta = problem.initial_theta(seed=0)
+    found = check_hypergradient(2.5 * bg.hypergradient(problem, theta).gradient, problem, theta)
+    assert found.looks_like == ("it is 2.5 × ∇J: right in direction, wrong in length",)
+    assert bool(found.mistakes.missing) == bool(options.get("as_published"))
+    if options == {"observes": False}:
+        lifted = FAMILIES["tabular"].StoppedGradient(problem.as_configurable_mdp(), theta).gradient()
+        named = check_hypergradient(lifted, problem, theta).looks_like
+        assert any("Naive-PGD" in words for words in named)
+
+
+def test_mistakes_are_not_tried_on_large_problems():
+    problem = bg.problems.load("garnet", n_states=2000)
+    theta = problem.initial_theta(seed=0)
+    reference = bg.hypergradient(problem, theta)
+    check = check_hypergradient(1.5 * reference.gradient, problem, theta, reference=reference)
+    assert "too many for their dense formulas" in check.mistakes.missing
+    assert check.looks_like == ("it is 1.5 × ∇J: right in direction, wrong in length",)
+
+
+@pytest.mark.parametrize("tolerance", [-1e-9, 1.0, "1e-3", True, float("nan")])
+def test_bad_tolerances(rooms, tolerance):
+    problem, theta, reference = rooms
+    with pytest.raises(bg.errors.InvalidOption, match="tolerance is"):
+        check_hypergradient(reference.gradient, problem, theta, tolerance=tolerance)
+
+
+def test_a_reference_of_something_else_is_refused(rooms):
+    problem, theta, reference = rooms
+    with pytest.raises(bg.errors.InvalidOption, match="another problem or theta"):
+        check_hypergradient(reference.gradient, problem, theta + 1.0, reference=reference)
+    with pytest.raises(bg.errors.InvalidOption, match="problem is a int"):
+        check_hypergradient(reference.gradient, 3, theta)
+
+
+def test_zero_gradients():
+    """Nothing the leader does matters: a zero is right, anything else is wrong, and the message divides by nothing."""
+    move = np.ones((1, 2, 1))
+    problem = bg.ConfigurableMDP(
+        lambda theta: bg.TabularModel(
+            move,
+            [1.0],
+            np.zeros((1, 2)) + 0.0 * theta[0],
+            np.zeros((1, 2)),
+            follower_discount=0.5,
+            leader_discount=0.5,
+            temperature=1.0,
+        ),
+        dim=2,
+    )
+    assert check_hypergradient(np.zeros(2), problem, [1.0, 2.0]).ok
+    check = check_hypergradient(np.array([0.0, 1e-3]), problem, [1.0, 2.0])
+    assert not check.ok
+    assert "(∇J = 0)" in str(check)
