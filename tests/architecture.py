@@ -4,7 +4,18 @@ import ast
 from pathlib import Path
 
 PACKAGE = "boltzgrad"
-ROOMS = ("errors", "problems", "solvers", "gradients", "verify", "estimators", "experiments", "testing", "cli")
+ROOMS = (
+    "errors",
+    "problems",
+    "solvers",
+    "gradients",
+    "verify",
+    "estimators",
+    "experiments",
+    "testing",
+    "cli_report",
+    "cli",
+)
 ALONE = "derivations"  # imports SymPy only
 CALLS_DERIVATIONS = ("verify", "experiments", "testing", "cli")
 

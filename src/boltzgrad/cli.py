@@ -1,4 +1,5 @@
-"""The command line: `boltzgrad verify NAME`, `boltzgrad list`, `boltzgrad ledger`, `boltzgrad experiment NAME`.
+"""The command line: `boltzgrad verify NAME`, `boltzgrad list`, `boltzgrad ledger`, `boltzgrad experiment NAME`,
+`boltzgrad report DIR`.
 
 Exit status: 0 agreement (all proved, experiment done), 1 disagreement (or nothing could confirm the gradient, a solve failed, a
 statement is not proved, an experiment was stopped by an error), 2 wrong use.
@@ -20,7 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 import boltzgrad
-from boltzgrad import problems
+from boltzgrad import cli_report, problems
 from boltzgrad.errors import (
     BoltzgradError,
     ClusterUnusable,
@@ -76,6 +77,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.add_argument("--html", metavar="FILE", help="write the report as a page, too")
     check.set_defaults(run=_verify)
+
+    cli_report.add_parser(commands, _Counter)
 
     listing = commands.add_parser("list", help="every problem of the zoo, with sizes and options")
     listing.add_argument("--json", action="store_true", help="print JSON")

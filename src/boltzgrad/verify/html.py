@@ -8,30 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from boltzgrad.verify.pictures import pictures
+from boltzgrad.verify.style import HEAD, STYLE, css_class, exponent, heat
 from boltzgrad.verify.tolerances import Verdict
 
 if TYPE_CHECKING:
     from boltzgrad.verify.report import AgreementReport, Row
-
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1d2733; --soft: #5b6b7b; --line: #d5dde5; --paper: #ffffff; --bar: #3b6ea8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4eaf0; --soft: #9fb0c0; --line: #33414f; --paper: #141b22; --bar: #7fb0e6; }
-}
-body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); margin: 2rem auto;
-       max-width: 62rem; padding: 0 1rem; }
-h1 { font-size: 1.35rem; margin-bottom: .2rem; } h2 { font-size: 1.05rem; margin-top: 2rem; }
-p.soft, figcaption { color: var(--soft); } .scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; }
-th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
-th:first-child, td:first-child, th:last-child, td:last-child { text-align: left; }
-td:last-child { white-space: normal; min-width: 10rem; }
-.agrees { color: #1a7f4b; } .disagrees, .not-smooth { color: #c0392b; font-weight: 600; }
-.cannot-tell, .failed { color: #b7791f; } .skipped, .reference { color: var(--soft); }
-@media (prefers-color-scheme: dark) { .agrees { color: #5fd39a; } .disagrees, .not-smooth { color: #ff8a7a; } }
-svg { max-width: 100%; height: auto; } svg text { fill: var(--ink); font: 12px system-ui, sans-serif; }
-figure { margin: 0; }
-"""
 
 
 def page(report: AgreementReport) -> str:
@@ -39,9 +20,8 @@ def page(report: AgreementReport) -> str:
     lines = str(report).splitlines()
     title = escape(lines[0])
     parts = [
-        "<!doctype html><html lang='en'><head><meta charset='utf-8'>",
-        "<meta name='viewport' content='width=device-width, initial-scale=1'>",
-        f"<title>{title}</title><style>{_STYLE}</style></head><body>",
+        HEAD,
+        f"<title>{title}</title><style>{STYLE}</style></head><body>",
         f"<h1>{title}</h1><p class='soft'>{escape(lines[1])}</p>",
         f"<p class='{'agrees' if report.ok else 'disagrees'}'><strong>{escape(report.summary())}</strong></p>",
         f"<div class='scroll'>{_table(report)}</div><p class='soft'>{escape(lines[-2])}</p>",
@@ -58,10 +38,9 @@ def _table(report: AgreementReport) -> str:
     rows = []
     for row in report.rows:
         *cells, verdict = report._cells(row)
-        kind = str(row.verdict).replace(" ", "-")
         name = f"<td title='{escape(row.summary, quote=True)}'>{escape(cells[0])}</td>"
         numbers = "".join(f"<td>{escape(c)}</td>" for c in cells[1:])
-        rows.append(f"<tr>{name}{numbers}<td class='{kind}'>{escape(verdict)}</td></tr>")
+        rows.append(f"<tr>{name}{numbers}<td class='{css_class(row.verdict)}'>{escape(verdict)}</td></tr>")
     return f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table>"
 
 
@@ -94,17 +73,17 @@ def _heat_map(report: AgreementReport) -> str:
             relative = _seen(a, b) / scale
             x, y = left + j * cell, top + i * cell
             if np.isnan(relative):
-                fill, label, ink = "none", "·", "var(--soft)"
+                ground, label, ink = "fill='none'", "·", "style='fill:var(--soft)'"
             else:
-                # 1e-16 and below is cool, 1e-2 and above is hot.
-                power = np.log10(max(relative, 1e-17))
-                heat = min(max((power + 16.0) / 14.0, 0.0), 1.0)
-                fill = f"hsl({210 - 200 * heat:.0f} {35 + 40 * heat:.0f}% {82 - 32 * heat:.0f}%)"
-                label, ink = ("=" if relative == 0.0 else f"{power:.0f}"), "#14202b"
+                ground, label, ink = (
+                    f"class='heat' style='--heat:{heat(relative):.2f}'",
+                    exponent(relative),
+                    "class='heat'",
+                )
             out.append(
-                f"<rect x='{x}' y='{y}' width='{cell - 2}' height='{cell - 2}' rx='3' fill='{fill}' stroke='var(--line)'>"
+                f"<rect x='{x}' y='{y}' width='{cell - 2}' height='{cell - 2}' rx='3' {ground} stroke='var(--line)'>"
                 f"<title>{escape(a.route)} – {escape(b.route)}: {relative:.2e}</title></rect>"
-                f"<text x='{x + cell / 2 - 1}' y='{y + 28}' text-anchor='middle' style='fill:{ink}'>{label}</text>"
+                f"<text x='{x + cell / 2 - 1}' y='{y + 28}' text-anchor='middle' {ink}>{label}</text>"
             )
     width, height = left + n * cell + 90, top + n * cell + 10
     return (

@@ -8,10 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad import __version__
 from boltzgrad.errors import GradientMismatch
 from boltzgrad.gradients import Hypergradient
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.tolerances import SAFETY, Verdict
+
+# What `to_json` writes and `verify.collection` reads; the number after the stroke changes when a key changes its meaning.
+FORMAT = "boltzgrad-verification/1"
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,10 +136,18 @@ class AgreementReport:
         return "\n".join(lines)
 
     def to_json(self, *, indent: int | None = 2) -> str:
-        """The report as JSON, for machines.  NaN and infinity become null."""
+        """The report as JSON, for machines (`boltzgrad report` among them).  NaN and infinity become null.
+
+        `found` and `expected` are the route's and the reference's number where they differ most, at `at`; `complaint` is
+        the evidence of a route that disagrees or is not smooth, in words.
+        """
         reference = self.reference
         data = {
+            "format": FORMAT,
+            "version": __version__,
             "problem": getattr(self.problem, "name", ""),
+            "size": reference.size,
+            "solution": reference.solution,
             "ok": self.ok,
             "summary": self.summary(),
             "theta": reference.theta.tolist(),
@@ -148,15 +160,19 @@ class AgreementReport:
                     "route": row.route,
                     "summary": row.summary,
                     "verdict": str(row.verdict),
+                    "independent": row.independent,
                     "value": _finite(row.value),
                     "gradient_norm": _finite(row.norm),
                     "gradient": None if row.gradient is None or row.directions is not None else _entries(row.gradient),
                     "slopes": None if row.directions is None or row.gradient is None else _entries(row.gradient),
                     "difference": _finite(row.difference) if row.gradient is not None else None,
                     "at": row.place if row.gradient is not None else None,
+                    "found": None if row.gradient is None else _finite(row.gradient[row.where]),
+                    "expected": None if row.gradient is None else _finite(self._seen(row)),
                     "allowed": _finite(row.allowed),
                     "seconds": row.seconds,
                     "note": row.note,
+                    "complaint": self._complaint(row) if row in self.against else None,
                 }
                 for row in self.rows
             ],
@@ -183,13 +199,17 @@ class AgreementReport:
         allowed = "" if row.verdict == "reference" else _number(row.allowed)
         return (row.route, f"{row.value:.12g}", norm, difference, allowed, f"{row.seconds:.3f}", verdict)
 
+    def _seen(self, row: Row) -> float:
+        """What the reference says where a route differs most from it."""
+        gradient = self.reference.gradient
+        return float(gradient[row.where] if row.directions is None else row.directions[row.where] @ gradient)
+
     def _complaint(self, row: Row) -> str:
         if row.verdict == Verdict.NOT_SMOOTH or row.gradient is None:
             return f"{self._title()}: {row.route}: {row.note}"
-        seen = self.reference.gradient if row.directions is None else row.directions @ self.reference.gradient
         others = ", ".join(r.route for r in self.agreeing) or "no other route"
         message = (
-            f"{self._title()}: {row.place}: {row.route} {row.gradient[row.where]:.12g}, reference {seen[row.where]:.12g}; "
+            f"{self._title()}: {row.place}: {row.route} {row.gradient[row.where]:.12g}, reference {self._seen(row):.12g}; "
             f"difference {row.difference:.3g}, allowed {row.allowed:.3g} ({SAFETY:g} × the estimated errors of both). "
             f"With the reference: {others}."
         )
