@@ -136,3 +136,53 @@ def game(problem, theta):
         forcing = ((df[:, :, None] * acting + f[:, :, None] * dg) * q_leader).sum(axis=(1, 2))
         out.append(joint.initial @ np.linalg.solve(matrix, forcing))
     return np.array(out)
+
+
+def lqr(problem, theta):
+    """∇J (d,) of a LinearQuadratic: a complex step in the matrices, Riccati sweeps, and moments step by step."""
+    linearised = problem.linearise(theta)
+    model, step = linearised.model, 1e-30
+    out = []
+    for column in linearised.columns():
+        moved = {
+            name: np.asarray(getattr(model, name)) + 1j * step * np.asarray(getattr(column, name))
+            for name in vars(column)
+        }
+        out.append(np.imag(lqr_value(model, **moved)) / step)
+    return np.array(out)
+
+
+def lqr_value(model, A, B, W, Q, R, mean, covariance, leader_Q, leader_R, leader_constant):
+    gamma, beta = model.follower_discount, model.leader_discount
+    P = Q
+    for _ in range(20_000):
+        M = R + gamma * B.T @ P @ B
+        K = np.linalg.solve(M, gamma * B.T @ P @ A)
+        new = Q + K.T @ R @ K + gamma * (A - B @ K).T @ P @ (A - B @ K)
+        still = np.abs(new - P).max() <= 1e-16 * np.abs(P).max() and np.abs(np.imag(new - P)).max() <= 1e-47
+        P = (new + new.T) / 2
+        if still:
+            break
+    M = R + gamma * B.T @ P @ B
+    K, K_w = (np.linalg.solve(M, gamma * B.T @ P @ x) for x in (A, np.eye(len(A))))
+    K_w = K_w if model.observed else 0.0 * K_w
+    explore = model.temperature / 2 * np.linalg.inv(M)
+    F, G = A - B @ K, np.eye(len(A)) - B @ K_w
+    noise = G @ W @ G.T + B @ explore @ B.T
+    paid = np.trace(leader_R @ (K_w @ W @ K_w.T + explore))
+    endless = 1 if beta == 0.0 else int(np.ceil(np.log(1e-18) / np.log(beta))) + 1
+    steps = endless if model.horizon is None else model.horizon
+    m, C, total = mean, covariance, 0.0
+    for t in range(steps):
+        second = C + np.outer(m, m)
+        reward = leader_constant - (leader_Q * second).sum() - (leader_R * (K @ second @ K.T)).sum() - paid
+        if model.bump is not None:
+            away, spread = m - model.bump.target, np.eye(len(A)) + C @ model.bump.precision
+            reward += (
+                model.bump.height
+                * np.linalg.det(spread) ** -0.5
+                * np.exp(-0.5 * away @ model.bump.precision @ np.linalg.solve(spread, away))
+            )
+        total += beta**t * reward
+        m, C = F @ m, F @ C @ F.T + noise
+    return total

@@ -240,4 +240,6 @@ def test_a_vanishing_discount_is_the_myopic_follower(discount):
     myopic = bg.problems.load("random-lqr", follower_discount=0.0)
     almost = bg.problems.load("random-lqr", follower_discount=discount)
     theta = myopic.initial_theta(seed=0)
-    assert bg.hypergradient(almost, theta).gradient == pytest.approx(bg.hypergradient(myopic, theta).gradient, rel=1e-12)
+    assert bg.hypergradient(almost, theta).gradient == pytest.approx(
+        bg.hypergradient(myopic, theta).gradient, rel=1e-12
+    )

@@ -17,7 +17,6 @@ _MARKER = (
     "`theta`, on every problem of boltzgrad's zoo that fits, at seeded thetas. family: 'tabular', 'game', 'lqr', or "
     "several; where: a function problem -> bool; thetas: how many for each problem."
 )
-_SEED = "boltzgrad: theta from seed {}; to see them again: --boltzgrad-seed={}"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -70,6 +69,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     values = [tuple(getattr(case, name) for name in taken) for case in found]
     ids = [case.label if "theta" in taken else case.title for case in found]
     metafunc.parametrize(taken, values, ids=ids)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """A θ of its own for every test: with other parametrisations beside the marker, several share one array."""
+    if "theta" in pyfuncitem.funcargs and pyfuncitem.get_closest_marker("hypergradient_zoo") is not None:
+        shared: Any = pyfuncitem.funcargs["theta"]
+        pyfuncitem.funcargs["theta"] = shared.copy()
 
 
 @pytest.fixture
