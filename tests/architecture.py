@@ -4,18 +4,7 @@ import ast
 from pathlib import Path
 
 PACKAGE = "boltzgrad"
-ROOMS = (
-    "errors",
-    "problems",
-    "solvers",
-    "gradients",
-    "verify",
-    "estimators",
-    "experiments",
-    "testing",
-    "cli_report",
-    "cli",
-)
+ROOMS = ("errors", "problems", "solvers", "gradients", "verify", "estimators", "experiments", "testing", "cli")
 ALONE = "derivations"  # imports SymPy only
 CALLS_DERIVATIONS = ("verify", "experiments", "testing", "cli")
 

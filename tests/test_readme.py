@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from boltzgrad import cli, derivations
+from boltzgrad.cli.arguments import option
 from boltzgrad.experiments import catalogue
 from boltzgrad.gradients import witnesses
 from boltzgrad.problems import load, names
@@ -63,13 +64,13 @@ def test_the_make_targets_exist():
     "line", [x for block in blocks("console") for x in block.splitlines() if x.startswith("boltzgrad")]
 )
 def test_the_commands_parse(line):
-    arguments = cli._parser().parse_args(line.split()[1:])
+    arguments = cli.make_parser().parse_args(line.split()[1:])
     if getattr(arguments, "topic", None):
         assert derivations.names(arguments.topic)
-    if arguments.run is cli._experiment:
+    if line.split()[1] == "experiment":
         assert arguments.preset in catalogue.get(arguments.name).seeds
     elif getattr(arguments, "name", None):
-        options = dict(cli._option(x) for x in arguments.set)
+        options = dict(option(x) for x in arguments.set)
         assert load(arguments.name, **options)
 
 

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from boltzgrad import problems
+from boltzgrad.cli.arguments import AGREEMENT, DISAGREEMENT
+from boltzgrad.cli.progress import Counter
 from boltzgrad.errors import BoltzgradError, InvalidOption, unknown
 
 if TYPE_CHECKING:
     from boltzgrad.verify.collection import Unread
 
-# `cli`'s line on the terminal that says how far a long list is.
-Counter = Callable[[int], AbstractContextManager[Callable[[str], None]]]
 
-
-def add_parser(commands: argparse._SubParsersAction[Any], counter: Counter) -> None:
+def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Put the command among the others."""
     parser = commands.add_parser("report", help="one page over many verifications: failures first, problems × routes")
     parser.add_argument("folder", metavar="DIR", help="a folder of `boltzgrad verify … --json > DIR/….json`")
@@ -29,10 +25,10 @@ def add_parser(commands: argparse._SubParsersAction[Any], counter: Counter) -> N
     )
     parser.add_argument("--seeds", type=int, metavar="N", help="with --run: at θ of the seeds 0 … N-1 (default: 1)")
     parser.add_argument("--json", action="store_true", help="print the table as JSON")
-    parser.set_defaults(run=lambda arguments: run(arguments, counter))
+    parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace, counter: Counter) -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Make what is asked for, read the folder, write the page, print the table; the exit status is 0 if all is well."""
     # Half a second of imports, that the other commands do without.
     from boltzgrad.verify.collection import read_folder
@@ -44,14 +40,14 @@ def run(arguments: argparse.Namespace, counter: Counter) -> int:
         raise InvalidOption(f"-o {output}: a page among the verifications is read as one of them; expected FILE.html")
     unmade: tuple[Unread, ...] = ()
     if arguments.names is not None:
-        unmade = _make(folder, _names(arguments.names), 1 if arguments.seeds is None else arguments.seeds, counter)
+        unmade = _make(folder, _names(arguments.names), 1 if arguments.seeds is None else arguments.seeds)
     elif arguments.seeds is not None:
         raise InvalidOption("--seeds goes with --run: it says at how many θ the problems are verified")
     collection = read_folder(folder, unmade=unmade)
     _write(output, page(collection))
     said = collection.to_json(page=str(output)) if arguments.json else f"{collection}\npage: {output}"
-    sys.stdout.write(f"{said}\n")
-    return 0 if collection.ok else 1
+    print(said)
+    return AGREEMENT if collection.ok else DISAGREEMENT
 
 
 def _names(text: str) -> list[str]:
@@ -63,7 +59,7 @@ def _names(text: str) -> list[str]:
     return names
 
 
-def _make(folder: Path, names: list[str], seeds: int, counter: Counter) -> tuple[Unread, ...]:
+def _make(folder: Path, names: list[str], seeds: int) -> tuple[Unread, ...]:
     """Verify each problem at each seed into its file; a reference that cannot be computed is no reason to stop."""
     from boltzgrad.verify import verify
     from boltzgrad.verify.collection import Unread
@@ -75,7 +71,7 @@ def _make(folder: Path, names: list[str], seeds: int, counter: Counter) -> tuple
     except OSError as error:
         raise InvalidOption(f"{folder}: cannot make this folder: {error.strerror}") from error
     unmade = []
-    with counter(len(names) * seeds) as progress:
+    with Counter(len(names) * seeds) as progress:
         for name in names:
             for seed in range(seeds):
                 progress(f"{name}, seed {seed}")

@@ -1,0 +1,76 @@
+"""Arguments as several commands take them: options of problems, a problem of one's own, θ."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.errors import BoltzgradError, InvalidOption, InvalidTheta
+from boltzgrad.problems import ParametricProblem
+
+AGREEMENT, DISAGREEMENT, WRONG_USE = 0, 1, 2
+"""Exit statuses."""
+
+
+def option(text: str, flag: str = "--set") -> tuple[str, Any]:
+    """OPTION=VALUE as a name and a Python value.  Raises: InvalidOption."""
+    name, sign, value = text.partition("=")
+    if not sign or not name:
+        raise InvalidOption(f"{flag} {text!r}: expected OPTION=VALUE")
+    try:
+        return name, ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return name, value
+
+
+def own_problem(path: str, options: dict[str, Any]) -> ParametricProblem:
+    """The problem at module:attribute, or what the factory there makes of `options`.  Raises: InvalidOption."""
+    module_name, sign, attribute = path.partition(":")
+    if not sign or not module_name or not attribute:
+        raise InvalidOption(f"--problem {path!r}: expected module:factory")
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        found: Any = importlib.import_module(module_name)
+    except Exception as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise InvalidOption(f"--problem {path!r}: cannot import {module_name!r}: {reason}") from error
+    for part in attribute.split("."):
+        if not hasattr(found, part):
+            raise InvalidOption(f"--problem {path!r}: {module_name!r} has no {attribute!r}")
+        found = getattr(found, part)
+    if isinstance(found, ParametricProblem):
+        if options:
+            raise InvalidOption(f"--set goes with a factory; {path!r} is a finished problem")
+        return found
+    if not isinstance(found, Callable):  # type: ignore[arg-type]
+        raise InvalidOption(f"--problem {path!r} is a {type(found).__name__}, expected a problem or a factory")
+    try:
+        problem = found(**options)
+    except BoltzgradError:
+        raise
+    except Exception as error:
+        raise InvalidOption(f"--problem {path!r} failed: {type(error).__name__}: {error}") from error
+    if not isinstance(problem, ParametricProblem):
+        raise InvalidOption(f"--problem {path!r} returned a {type(problem).__name__}, expected a problem")
+    return problem
+
+
+def theta(problem: ParametricProblem, text: str) -> Any:
+    """θ from "zeros", a seed, or a .npy file.  Raises: InvalidTheta."""
+    if text == "zeros":
+        return np.zeros(problem.dim)
+    if text.isascii() and text.isdigit():
+        return problem.initial_theta(seed=int(text))
+    path = Path(text)
+    if path.suffix != ".npy":
+        raise InvalidTheta(f"--theta {text!r}: expected 'zeros', a seed (0, 1, …) or a .npy file")
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError) as error:
+        raise InvalidTheta(f"--theta {text}: cannot read it: {error}") from error

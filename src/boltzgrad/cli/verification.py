@@ -1,0 +1,92 @@
+"""`boltzgrad verify NAME` and `boltzgrad list`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+import boltzgrad
+from boltzgrad import problems
+from boltzgrad.cli.arguments import AGREEMENT, DISAGREEMENT, option, own_problem
+from boltzgrad.cli.arguments import theta as at_theta
+from boltzgrad.cli.progress import RouteProgress
+from boltzgrad.errors import InvalidOption
+from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, ParametricProblem
+
+
+def add_parsers(commands: argparse._SubParsersAction[Any]) -> None:
+    """Put the two commands among the others."""
+    check = commands.add_parser("verify", help="hold a problem's reference hypergradient against every witness")
+    check.add_argument("name", nargs="?", help="a problem of the zoo (see `boltzgrad list`)")
+    check.add_argument("--problem", metavar="MODULE:FACTORY", help="your own: a problem or a function that makes one")
+    check.add_argument("--theta", default="0", metavar="zeros|SEED|FILE.npy", help="where to look (default: seed 0)")
+    check.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the problem")
+    check.add_argument("--routes", metavar="A,B", help="only these witnesses")
+    check.add_argument("--json", action="store_true", help="print the report as JSON")
+    check.add_argument("--html", metavar="FILE", help="write the report as a page, too")
+    check.set_defaults(run=_verify)
+
+    listing = commands.add_parser("list", help="every problem of the zoo, with sizes and options")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    listing.set_defaults(run=_list)
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    if (arguments.name is None) == (arguments.problem is None):
+        raise InvalidOption("give the name of a zoo problem, or --problem module:factory (one of them)")
+    options = dict(option(text) for text in arguments.set)
+    if arguments.name is not None:
+        problem = problems.load(arguments.name, **options)
+    else:
+        problem = own_problem(arguments.problem, options)
+    theta = at_theta(problem, arguments.theta)
+    routes = None if arguments.routes is None else arguments.routes.split(",")
+    with RouteProgress() as progress:
+        report = boltzgrad.verify(problem, theta, routes=routes, progress=progress)
+    if arguments.html:
+        try:
+            Path(arguments.html).write_text(report.to_html(), encoding="utf-8")
+        except OSError as error:
+            raise InvalidOption(f"--html {arguments.html}: {error.strerror}") from error
+    print(report.to_json() if arguments.json else report)
+    return AGREEMENT if report.ok else DISAGREEMENT
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    rows = [
+        {
+            "name": entry.name,
+            **_sizes(entry.factory()),
+            "options": entry.options,
+            "summary": entry.summary,
+        }
+        for entry in problems.entries()
+    ]
+    if arguments.json:
+        print(json.dumps(rows, indent=2, ensure_ascii=False))
+        return AGREEMENT
+    width, size = (max(len(str(row[key])) for row in rows) for key in ("name", "size"))
+    print(f"{'name':{width}}  {'size':{size}}    d  what it is")
+    for row in rows:
+        print(f"{row['name']:{width}}  {row['size']:{size}}  {row['dim']:>3}  {row['summary']}")
+        print(f"{'':{width}}  --set {', '.join(f'{k}={v!r}' for k, v in row['options'].items())}")
+    return AGREEMENT
+
+
+def _sizes(problem: ParametricProblem) -> dict[str, Any]:
+    """The sizes of a problem, for `boltzgrad list`."""
+    if isinstance(problem, ConfigurableMDP):
+        models = problem.contexts(np.zeros(problem.dim)).models
+        many = f", {len(models)} contexts" if len(models) > 1 else ""
+        size = f"{models[0].n_states} states × {models[0].n_actions} actions{many}"
+        return {"family": "tabular", "size": size, "contexts": len(models), "dim": problem.dim}
+    if isinstance(problem, LinearQuadratic):
+        model = problem.model(np.zeros(problem.dim))
+        return {"family": "lqr", "size": f"{model.n_states} states, {model.n_inputs} inputs", "dim": problem.dim}
+    assert isinstance(problem, MarkovGame)
+    size = f"{problem.n_states} states × {problem.n_leader_actions} × {problem.n_follower_actions} actions"
+    return {"family": "game", "size": size, "dim": problem.dim}
