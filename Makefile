@@ -8,7 +8,7 @@ CORES ?= 2
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test lint types notebooks notebooks-write ledger check format benchmark clean help
+.PHONY: verify test frameworks docs lint types notebooks notebooks-write ledger check format benchmark clean help
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -16,8 +16,14 @@ help: ## what there is to make
 verify: $(VENV)/.verify ## the main job: Four-Rooms' reference hypergradient against every witness
 	$(BIN)/boltzgrad verify four-rooms
 
-test: $(VENV)/.dev ## every test
+test: $(VENV)/.dev ## every test; those of JAX and PyTorch in a process of their own, where they are installed
 	$(BIN)/python -m pytest -n $(CORES)
+	$(BIN)/python -m pytest tests/frameworks
+
+frameworks: $(VENV)/.frameworks ## JAX, PyTorch and Playwright, which `make test` does without
+
+docs: $(VENV)/.dev ## the site, with warnings as errors
+	$(BIN)/mkdocs build --strict --quiet
 
 lint: $(VENV)/.dev ## ruff, lint and format
 	$(BIN)/ruff check .
@@ -35,7 +41,7 @@ notebooks-write: $(VENV)/.dev ## run the notebooks and keep their outputs
 ledger: $(VENV)/.dev ## prove every statement of the papers, and reject its mutants
 	$(BIN)/boltzgrad ledger
 
-check: lint types test notebooks ## all of it
+check: lint types docs test notebooks ## all of it
 
 format: $(VENV)/.dev ## put the code into shape
 	$(BIN)/ruff check --fix .
@@ -59,3 +65,7 @@ $(VENV)/.verify: $(VENV)/.python pyproject.toml constraints.txt
 $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	$(PIP) install --constraint constraints.txt --editable '.[dev]'
 	@touch $@ $(VENV)/.verify
+
+$(VENV)/.frameworks: $(VENV)/.dev
+	$(PIP) install --constraint constraints.txt --editable '.[frameworks]'
+	@touch $@

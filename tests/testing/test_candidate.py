@@ -7,7 +7,6 @@ import pytest
 import boltzgrad as bg
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.testing.candidate import as_gradient
-from tests_helpers import optional
 
 
 @pytest.fixture(scope="module")
@@ -114,45 +113,3 @@ def test_under_autograd(case):
 
     with pytest.raises(bg.errors.InvalidTheta, match="theta is being traced by autograd"):
         autograd.grad(inside_theta)(theta)
-
-
-def test_under_jax(case):
-    jax = optional("jax")
-    problem, theta, exact = case
-
-    def inside(t):
-        check_hypergradient(exact * t, problem, theta)
-        return t
-
-    for transform in (jax.jit, jax.grad):
-        with pytest.raises(bg.errors.InvalidCandidate, match=r"traced by JAX .*outside of jax.jit"):
-            transform(inside)(1.0)
-
-    def inside_theta(t):
-        check_hypergradient(exact, problem, t)
-        return t[0]
-
-    with pytest.raises(bg.errors.InvalidTheta, match="theta is being traced by JAX"):
-        jax.jit(inside_theta)(theta)
-
-
-def test_tensors(case):
-    torch = optional("torch")
-    problem, theta, exact = case
-    good = torch.from_numpy(exact.copy()).requires_grad_()
-    assert check_hypergradient(good, problem, torch.from_numpy(theta.copy())).ok
-    assert check_hypergradient(torch.conj(torch.from_numpy(exact.copy())), problem, theta).ok
-    for tensor, message in (
-        (torch.zeros(6, device="meta"), "on the device 'meta'; bring it to the CPU"),
-        (torch.from_numpy(exact.copy()).to_sparse(), "make it dense"),
-        (torch.zeros(6, dtype=torch.bfloat16), "bfloat16"),
-    ):
-        with pytest.raises(bg.errors.InvalidCandidate, match=message):
-            check_hypergradient(tensor, problem, theta)
-
-    def inside(t):
-        check_hypergradient(t, problem, theta)
-        return t.sum()
-
-    with pytest.raises(bg.errors.InvalidCandidate, match=r"torch\.func transforms"):
-        torch.func.grad(inside)(torch.from_numpy(exact.copy()))

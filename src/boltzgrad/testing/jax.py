@@ -10,8 +10,10 @@
     bg.testing.jax.assert_hypergradient(jax.grad(my_J), problem, theta)      # yours against the reference
     jax.grad(bg.testing.jax.value(problem))(theta)                           # the reference inside of JAX
 
-The reference evaluates your function in float64 whatever `jax_enable_x64` says; arrays that it holds in single
-precision are taken as they are, and rows of probabilities then normalised.
+Models are solved in float64, so `jax_enable_x64` has to be on where the reference evaluates one; what is checked may be in
+float32, and `value` works in either.  Constant arrays held in single precision are taken as they are, and rows of
+probabilities then normalised; a function that rounds to single precision *on the way* has derivatives of single precision,
+and `boltzgrad.verify` says so.
 """
 
 from __future__ import annotations
@@ -38,13 +40,17 @@ except ImportError as error:
 Arrays = Callable[[Any], Mapping[str, Any]]
 
 
-def _in_double() -> Any:
-    """JAX in float64 within a `with`, whatever the session's setting."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(True)
-    from jax.experimental import enable_x64
+def _require_double() -> None:
+    """Models are evaluated in float64.  Raises: InvalidOption where the session is in single precision.
 
-    return enable_x64()
+    `jax.enable_x64` for a moment only is no way out: JAX 0.10 then mixes up the precisions of constants it has cached.
+    """
+    if not jax.config.jax_enable_x64:
+        raise InvalidOption(
+            "a model written in JAX is solved in float64, and this session is in single precision: call "
+            'jax.config.update("jax_enable_x64", True) first. The function that is checked may stay in float32 '
+            "(dtype=jnp.float32), and boltzgrad.testing.jax.value works in single precision as it is"
+        )
 
 
 class _Jax(foreign.Foreign):
@@ -62,25 +68,25 @@ class _Jax(foreign.Foreign):
         return out
 
     def evaluate(self, theta: Array) -> foreign.Parts:
-        with _in_double():
-            return {name: np.asarray(x, dtype=np.float64) for name, x in self.traced(jnp.asarray(theta)).items()}
+        _require_double()
+        return {name: np.asarray(x, dtype=np.float64) for name, x in self.traced(jnp.asarray(theta)).items()}
 
     def pull_back(self, theta: Array, cotangent: foreign.Parts) -> Array:
-        with _in_double():
-            try:
-                values, back = jax.vjp(self.traced, jnp.asarray(theta))
-                (out,) = back({name: jnp.asarray(cotangent[name], x.dtype) for name, x in values.items()})
-            except Exception as error:
-                raise _explained(error) from error
-            return np.asarray(out, dtype=np.float64)
+        _require_double()
+        try:
+            values, back = jax.vjp(self.traced, jnp.asarray(theta))
+            (out,) = back({name: jnp.asarray(cotangent[name], x.dtype) for name, x in values.items()})
+        except Exception as error:
+            raise _explained(error) from error
+        return np.asarray(out, dtype=np.float64)
 
     def push_forward(self, theta: Array, direction: Array) -> foreign.Parts:
-        with _in_double():
-            try:
-                _, out = jax.jvp(self.traced, (jnp.asarray(theta),), (jnp.asarray(direction),))
-            except Exception as error:
-                raise _explained(error) from error
-            return {name: np.asarray(x, dtype=np.float64) for name, x in out.items()}
+        _require_double()
+        try:
+            _, out = jax.jvp(self.traced, (jnp.asarray(theta),), (jnp.asarray(direction),))
+        except Exception as error:
+            raise _explained(error) from error
+        return {name: np.asarray(x, dtype=np.float64) for name, x in out.items()}
 
 
 def _explained(error: Exception) -> BoltzgradError:
@@ -186,7 +192,7 @@ def _through_callback(problem_at: Callable[[Any], Any], entries: Callable[[Any],
             return called(x)[0]
 
         j.defvjp(called, lambda gradient, g: (g * gradient,))
-        return j(entries(theta))
+        return j(entries(theta)).astype(theta.dtype)
 
     return function
 
@@ -209,8 +215,9 @@ def assert_hypergradient(
     chosen = np.dtype(dtype if dtype is not None else jax.dtypes.canonicalize_dtype(np.float64))
     if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise InvalidOption(f"dtype is {chosen}; expected float32 or float64")
+    if chosen == np.float64 and not jax.config.jax_enable_x64:
+        raise InvalidOption('dtype is float64; call jax.config.update("jax_enable_x64", True) first')
     seen = read_theta(problem, theta).astype(chosen).astype(np.float64)
-    with _in_double() if chosen == np.float64 else jax.numpy_dtype_promotion("standard"):
-        return assertions.assert_hypergradient(
-            gradient, problem, seen, tolerance=tolerance, thorough=thorough, feed=lambda x: jnp.asarray(x, chosen)
-        )
+    return assertions.assert_hypergradient(
+        gradient, problem, seen, tolerance=tolerance, thorough=thorough, feed=lambda x: jnp.asarray(x, chosen)
+    )

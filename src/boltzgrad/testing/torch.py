@@ -10,8 +10,9 @@
     bg.testing.torch.assert_hypergradient(torch.func.grad(my_J), problem, theta)      # yours against the reference
     bg.testing.torch.value(problem)(theta).backward()                                 # the reference inside of PyTorch
 
-The reference gives your function float64 tensors; tensors that it holds in single precision are taken as they are, and rows of
-probabilities then normalised.
+The reference gives your function float64 tensors.  Constant tensors held in single precision are taken as they are, and rows
+of probabilities then normalised; a function that rounds to single precision *on the way* has derivatives of single
+precision, and `boltzgrad.verify` says so.
 """
 
 from __future__ import annotations

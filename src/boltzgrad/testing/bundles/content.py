@@ -72,7 +72,8 @@ def _jacobians(
     entries: Entries, columns: Iterator[dict[str, Array]], dim: int, most_numbers: int
 ) -> tuple[Entries, dict[str, str]]:
     """The derivatives (…, d) of the model's arrays that depend on θ."""
-    total = dim * sum(entry.array.size for name, entry in entries.items() if "model/" in name)
+    movable = [entry.array for name, entry in entries.items() if "model/" in name and entry.array.dtype.kind == "f"]
+    total = dim * sum(array.size for array in movable)
     if total > 4 * most_numbers:
         return {}, {"jacobian": f"{total} numbers are too many for files; the cotangents are there"}
     kept: dict[str, list[Array]] = {}
