@@ -41,7 +41,7 @@ def lq_models(
     n = draw(st.integers(1, max_states))
     stable = draw(st.booleans())
     m = draw(st.integers(1, max_inputs)) if stable else n
-    A = draw(quarters((n, n), most=4))
+    A = draw(quarters((n, n), most=4 if stable else 8))
     if stable:
         A = A / max(1.0, 2.0 * float(np.abs(A).sum(axis=1).max()))
         B = draw(quarters((n, m), most=4))

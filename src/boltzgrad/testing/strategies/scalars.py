@@ -39,10 +39,11 @@ def thetas(dim: int | Any, *, most: int = 8) -> st.SearchStrategy[Array]:
 
 def listed(x: Any) -> str:
     """An array in a line, as it would be typed; numbers to twelve digits."""
-    return np.array2string(
+    text = np.array2string(
         np.asarray(x),
-        separator=", ",
+        separator=",",
         max_line_width=10_000,
         threshold=10_000,
         formatter={"float_kind": lambda v: f"{v:.12g}"},
-    ).replace("\n", "")
+    )
+    return ", ".join(" ".join(text.split()).replace(", ", ",").split(","))
