@@ -23,7 +23,7 @@ test: $(VENV)/.dev ## every test; those of JAX and PyTorch in a process of their
 frameworks: $(VENV)/.frameworks ## JAX, PyTorch and Playwright, which `make test` does without
 
 docs: $(VENV)/.dev ## the site, with warnings as errors
-	$(BIN)/mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 lint: $(VENV)/.dev ## ruff, lint and format
 	$(BIN)/ruff check .
