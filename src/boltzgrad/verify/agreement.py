@@ -44,28 +44,32 @@ def verify(
     began = time.perf_counter()
     reference = hypergradient(problem, theta)
     seconds = time.perf_counter() - began
-    rounding, magnitude = reference.error_estimate + reference.rounding_floor, natural_scale(reference)
+    rows = [reference_row(reference, seconds)]
     tell("end", "adjoint")
-    rows = [
-        Row(
-            route="adjoint",
-            summary="the reference: Newton and one adjoint solve",
-            verdict="reference",
-            value=reference.value,
-            gradient=reference.gradient,
-            allowed=reference.error_bound,
-            seconds=seconds,
-        )
-    ]
     for route in chosen:
         tell("start", route.name)
-        rows.append(_row(route, problem, reference, rounding, magnitude))
+        rows.append(witness_row(route, reference))
         tell("end", route.name)
     return AgreementReport(problem, reference, tuple(rows))
 
 
-def _row(route: Route, problem: Any, reference: Hypergradient, rounding: float, magnitude: float) -> Row:
-    theta = reference.theta.copy()
+def reference_row(reference: Hypergradient, seconds: float = 0.0) -> Row:
+    """The row of the reference itself."""
+    return Row(
+        route="adjoint",
+        summary="the reference: Newton and one adjoint solve",
+        verdict="reference",
+        value=reference.value,
+        gradient=reference.gradient,
+        allowed=reference.error_bound,
+        seconds=seconds,
+    )
+
+
+def witness_row(route: Route, reference: Hypergradient) -> Row:
+    """Run a witness on the reference's problem, and judge it; one that fails or does not apply has a row that says so."""
+    problem, theta = reference.problem, reference.theta.copy()
+    rounding, magnitude = reference.error_estimate + reference.rounding_floor, natural_scale(reference)
     began = time.perf_counter()
     try:
         reason = route.skip(problem, theta)

@@ -64,7 +64,9 @@ class Formula(WrongFormula):
         """X = γF'XF + forcing, by sweeps."""
         out = forcing
         for _ in range(3000):
-            out = forcing + discount * F.T @ out @ F
+            last, out = out, forcing + discount * F.T @ out @ F
+            if np.array_equal(last, out):
+                break
         return np.asarray(out)
 
     def dK(self, m: LQModel, P: Array, at: Loop, c: LQArrays, dP: Array, dM: Array) -> Array:

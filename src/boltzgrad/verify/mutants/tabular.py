@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -9,8 +10,21 @@ import numpy as np
 from boltzgrad.gradients.tabular.expectation import applied
 from boltzgrad.gradients.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel
 from boltzgrad.problems import ConfigurableMDP, PolicyObjective, TabularArrays, TabularModel
+from boltzgrad.problems.configurable import LinearisedBuild
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.mutants.mutant import WrongFormula, mutants_of
+
+# Every mistake but two begins with the same follower: swept once for all that are made on one problem at one θ.
+
+
+@lru_cache(maxsize=2)
+def _linearised(problem: ConfigurableMDP, theta: bytes) -> LinearisedBuild:
+    return problem.linearise(np.frombuffer(theta))
+
+
+@lru_cache(maxsize=4)
+def _soft_fixed_point(m: TabularModel) -> Array:
+    return soft_values(m).x
 
 
 class Formula(WrongFormula):
@@ -24,7 +38,7 @@ class Formula(WrongFormula):
 
     def gradient(self) -> Array:
         """∇J (d,) as this formula has it."""
-        linearised = self.problem.linearise(self.theta)
+        linearised = _linearised(self.problem, self.theta.tobytes())
         columns = list(linearised.columns())
         total = np.zeros(self.problem.dim)
         for c, model in enumerate(linearised.contexts.models):
@@ -59,7 +73,7 @@ class Formula(WrongFormula):
 
     def soft_value(self, m: TabularModel) -> Array:
         """V_F, the soft fixed point."""
-        return soft_values(m).x
+        return _soft_fixed_point(m)
 
     def policy(self, m: TabularModel, v: Array) -> Array:
         """The Boltzmann policy of Q_F."""
