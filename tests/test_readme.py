@@ -10,9 +10,11 @@ import pytest
 
 from boltzgrad import cli, derivations
 from boltzgrad.cli.arguments import option
+from boltzgrad.errors import GradientMismatch
 from boltzgrad.experiments import catalogue
 from boltzgrad.gradients import witnesses
 from boltzgrad.problems import load, names
+from boltzgrad.testing import assert_hypergradient
 from boltzgrad.verify import BiasVerdict
 from boltzgrad.verify.mutants import everything
 
@@ -25,7 +27,7 @@ def blocks(language):
 
 
 def test_the_python_examples_run():
-    example, proof, samples = blocks("python")
+    example, proof, samples, kit = blocks("python")
     scope, printed = {}, io.StringIO()
     with redirect_stdout(printed):
         exec(example, scope)
@@ -41,6 +43,11 @@ def test_the_python_examples_run():
         exec(samples, scope)
     assert scope["check"].verdict == BiasVerdict.BIASED
     assert scope["few"].verdict != BiasVerdict.BIASED
+    with redirect_stdout(printed):
+        exec(kit, scope)
+    assert "looks like: ‘γ_L used in ∇Q_F’" in printed.getvalue()
+    with pytest.raises(GradientMismatch):
+        scope["test_mine"](assert_hypergradient)
 
 
 def test_the_theorem_of_the_contributing_guide():
@@ -69,7 +76,7 @@ def test_the_commands_parse(line):
         assert derivations.names(arguments.topic)
     if line.split()[1] == "experiment":
         assert arguments.preset in catalogue.get(arguments.name).seeds
-    elif getattr(arguments, "name", None):
+    elif getattr(arguments, "name", None) and hasattr(arguments, "set"):
         options = dict(option(x) for x in arguments.set)
         assert load(arguments.name, **options)
 

@@ -233,3 +233,18 @@ def test_without_failures_there_is_no_such_section(tmp_path):
 def test_the_title_is_text(tmp_path):
     found = read_folder(fill(tmp_path, {"good": confirmed()}))
     assert "<h1>a &lt; b</h1>" in page(found, title="a < b")
+
+
+def test_what_the_zoo_made_a_problem_from_is_shown(tmp_path):
+    """Two of one name are told apart by more than their files; NumPy's numbers are no trouble."""
+    import numpy as np
+
+    import boltzgrad as bg
+
+    for k, options in enumerate(({"observed": True, "n": np.int64(2)}, {})):
+        problem = bg.problems.load("random-lqr", **options)
+        report = bg.verify(problem, problem.initial_theta(seed=0), routes=["covariance"])
+        (tmp_path / f"{k}.json").write_text(report.to_json(), encoding="utf-8")
+    found = read_folder(tmp_path)
+    assert [v.options for v in found.verifications] == ["observed = True, n = 2", ""]
+    assert page(found).count("observed = True, n = 2") == 1

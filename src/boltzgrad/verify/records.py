@@ -49,13 +49,17 @@ class RouteRecord:
 
 @dataclass(frozen=True)
 class Verification:
-    """One verification.  `name` is its file's stem; `scale` is ‖∇J‖_∞, `error_bound` None where it is vacuous."""
+    """One verification.
+
+    `name` is its file's stem; `options` what the zoo made it from; `scale` is ‖∇J‖_∞, `error_bound` None where it is vacuous.
+    """
 
     name: str
     problem: str
     version: str
     size: str
     solution: str
+    options: str
     theta: tuple[float | None, ...]
     value: float | None
     norm: float | None
@@ -109,6 +113,7 @@ def parse(name: str, text: bytes) -> Verification:
         version=_take(data, "version", str),
         size=_take(data, "size", str),
         solution=_take(data, "solution", str),
+        options=_options(data),
         theta=_numbers(data, "theta"),
         value=_number(data, "value"),
         norm=None if None in gradient else math.hypot(*(x for x in gradient if x is not None)),
@@ -123,6 +128,16 @@ def parse(name: str, text: bytes) -> Verification:
     if record.ok != confirmed:
         raise NotAVerification(f'"ok" is {record.ok}, and its rows say {confirmed}; it was altered: verify again')
     return record
+
+
+def _options(data: dict[str, Any]) -> str:
+    """What the zoo made the problem from, in words; "" for defaults and for somebody's own problem."""
+    options = _get(data, "options")
+    if options is None:
+        return ""
+    if not isinstance(options, dict):
+        raise NotAVerification(f'"options" is {reprlib.repr(options)}, expected an object or null')
+    return ", ".join(f"{name} = {reprlib.repr(value)}" for name, value in options.items())
 
 
 def _row(data: Any) -> RouteRecord:

@@ -146,6 +146,7 @@ class AgreementReport:
             "format": FORMAT,
             "version": __version__,
             "problem": getattr(self.problem, "name", ""),
+            "options": recipe[1] if (recipe := getattr(self.problem, "recipe", None)) else None,
             "size": reference.size,
             "solution": reference.solution,
             "ok": self.ok,

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from boltzgrad.errors import unknown
 from boltzgrad.problems.parametric import ParametricProblem
 from boltzgrad.problems.zoo import (
@@ -88,5 +90,10 @@ def load(name: str, **options: Any) -> Any:
         if option not in entry.options:
             raise unknown(f"option of {name!r}:", option, entry.options)
     problem = entry.factory(**options)
-    problem.recipe = (name, options)
+    problem.recipe = (name, {option: _plain(value) for option, value in options.items()})
     return problem
+
+
+def _plain(value: Any) -> Any:
+    """A NumPy number as Python's own, which JSON knows."""
+    return value.item() if isinstance(value, np.generic) else value

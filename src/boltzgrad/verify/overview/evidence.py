@@ -16,13 +16,17 @@ def card(verification: Verification, k: int) -> str:
         f"<h3><a href='#v{k}'>{text(v.problem)}</a> <span class='{css_class(v.state)}'>{state(v)}</span> "
         f"{_file(v)}</h3>",
         f"<p>{text(v.summary)}</p>",
-        definitions((("θ", theta(v)), ("J(θ)", number(v.value, ".12g")), ("size", v.size))),
+        definitions((*_options(v), ("θ", theta(v)), ("J(θ)", number(v.value, ".12g")), ("size", v.size))),
         *(_against(row) for row in v.against),
         _silent(v, (Verdict.CANNOT_TELL,), "Could not tell"),
         _silent(v, (Verdict.FAILED, Verdict.SKIPPED), "Did not run"),
         "</section>",
     ]
     return "".join(parts)
+
+
+def _options(verification: Verification) -> tuple[tuple[str, str], ...]:
+    return (("options", verification.options),) if verification.options else ()
 
 
 def _file(verification: Verification) -> str:
@@ -64,6 +68,7 @@ def full(verification: Verification, k: int) -> str:
     v = verification
     facts = definitions(
         (
+            *_options(v),
             ("size", v.size),
             ("follower", v.solution),
             ("θ", theta(v)),
