@@ -19,8 +19,9 @@ SMOOTH = {
     "flat, then a smooth rise": (lambda t: 1.0 + np.exp(-1.0 / max(abs(t), 1e-3) ** 1.5), 0.0),
 }
 ROUGH = {
-    "kink": (abs, "slopes from right and left differ"),
-    "small kink": (lambda t: 40 + t + 1e-3 * max(t, 0.0), "slopes from right and left differ"),
+    "kink": (abs, "slopes from right and left differ.*has a kink there"),
+    "small kink": (lambda t: 40 + t + 1e-3 * max(t, 0.0), "slopes from right and left differ.*has a kink there"),
+    "rounding inside": (lambda t: t + 1e-8 * np.floor(1e8 * t + 0.3) + 1e-3 * t**2, "rounds on the way"),
     "jump": (lambda t: t + (t >= 0), "jumps by"),
     "rounded": (lambda t: round(50 * t) / 50, "constant near this theta and jumps further off"),
     "single precision": (lambda t: float(np.float32(np.exp(t))), "not smooth"),

@@ -237,6 +237,43 @@ def test_other(problem, theta):
     result.assert_outcomes(passed=3)
 
 
+def test_beside_fixtures_of_the_same_names(pytester):
+    """A project's own `problem` and `theta` stay what they are where there is no marker."""
+    pytester.makeconftest(
+        """
+import pytest
+
+@pytest.fixture
+def problem():
+    return "mine"
+
+@pytest.fixture(params=[1, 2])
+def theta(request):
+    return request.param
+"""
+    )
+    source = RIGHT + "\n\ndef test_own(problem, theta):\n    assert problem == 'mine' and theta in (1, 2)\n"
+    run(pytester, source=source).assert_outcomes(passed=8)
+
+
+def test_on_a_class_and_a_module(pytester):
+    source = (
+        MINE
+        + """
+pytestmark = pytest.mark.hypergradient_zoo(names="random-lqr", thetas=1)
+
+class TestMine:
+    def test_one(self, assert_hypergradient, problem, theta):
+        assert_hypergradient(exact(problem, theta), problem, theta)
+
+    @pytest.mark.hypergradient_zoo(names="lqr-game", thetas=2)
+    def test_two(self, problem, theta):
+        assert problem.name == "lqr-game"
+"""
+    )
+    run(pytester, source=source).assert_outcomes(passed=3)
+
+
 def test_with_xdist(pytester):
     pytest.importorskip("xdist")
     result = run(pytester, "-n", "2", "--boltzgrad-seed=3", source=RIGHT)

@@ -14,6 +14,7 @@ from boltzgrad.gradients import Hypergradient, hypergradient
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing import wording
 from boltzgrad.testing.candidate import Candidate, read_candidate, read_theta
+from boltzgrad.testing.explanations import explanations
 from boltzgrad.testing.second_opinions import second_opinions
 from boltzgrad.verify import AgreementReport, Verdict
 from boltzgrad.verify.mutants.recognise import Mistake, Mistakes, mistakes
@@ -91,7 +92,7 @@ class HypergradientCheck:
     @property
     def looks_like(self) -> tuple[str, ...]:
         """In words, the known mistakes that explain the difference; empty where it agrees or none does."""
-        return () if self.ok else wording.explanations(self)
+        return () if self.ok else explanations(self)
 
     def raise_if_wrong(self) -> None:
         """Raise GradientMismatch unless `ok`: which coordinate, how far, what was allowed, who says what, and why."""

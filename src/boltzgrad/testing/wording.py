@@ -1,4 +1,4 @@
-"""What a check of somebody's gradient says: which coordinate, how far, what was allowed, who agrees, and what it looks like."""
+"""What a check of somebody's gradient says: which coordinate, how far, what was allowed, who agrees."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from boltzgrad.problems import ConfigurableMDP, LinearQuadratic
 from boltzgrad.problems.kernel import Array
+from boltzgrad.testing.explanations import explanations, unexplained
 from boltzgrad.verify import Row, Verdict
-from boltzgrad.verify.tolerances import RESOLUTION, SAFETY, SINGLE_SAFETY
+from boltzgrad.verify.tolerances import SAFETY, SINGLE_SAFETY
 
 if TYPE_CHECKING:
     from boltzgrad.testing.comparison import HypergradientCheck
 
 _SHOWN = 3
-# A factor is called a constant of the problem when it is this near, relatively.
-_SAME_FACTOR = 1e-5
 
 
 def text(check: HypergradientCheck) -> str:
@@ -34,7 +32,7 @@ def text(check: HypergradientCheck) -> str:
     lines.append(_extent(check))
     lines += _opinions(check)
     found = explanations(check)
-    lines += [f"looks like: {words}" for words in found] or [_unexplained(check)]
+    lines += [f"looks like: {words}" for words in found] or [f"looks like: {unexplained(check)}"]
     return "\n".join(lines)
 
 
@@ -144,86 +142,6 @@ def _opinions(check: HypergradientCheck) -> list[str]:
         count = f"{len(agreeing)} independent routes agree" if len(agreeing) > 1 else f"{agreeing[0]} agrees"
         lines.append(f"{count} with the reference, none with yours: the difference is yours")
     return lines
-
-
-def explanations(check: HypergradientCheck) -> tuple[str, ...]:
-    """Known mistakes and simple distortions that explain a wrong gradient, the nearest first."""
-    scale = check.scale or 1.0
-    known = [
-        f"‘{mistake.name}’ (it matches yours {_to(off / scale)})"
-        for mistake, off in check.mistakes.like(check.gradient, check.allowed)
-    ]
-    return (*known[:_SHOWN], *_distortions(check))
-
-
-def _to(relative: float) -> str:
-    return f"to {relative:.0e} of ‖∇J‖_∞" if relative else "to the last digit"
-
-
-def _distortions(check: HypergradientCheck) -> list[str]:
-    yours, exact = check.gradient, check.reference.gradient
-    size = float(exact @ exact)
-    # An explanation has to leave next to nothing of the difference.
-    near = min(max(check.allowed, 1e-6 * check.scale), 0.01 * check.difference)
-    if not size:
-        return []
-    if not yours.any():
-        return ["it is zero: is the graph cut (stop_gradient, detach), or the gradient never written?"]
-    factor = float(yours @ exact) / size
-    if np.abs(yours - factor * exact).max() <= near and abs(factor) > 1e-3 and abs(factor - 1.0) > _SAME_FACTOR:
-        named = _factor(check, factor)
-        if named or yours.size > 1:
-            return [named or f"it is {factor:.6g} × ∇J: right in direction, wrong in length"]
-    if yours.size > 2 and np.abs(np.sort(yours) - np.sort(exact)).max() <= near:
-        for rows in range(2, yours.size):
-            if yours.size % rows == 0 and np.abs(yours.reshape(rows, -1).T.ravel() - exact).max() <= near:
-                return [
-                    f"it has the right entries in column-major order: read as a table of {rows} rows, it is transposed"
-                ]
-        return ["it has the right entries in another order"]
-    return []
-
-
-def _factor(check: HypergradientCheck, factor: float) -> str:
-    if abs(factor + 1.0) <= _SAME_FACTOR:
-        return "it is the negative of ∇J: the gradient of a loss −J, or a step of descent"
-    for name, value in _constants(check).items():
-        if abs(factor / value - 1.0) <= _SAME_FACTOR:
-            return f"it is {name} × ∇J ({value:.6g}): right in direction, wrong in length"
-    return ""
-
-
-def _constants(check: HypergradientCheck) -> dict[str, float]:
-    """Factors that people lose or count twice."""
-    problem, theta = check.problem, check.reference.theta
-    model: Any
-    if isinstance(problem, ConfigurableMDP):
-        model = problem.contexts(theta).models[0]
-    else:
-        model = problem.model(theta) if isinstance(problem, LinearQuadratic) else problem.joint
-    leader, follower, tau = model.leader_discount, model.follower_discount, model.temperature
-    out = {"½": 0.5, "2": 2.0, "(1 − γ_L)": 1.0 - leader, "1/(1 − γ_L)": 1.0 / (1.0 - leader), "γ_L": leader,
-           "(1 − γ_F)": 1.0 - follower, "γ_F": follower, "τ": tau, "1/τ": 1.0 / tau, "1/d": 1.0 / theta.size}  # fmt: skip
-    return {name: value for name, value in out.items() if value not in (0.0, 1.0)}
-
-
-def _unexplained(check: HypergradientCheck) -> str:
-    tried, scale = check.mistakes, check.scale or 1.0
-    if check.difference <= RESOLUTION * check.scale and check.precision == "float64":
-        return (
-            f"looks like: no formula's mistake ({check.difference / scale:.0e} of ‖∇J‖_∞ is smaller than any of them): a "
-            "solver stopped early, a step size, or single precision somewhere inside; if that is your method's accuracy, "
-            f"say so with tolerance={_rounded_up(check.difference / scale)}"
-        )
-    if tried.missing:
-        return f"looks like: unknown; {tried.missing}"
-    return f"looks like: none of the {tried.tried} known mistakes of this family"
-
-
-def _rounded_up(x: float) -> str:
-    """The next number of one digit above x."""
-    power = 10.0 ** np.floor(np.log10(x))
-    return f"{np.ceil(1.01 * x / power) * power:.0e}"
 
 
 def record(check: HypergradientCheck) -> dict[str, Any]:

@@ -104,8 +104,9 @@ def linear_quadratics(
     discount: st.SearchStrategy[float] | None = None,
     temperature: st.SearchStrategy[float] | None = None,
 ) -> LinearQuadratic:
-    """Linear-quadratic problems, stabilisable at every θ with |θ_j| ≤ 2: A, B, the means and the leader's costs move with θ,
-    and Q, R and the covariances by non-negative multiples of the identity times (1 + θ²-free) slopes of their own size.
+    """Linear-quadratic problems, made to be stabilisable where |θ_j| ≤ 2, and tried at 0, 2 and −2.
+
+    A, B, Q, R, the mean and the leader's costs move linearly with θ, by little; the covariances stand still.
     """
     d = draw(st.integers(1, max_dim))
     base = draw(lq_models(max_states=max_states, max_inputs=max_inputs, discount=discount, temperature=temperature))
