@@ -40,16 +40,13 @@ def test_the_reference_and_every_exact_route_are_accepted(assert_hypergradient, 
     assert assert_hypergradient(reference.gradient, problem, theta).difference == 0.0
     accepted = 0
     for route in witnesses(problem):
-        if route.skip(problem, theta) or route.name in (
-            "unrolled",
-            "differences",
-        ):  # slow; of many coordinates only slopes
+        if route.skip(problem, theta) or route.name == "differences":  # not exact, and of many coordinates only slopes
             continue
         found = route.run(problem, theta)
         if found.directions is None:
             assert_hypergradient(found.gradient, problem, theta, reference=reference)
             accepted += 1
-    assert accepted >= 5
+    assert accepted >= 4
 
 
 def test_how_much_may_be_wrong(rooms):

@@ -247,13 +247,13 @@ import pytest
 def problem():
     return "mine"
 
-@pytest.fixture(params=[1, 2])
-def theta(request):
-    return request.param
+@pytest.fixture
+def theta():
+    return 1
 """
     )
-    source = RIGHT + "\n\ndef test_own(problem, theta):\n    assert problem == 'mine' and theta in (1, 2)\n"
-    run(pytester, source=source).assert_outcomes(passed=8)
+    source = RIGHT + "\n\ndef test_own(problem, theta):\n    assert problem == 'mine' and theta == 1\n"
+    run(pytester, source=source).assert_outcomes(passed=7)
 
 
 def test_on_a_class_and_a_module(pytester):
