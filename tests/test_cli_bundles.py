@@ -50,7 +50,7 @@ def test_check(exported, capsys, tmp_path):
     np.save(tmp_path / "g.npy", -gradient)
     status, out, _ = run(capsys, "check", exported / "random-lqr", "--gradient", tmp_path / "g.npy")
     assert status == 1
-    assert "looks like: it is the negative of ∇J" in out
+    assert "looks like: ‘−∇J: the gradient of a loss" in out
     status, out, _ = run(capsys, "check", exported / "random-lqr", "--gradient", tmp_path / "g.npy", "--json")
     assert status == 1
     assert json.loads(out)["verdict"] == "disagrees"
@@ -92,6 +92,19 @@ def test_wrong_use(arguments, message, exported, capsys, tmp_path, monkeypatch):
     assert status == 2
     assert message in err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["../out", "/tmp/out", ".", "a/b"])
+def test_a_name_is_no_way_out_of_the_folder(name, tmp_path, monkeypatch, capsys):
+    (tmp_path / "my_named_problem.py").write_text(OWN.replace("dim=2)", f"dim=2, name={name!r})"))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(__import__("sys").modules, "my_named_problem", raising=False)
+    before = sorted(tmp_path.rglob("*"))
+    status, _, err = run(capsys, "export", "--problem", "my_named_problem:factory", "-o", tmp_path / "out")
+    assert status == 2
+    assert "cannot have a folder of that name" in err
+    assert [p for p in sorted(tmp_path.rglob("*")) if p not in before and "__pycache__" not in p.parts] == []
 
 
 def test_force_replaces(exported, capsys, tmp_path):

@@ -334,3 +334,25 @@ def test_arrays_that_are_being_traced(plain):
 
     with pytest.raises(bg.errors.InvalidTheta, match="theta is being traced by JAX"):
         jax.jit(inside_theta)(theta)
+
+
+@pytest.mark.parametrize(
+    "theta", [np.zeros(D, int), np.zeros(D, bool), np.zeros(D, complex), np.zeros((1, D)), np.zeros(D + 2)]
+)
+def test_thetas_that_the_reference_does_not_take(problem, theta):
+    for any_problem in (problem, bg.problems.load("random-lqr")):
+        with pytest.raises(bg.errors.InvalidTheta, match=r"theta has shape .* expected"):
+            adapter.value(any_problem)(jnp.asarray(theta))
+
+
+def test_complex_arrays_are_refused(problem):
+    odd = adapter.configurable_mdp(lambda t: {**arrays(t), "leader_reward": REWARD + 1j}, dim=D, **CONSTANTS)
+    with pytest.raises(bg.errors.InvalidModel, match="leader_reward is complex"):
+        bg.hypergradient(odd, THETA)
+
+
+def test_no_problem_no_precision(problem):
+    with pytest.raises(bg.errors.InvalidOption, match="problem is a NoneType"):
+        adapter.value(None)
+    with pytest.raises(bg.errors.InvalidOption, match="dtype is 'x'"):
+        adapter.assert_hypergradient(jax.grad(unrolled), problem, THETA, dtype="x")

@@ -115,8 +115,44 @@ def test_the_reference_inside_of_torch(problem, exact, dtype):
     assert value.dtype == theta.dtype == theta.grad.dtype
     rel = 1e-12 if dtype == "float64" else 1e-5
     assert theta.grad.numpy() == pytest.approx(6.0 * exact + 1.0, rel=rel)
-    (slope,) = torch.autograd.grad(j(theta), theta, create_graph=True)
-    assert not slope.requires_grad  # once differentiable: a second derivative is refused, not zero
+
+
+def test_second_derivatives_are_refused_and_not_zero(problem):
+    j, theta = adapter.value(problem), torch.tensor(THETA, requires_grad=True)
+    value = j(theta)
+    (slope,) = torch.autograd.grad(value, theta, create_graph=True)
+    penalised = value + 100.0 * (slope**2).sum()
+    with pytest.raises(bg.errors.NotDifferentiable, match="differentiated once"):
+        penalised.backward()
+    with pytest.raises(bg.errors.NotDifferentiable, match="differentiated once"):
+        torch.autograd.functional.hessian(j, theta.detach())
+
+
+def test_functional_transforms(problem, exact):
+    assert torch.func.grad(adapter.value(problem))(torch.tensor(THETA)).numpy() == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "theta",
+    [
+        THETA,
+        torch.zeros(D, dtype=torch.int64),
+        torch.zeros(D, dtype=torch.complex128),
+        torch.zeros(1, D),
+        torch.zeros(D + 1),
+    ],
+)
+def test_thetas_that_the_reference_does_not_take(problem, theta):
+    with pytest.raises(bg.errors.InvalidTheta, match=r"theta (is a|has shape).*expected"):
+        adapter.value(problem)(theta)
+
+
+def test_complex_tensors_are_refused():
+    odd = adapter.configurable_mdp(
+        lambda t: {**arrays(t), "leader_reward": torch.tensor(REWARD) + 1j}, dim=D, **CONSTANTS
+    )
+    with pytest.raises(bg.errors.InvalidModel, match="leader_reward is complex"):
+        bg.hypergradient(odd, THETA)
 
 
 @pytest.mark.parametrize("name", ["random-game", "random-lqr", "four-rooms"])

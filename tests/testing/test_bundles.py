@@ -287,3 +287,81 @@ def test_what_is_too_large_is_left_out_and_said(monkeypatch, tmp_path):
     monkeypatch.setattr(layout, "MOST_NUMBERS", 10)
     folder = bundles.export(problem, problem.initial_theta(seed=0), tmp_path / "c")
     assert list(json.loads((folder / "bundle.json").read_text(encoding="utf-8"))["omitted"]) == ["jacobian"]
+
+
+def forged(folder, change):
+    """A bundle that was altered, with checksums made anew."""
+    manifest = json.loads((folder / "bundle.json").read_text(encoding="utf-8"))
+    changed = change(manifest)
+    manifest = manifest if changed is None else changed
+    (folder / "bundle.json").write_text(json.dumps(manifest), encoding="utf-8")
+    (folder / "SHA256SUMS").write_text(layout.sums_text(folder), encoding="utf-8")
+    return folder
+
+
+FORGERIES = {
+    "a list": lambda m: [],
+    "no problem": lambda m: m.pop("problem") and None,
+    "odd options": lambda m: m["problem"].update(options="x"),
+    "no errors": lambda m: m.pop("errors") and None,
+    "a negative allowance": lambda m: m["errors"]["allowed"].update(float64=-1.0),
+    "an infinite allowance": lambda m: m["errors"]["allowed"].update(float64=1e999),
+    "no arrays": lambda m: m.update(arrays=3),
+    "a file elsewhere": lambda m: m["arrays"]["gradient"].update(file="../../../etc/passwd"),
+    "another array's file": lambda m: m["arrays"]["gradient"].update(file="theta.npy"),
+    "another length": lambda m: m["arrays"]["gradient"].update(shape=[3]),
+    "another type": lambda m: m["arrays"]["gradient"].update(dtype="<f4"),
+    "no value": lambda m: m.update(value=None),
+}
+
+
+@pytest.mark.parametrize("name", FORGERIES)
+def test_forgeries_with_checksums_of_their_own(copy, name):
+    with pytest.raises(bg.errors.BundleUnusable):
+        bundles.check(forged(copy, FORGERIES[name]), np.zeros(8))
+
+
+@pytest.mark.parametrize("spoil", [b"", b"\x93NUMPY\x01\x00v\x00junk", b"no array at all"])
+def test_files_that_are_no_arrays(copy, spoil):
+    (copy / "gradient.npy").write_bytes(spoil)
+    forged(copy, lambda m: None)
+    with pytest.raises(bg.errors.BundleUnusable, match=r"gradient\.npy is no array"):
+        bundles.check(copy, np.zeros(8))
+
+
+def test_links_and_deeper_checksums_are_not_part_of_it(copy, tmp_path):
+    (copy / "link.npy").symlink_to(copy / "gradient.npy")
+    with pytest.raises(bg.errors.BundleUnusable, match=r"link\.npy is not part of the bundle"):
+        bundles.read(copy)
+    (copy / "link.npy").unlink()
+    (copy / "model" / "SHA256SUMS").write_text("")
+    with pytest.raises(bg.errors.BundleUnusable, match=r"model/SHA256SUMS is not part of the bundle"):
+        bundles.read(copy)
+
+
+def test_line_ends_of_another_system(copy):
+    sums = (copy / "SHA256SUMS").read_bytes()
+    (copy / "SHA256SUMS").write_bytes(sums.replace(b"\n", b"\r\n"))
+    with pytest.raises(bg.errors.BundleUnusable, match="line 1 of SHA256SUMS is damaged"):
+        bundles.read(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("g.json", "[" + "9" * 401 + "]"), ("g.json", "[" * 100_000), ("g.NPY", "x"), ("g.JSON", "{}")]
+)
+def test_gradient_files_from_hell(made, tmp_path, name, text):
+    (tmp_path / name).write_text(text)
+    with pytest.raises(bg.errors.InvalidCandidate, match="holds no gradient"):
+        bundles.check(made[0], tmp_path / name)
+
+
+@pytest.mark.parametrize("tolerance", ["x", 1j, True])
+def test_tolerances_that_are_none(made, tolerance):
+    with pytest.raises(bg.errors.InvalidOption, match="tolerance is"):
+        bundles.check(made[0], np.zeros(8), tolerance=tolerance)
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "a\0b", "\ud800"])
+def test_folders_that_cannot_be(made, tmp_path, name):
+    with pytest.raises(bg.errors.InvalidOption, match="cannot write the bundle"):
+        bundles.export(made[1], made[2], tmp_path / name)

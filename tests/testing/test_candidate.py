@@ -32,6 +32,7 @@ REFUSED = {
     "a dict": (lambda g: {"a": g}, "is a dict; expected one flat array"),
     "a NaN": (lambda g: np.where(np.arange(6) == 4, np.nan, g), r"\[4\] is nan; every entry must be finite"),
     "infinities": (lambda g: np.full(6, np.inf), r"\[0\] is inf \(6 of 6 entries"),
+    "a masked array": (lambda g: np.ma.array(g, mask=True), "is a masked array; expected every entry"),
     "a sparse matrix": (lambda g: __import__("scipy.sparse").sparse.csr_array(g[None]), "is a csr_array"),
 }
 
@@ -59,7 +60,14 @@ def test_each_refusal_has_a_message_of_its_own(case):
 
 def test_what_is_accepted(case):
     problem, theta, exact = case
-    for candidate in (exact, exact.tolist(), exact.astype(np.longdouble), lambda t: exact, lambda t: tuple(exact)):
+    for candidate in (
+        exact,
+        exact.astype(">f8"),
+        exact.tolist(),
+        exact.astype(np.longdouble),
+        lambda t: exact,
+        lambda t: tuple(exact),
+    ):
         assert check_hypergradient(candidate, problem, theta).ok
 
 

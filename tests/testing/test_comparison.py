@@ -107,12 +107,12 @@ def test_single_precision_has_the_rounding_of_single_precision(rooms):
 @pytest.mark.parametrize(
     ("distort", "words"),
     [
-        (lambda g: -g, "it is the negative of ∇J"),
-        (lambda g: 0.5 * g, "it is ½ × ∇J"),
+        (lambda g: -g, "−∇J: the gradient of a loss"),
+        (lambda g: 0.5 * g, "½ × ∇J"),
         (lambda g: 1.7 * g, "it is 1.7 × ∇J"),
-        (lambda g: 0.003 * g, "it is τ × ∇J"),
-        (lambda g: 0.01 * g, "it is (1 − γ_L) × ∇J"),
-        (lambda g: 0.0 * g, "it is zero"),
+        (lambda g: 0.003 * g, "τ × ∇J"),
+        (lambda g: 0.01 * g, "(1 − γ_L) × ∇J"),
+        (lambda g: 0.0 * g, "zero: a graph that is cut"),
         (lambda g: g[::-1], "the right entries in another order"),
         (lambda g: g.reshape(5, 21).T.ravel(), "column-major"),
     ],
@@ -240,3 +240,86 @@ def test_zero_gradients():
     check = check_hypergradient(np.array([0.0, 1e-3]), problem, [1.0, 2.0])
     assert not check.ok
     assert "(∇J = 0)" in str(check)
+
+
+@pytest.fixture(scope="module")
+def coarse():
+    """A problem that amplifies roundings so much that single precision's allowance is most of ∇J."""
+    import autograd.numpy as anp
+
+    move = np.zeros((2, 2, 2))
+    move[0, :, 0] = move[1, :, 1] = 1.0
+    follower = np.array([[[-0.75, 0, 0.25], [0, 1, -0.75]], [[0.25, 0.25, 1], [0.75, 0.75, 0.5]]])
+    leader = np.array([[[0, -0.25, -0.75], [-0.5, 0.5, -0.75]], [[-0.5, 0.25, -1], [0, -1, -1]]])
+    problem = bg.ConfigurableMDP(
+        lambda theta: bg.TabularModel(
+            move,
+            [1.0, 0.0],
+            np.array([[0, 0.25], [0.5, 0.75]]) + anp.dot(follower, theta),
+            np.array([[1.25, -0.75], [0.25, -0.5]]) + anp.dot(leader, theta),
+            follower_discount=0.99,
+            leader_discount=0.99,
+            temperature=0.01,
+        ),
+        dim=3,
+    )
+    return problem, np.array([0, 0.75, 0.25])
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.99, 0.0, 0.8, 1.3])
+def test_another_length_is_never_called_right(coarse, factor):
+    problem, theta = coarse
+    exact = bg.hypergradient(problem, theta).gradient
+    check = check_hypergradient((factor * exact).astype(np.float32), problem, theta)
+    assert check.allowed > 0.5 * np.abs(exact).max()
+    assert check.verdict == (Verdict.DISAGREES if factor == 0.0 else Verdict.CANNOT_TELL)
+    assert "× ∇J" in str(check) or "zero: a graph" in str(check)
+    assert check_hypergradient(exact.astype(np.float32), problem, theta).ok
+
+
+def test_a_tiny_gradient_is_not_confused_with_zero():
+    problem = bg.ConfigurableMDP(
+        lambda theta: bg.TabularModel(
+            np.ones((1, 2, 1)),
+            [1.0],
+            np.zeros((1, 2)),
+            np.ones((1, 2)) + 1e-9 * theta[0],
+            follower_discount=0.5,
+            leader_discount=0.0,
+            temperature=1.0,
+        ),
+        dim=1,
+    )
+    exact = bg.hypergradient(problem, [0.0]).gradient
+    assert exact[0] == pytest.approx(1e-9, rel=1e-6)
+    assert check_hypergradient(exact, problem, [0.0]).ok
+    for wrong in (np.zeros(1, np.float32), np.zeros(1), -exact):
+        assert not check_hypergradient(wrong, problem, [0.0]).ok
+
+
+def test_a_gradient_that_is_zero_as_far_as_rounding_tells_says_so():
+    problem = bg.problems.load("random-game", follower_discount=0.0, n_leader_actions=1)
+    theta = problem.initial_theta(seed=0)
+    check = check_hypergradient(np.zeros(problem.dim), problem, theta)
+    assert check.ok
+    assert "∇J is zero as far as rounding tells" in str(check)
+
+
+def test_numbers_near_the_end_of_float64(rooms):
+    problem, theta, _ = rooms
+    check = check_hypergradient(np.full(105, 1e200), problem, theta)
+    assert "coordinate 0: yours 1e+200" in str(check)
+
+
+@pytest.mark.parametrize(
+    ("problem", "reference"), [(type("P", (), {}), None), (None, None), (bg.ConfigurableMDP, None)]
+)
+def test_no_problem_at_all(problem, reference):
+    with pytest.raises(bg.errors.InvalidOption, match="problem is a"):
+        check_hypergradient(np.zeros(2), problem, np.zeros(2))
+
+
+def test_no_reference_at_all(rooms):
+    problem, theta, _ = rooms
+    with pytest.raises(bg.errors.InvalidOption, match="reference is a str; expected a result of"):
+        check_hypergradient(np.zeros(105), problem, theta, reference="x")

@@ -141,3 +141,15 @@ def test_contexts():
         assert_follower({"V": second.value}, problem, theta, context=0)
     with pytest.raises(bg.errors.InvalidOption, match="context is 2; this problem has 2"):
         assert_follower({"V": second.value}, problem, theta, context=2)
+
+
+@pytest.mark.parametrize("context", ["a", 0.0, True, -1])
+def test_odd_contexts(garnet, context):
+    problem, theta, _ = garnet
+    with pytest.raises(bg.errors.InvalidOption, match="context is"):
+        assert_follower({"V": np.zeros(30)}, problem, theta, context=context)
+
+
+def test_no_problem_at_all(garnet):
+    with pytest.raises(bg.errors.InvalidOption, match="problem is a NoneType"):
+        assert_follower({"V": np.zeros(30)}, None, garnet[1])

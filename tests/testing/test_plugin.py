@@ -93,9 +93,9 @@ def test_thorough(pytester):
 def spoilt(monkeypatch):
     from boltzgrad.gradients import Route, RouteResult
     from boltzgrad.gradients.route import always
-    from boltzgrad.verify import agreement
+    from boltzgrad.testing import second_opinions
     wrong = Route("spoilt", "", lambda p, t: RouteResult(0.0, np.ones(p.dim), 0.0), always)
-    monkeypatch.setattr(agreement, "select", lambda problem, names: (wrong,))
+    monkeypatch.setattr(second_opinions, "select", lambda problem, names: (wrong,))
 """
     ).replace('family="lqr"', 'names="random-lqr", thetas=1')
     run(pytester, source=spoilt).assert_outcomes(passed=1)
@@ -188,6 +188,7 @@ def test_biased(assert_unbiased, case):
         ("thetas=0", "problem, theta", "thetas=0: expected how many for each problem, 1 or more"),
         ("where=3", "problem, theta", "where=3: expected a function problem -> bool"),
         ("'lqr'", "problem, theta", "hypergradient_zoo takes keywords only, got ('lqr',)"),
+        ("names=5", "problem, theta", "names=5: expected a name, or a list of names"),
         ("", "", "a test marked hypergradient_zoo takes an argument `problem` (and `theta`)"),
         ("where=lambda p: False", "problem, theta", "no problem of the zoo fits this hypergradient_zoo marker"),
     ],
@@ -334,3 +335,21 @@ def test_mine():
     marked = seen + "\nimport pytest\n@pytest.mark.hypergradient_zoo(family='lqr')\ndef test_other(problem): pass\n"
     result = run(pytester, "-p", "no:hypothesispytest", source=marked)
     result.assert_outcomes(passed=3, failed=1)
+
+
+def test_a_test_case_of_unittest_is_no_place_for_the_marker(pytester):
+    """It would run once, without a problem, and pass."""
+    result = run(
+        pytester,
+        source=MINE
+        + """
+import unittest
+
+class TestMine(unittest.TestCase):
+    @pytest.mark.hypergradient_zoo(family="lqr")
+    def test_mine(self):
+        assert True
+""",
+    )
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    assert "TestMine::test_mine: hypergradient_zoo hands `problem` and `theta` to functions" in result.stderr.str()

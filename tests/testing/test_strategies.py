@@ -168,3 +168,28 @@ def test_games_print_what_they_are_made_of():
     text = repr(smallest(bst.markov_games(), lambda game: game.n_states == 2))
     assert text.startswith("MarkovGame(transition=[")
     assert "observes=" in text
+
+
+@pytest.mark.parametrize(
+    ("strategy", "message"),
+    [
+        (lambda: bst.tabular_models(kinds=("nope",)), "kinds is"),
+        (lambda: bst.tabular_models(kinds="dense"), "kinds is 'dense'; expected a tuple"),
+        (lambda: bst.tabular_models(kinds=()), "kinds is"),
+        (lambda: bst.tabular_models(storage="dense"), "storage is 'dense'; expected a tuple"),
+        (lambda: bst.tabular_models(storage=("csc",)), "storage is"),
+        (lambda: bst.markov_games(discount="high"), "discount is 'high'; expected a number or a strategy"),
+        (lambda: bst.discounts(highest=1.0), "highest is 1.0"),
+        (lambda: bst.temperatures(lowest=0.0), "temperatures are positive"),
+    ],
+)
+def test_arguments_that_ask_for_nothing(strategy, message):
+    with pytest.raises(bg.errors.InvalidOption, match=message):
+        find(strategy(), lambda x: True, settings=SEARCH)
+
+
+def test_numbers_and_problems_instead_of_strategies():
+    model = smallest(bst.tabular_models(discount=0.9, temperature=0.5), lambda model: True)
+    assert (model.follower_discount, model.leader_discount, model.temperature) == (0.9, 0.9, 0.5)
+    problem = bg.problems.load("lqr-game")
+    assert smallest(bst.problems_at(problem), lambda case: True)[0] is problem

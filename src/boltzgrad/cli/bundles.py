@@ -53,6 +53,8 @@ def _export(arguments: argparse.Namespace) -> int:
         chosen = [(name, problems.load(name, **options)) for name in names]
     source = f"seed {arguments.theta}" if arguments.theta.isdigit() else arguments.theta
     for name, problem in chosen:
+        if name in ("", ".", "..") or Path(name).name != name or "\0" in name:
+            raise InvalidOption(f"a problem named {name!r} cannot have a folder of that name; give it another name")
         made = bundles.export(
             problem,
             at_theta(problem, arguments.theta),

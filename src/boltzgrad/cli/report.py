@@ -52,7 +52,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _names(text: str) -> list[str]:
     known = problems.names()
-    names = known if text == "all" else list(dict.fromkeys(text.split(",")))
+    names = list(dict.fromkeys(text.split(",")))
+    names = known if "all" in names else names
     for name in names:
         if name not in known:
             raise unknown("problem", name, [*known, "all"])

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from autograd.extend import Box
 
-from boltzgrad.errors import InvalidCandidate, InvalidTheta
+from boltzgrad.errors import InvalidCandidate, InvalidOption, InvalidTheta
 from boltzgrad.problems.kernel import Array
 
 _PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -71,6 +71,7 @@ def as_gradient(x: Any, dim: int, what: str) -> tuple[Array, np.dtype[Any]]:
             f"{what} is a {type(x).__name__}; expected one flat array of shape ({dim},) in the order of theta"
         )
     array = plain(x, what, InvalidCandidate)
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if np.iscomplexobj(array):
         raise InvalidCandidate(
             f"{what} holds {array.dtype} values, expected real numbers; of a complex step, take the imaginary part over "
@@ -104,6 +105,8 @@ def plain(x: Any, what: str, refusal: type[Exception]) -> Array:
     Raises: `refusal` where it is being traced, lies on another device, or is no array of numbers.
     """
     _refuse_traced(x, what, refusal)
+    if isinstance(x, np.ma.MaskedArray):
+        raise refusal(f"{what} is a masked array; expected every entry: fill it, or hand in its .data")
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(x, torch.Tensor):
         x = _from_torch(torch, x, what, refusal)
@@ -148,3 +151,16 @@ def read_theta(problem: Any, theta: Any) -> Array:
     """θ of NumPy, JAX, PyTorch or a list as a fresh float64 array (d,).  Raises: InvalidTheta."""
     checked: Array = problem.check_theta(plain(theta, "theta", InvalidTheta))
     return checked
+
+
+def relative_tolerance(value: Any) -> float:
+    """What a method leaves, as a number in [0, 1).  Raises: InvalidOption."""
+    if (
+        isinstance(value, (bool, str))
+        or not isinstance(value, (int, float, np.integer, np.floating))
+        or not 0.0 <= value < 1.0
+    ):
+        raise InvalidOption(
+            f"tolerance is {value!r}; expected the relative error that your method leaves, a number from 0 to below 1"
+        )
+    return float(value)

@@ -11,14 +11,15 @@ import numpy as np
 
 from boltzgrad.errors import GradientMismatch, InvalidOption, NotDeterministic
 from boltzgrad.gradients import Hypergradient, hypergradient
+from boltzgrad.gradients.families import family_of
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing import wording
-from boltzgrad.testing.candidate import Candidate, read_candidate, read_theta
+from boltzgrad.testing.candidate import Candidate, read_candidate, read_theta, relative_tolerance
 from boltzgrad.testing.explanations import explanations
 from boltzgrad.testing.second_opinions import second_opinions
 from boltzgrad.verify import AgreementReport, Verdict
 from boltzgrad.verify.mutants.recognise import Mistake, Mistakes, mistakes
-from boltzgrad.verify.tolerances import candidate_allowance, clearly_right, natural_scale, scale_of
+from boltzgrad.verify.tolerances import candidate_allowance, clearly_right, natural_scale, scale_of, size_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +66,7 @@ class HypergradientCheck:
         """What is to be said of the gradient."""
         if not self.difference <= self.allowed:
             return Verdict.DISAGREES
-        if clearly_right(self.difference, self.allowed, self.scale):
+        if clearly_right(self.difference, self.allowed, size_of(self.reference)):
             return Verdict.AGREES
         return Verdict.CANNOT_TELL if self.mistakes.missing or self.not_excluded else Verdict.AGREES
 
@@ -136,12 +137,15 @@ def check_hypergradient(
     >>> exact = bg.hypergradient(problem, theta).gradient
     >>> check = bg.testing.check_hypergradient(-exact, problem, theta)
     >>> check.ok, check.looks_like
-    (False, ('it is the negative of ∇J: the gradient of a loss −J, or a step of descent',))
+    (False, ('‘−∇J: the gradient of a loss, or a step of descent’ (it matches yours to the last digit)',))
     """
-    start = read_theta(problem, theta) if hasattr(problem, "check_theta") else np.asarray(theta)
-    tolerance = None if tolerance is None else _tolerance(tolerance)
+    family_of(problem)
+    start = read_theta(problem, theta)
+    tolerance = None if tolerance is None else relative_tolerance(tolerance)
     if reference is None:
         reference = hypergradient(problem, start)
+    elif not isinstance(reference, Hypergradient):
+        raise InvalidOption(f"reference is a {type(reference).__name__}; expected a result of bg.hypergradient")
     elif reference.problem is not problem or not np.array_equal(reference.theta, start):
         raise InvalidOption("reference is a hypergradient of another problem or theta than those of this check")
     found = read_candidate(candidate, start, feed=feed)
@@ -174,11 +178,3 @@ def _refuse_random(found: Candidate, allowed: float, scale: float) -> None:
             "mean against the exact gradient: bg.testing.assert_unbiased(estimator, problem, theta). If it keeps state "
             "between calls (a warm start), give it a fixed tolerance or a fresh start"
         )
-
-
-def _tolerance(value: Any) -> float:
-    if isinstance(value, (bool, str)) or not isinstance(value, (int, float, np.number)) or not 0.0 <= value < 1.0:
-        raise InvalidOption(
-            f"tolerance is {value!r}; expected the relative error that your method leaves, a number from 0 to below 1"
-        )
-    return float(value)

@@ -10,12 +10,13 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 
 from boltzgrad.errors import InvalidCandidate, InvalidOption
+from boltzgrad.gradients.families import family_of
 from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, TabularModel
 from boltzgrad.problems.kernel import Array
 from boltzgrad.solvers import solve_follower
 from boltzgrad.solvers.game import solve_game
 from boltzgrad.solvers.lqr import solve_lqr
-from boltzgrad.testing.candidate import plain, read_theta
+from boltzgrad.testing.candidate import plain, read_theta, relative_tolerance
 from boltzgrad.verify.tolerances import HALF_THE_DIGITS, SAFETY
 
 _SWEEPS = 20_000
@@ -43,8 +44,9 @@ def check_follower(
     context: int,
 ) -> str:
     """What is wrong with a candidate, or "" (`assert_follower` has the names).  Raises: InvalidCandidate, InvalidOption."""
-    if tolerance is not None and not (isinstance(tolerance, (int, float)) and 0.0 <= tolerance < 1.0):
-        raise InvalidOption(f"tolerance is {tolerance!r}; expected a number from 0 to below 1")
+    if tolerance is not None:
+        tolerance = relative_tolerance(tolerance)
+    family_of(problem)
     start = read_theta(problem, theta)
     answer = _answer(problem, start, context)
     given = candidate(start.copy()) if callable(candidate) else candidate
@@ -121,7 +123,7 @@ def _answer(problem: Any, theta: Array, context: int) -> _Answer:
     if not isinstance(problem, ConfigurableMDP):
         raise InvalidOption(f"problem is a {type(problem).__name__}; expected a problem of boltzgrad")
     models = problem.contexts(theta).models
-    if not 0 <= context < len(models):
+    if isinstance(context, bool) or not isinstance(context, (int, np.integer)) or not 0 <= context < len(models):
         raise InvalidOption(f"context is {context!r}; this problem has {len(models)}, counted from 0")
     follower = solve_follower(models[context])
     values = {"V": follower.value, "Q": follower.q, "policy": follower.policy}

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.errors import BoltzgradError, InvalidOption, MissingExtra, NotDifferentiable
+from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption, InvalidTheta, MissingExtra, NotDifferentiable
 from boltzgrad.gradients import hypergradient
+from boltzgrad.gradients.families import family_of
 from boltzgrad.problems import ConfigurableMDP, LeaderPolicy, LinearQuadratic
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing import assertions, foreign
@@ -64,6 +65,8 @@ class _Jax(foreign.Foreign):
         out = {}
         for name, x in sorted(foreign.checked(self.function(theta)).items()):
             array = jnp.asarray(x)
+            if jnp.iscomplexobj(array):
+                raise InvalidModel(f"{name} is complex; expected real numbers")
             out[name] = array if jnp.issubdtype(array.dtype, jnp.floating) else array.astype(theta.dtype)
         return out
 
@@ -150,12 +153,13 @@ def value(problem: Any) -> Callable[[Any], Any]:
 
     It works under `jax.jit`, `jax.grad` and `jax.vmap` (one θ after the other), in the precision of θ.  A model that
     is itself written in JAX is evaluated in the graph, and only its numbers leave it.
-    Raises: what `boltzgrad.hypergradient` raises (under jit wrapped in JAX's own error); InvalidOption for a model written
+    Raises: InvalidTheta; what `boltzgrad.hypergradient` raises, wrapped in JAX's own error; InvalidOption for a model written
     in JAX with an objective or a regulariser.
     """
+    family_of(problem)
     inside = foreign.foreign_of(problem)
     if not isinstance(inside, _Jax):
-        return _through_callback(lambda theta: problem, lambda theta: theta)
+        return _through_callback(problem.dim, lambda theta: problem, lambda theta: theta)
     if getattr(problem, "regulariser", None) is not None or getattr(problem, "objective", "return") != "return":
         raise InvalidOption(
             "the model is written in JAX and has an objective or a regulariser of its own; make the problem without, and "
@@ -169,14 +173,20 @@ def value(problem: Any) -> Callable[[Any], Any]:
         shapes = {name: tuple(x.shape) for name, x in jax.eval_shape(inside.traced, theta).items()}
         return foreign.in_entries(problem, shapes)
 
-    return _through_callback(shaped, entries)
+    return _through_callback(problem.dim, shaped, entries)
 
 
-def _through_callback(problem_at: Callable[[Any], Any], entries: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def _through_callback(
+    dim: int, problem_at: Callable[[Any], Any], entries: Callable[[Any], Any]
+) -> Callable[[Any], Any]:
     """J(entries(θ)) with the reference's gradient in the entries; solved outside of the graph, in float64."""
 
     def function(theta: Any) -> Any:
         theta = jnp.asarray(theta)
+        if theta.shape != (dim,) or theta.dtype not in (jnp.float32, jnp.float64):
+            raise InvalidTheta(
+                f"theta has shape {theta.shape} and type {theta.dtype}, expected ({dim},) of float32 or float64"
+            )
         problem = problem_at(theta)
 
         def solved(x: Any) -> tuple[Array, Array]:
@@ -212,7 +222,10 @@ def assert_hypergradient(
     taken at the θ that the function sees, rounded to that precision.
     """
     __tracebackhide__ = True
-    chosen = np.dtype(dtype if dtype is not None else jax.dtypes.canonicalize_dtype(np.float64))
+    try:
+        chosen = np.dtype(dtype if dtype is not None else jax.dtypes.canonicalize_dtype(np.float64))
+    except TypeError:
+        raise InvalidOption(f"dtype is {dtype!r}; expected float32 or float64") from None
     if chosen not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise InvalidOption(f"dtype is {chosen}; expected float32 or float64")
     if chosen == np.float64 and not jax.config.jax_enable_x64:

@@ -71,6 +71,16 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(taken, values, ids=ids)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """No test that carries the marker runs without a problem: methods of `unittest.TestCase` take no arguments."""
+    for item in items:
+        if item.get_closest_marker("hypergradient_zoo") is not None and not hasattr(item, "callspec"):
+            raise pytest.UsageError(
+                f"{item.nodeid}: hypergradient_zoo hands `problem` and `theta` to functions and to methods of plain classes; "
+                "this is neither (a unittest.TestCase?)"
+            )
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
     """A θ of its own for every test: with other parametrisations beside the marker, several share one array."""

@@ -23,8 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.errors import BoltzgradError, InvalidOption, MissingExtra, NotDifferentiable
+from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption, InvalidTheta, MissingExtra, NotDifferentiable
 from boltzgrad.gradients import hypergradient
+from boltzgrad.gradients.families import family_of
 from boltzgrad.problems import ConfigurableMDP, LeaderPolicy, LinearQuadratic
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing import assertions, foreign
@@ -50,6 +51,8 @@ class _Torch(foreign.Foreign):
         out = {}
         for name, x in foreign.checked(self.function(theta)).items():
             tensor = torch.as_tensor(x)
+            if tensor.is_complex():
+                raise InvalidModel(f"{name} is complex; expected real numbers")
             out[name] = (tensor if tensor.is_floating_point() else tensor.to(theta.dtype)).cpu()
         return out
 
@@ -140,26 +143,52 @@ class _Reference(torch.autograd.Function):
     """J(θ) whose backward pass is the reference hypergradient."""
 
     @staticmethod
-    def forward(ctx: Any, theta: Any, problem: Any) -> Any:
+    def forward(theta: Any, problem: Any) -> Any:
         found = hypergradient(problem, theta.detach().cpu().to(torch.float64).numpy())
-        ctx.save_for_backward(torch.as_tensor(found.gradient, dtype=theta.dtype, device=theta.device))
-        return theta.new_tensor(found.value)
+        gradient = torch.as_tensor(found.gradient, dtype=theta.dtype, device=theta.device)
+        return theta.new_tensor(found.value), gradient
 
     @staticmethod
-    @torch.autograd.function.once_differentiable
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        ctx.mark_non_differentiable(output[1])
+        ctx.save_for_backward(inputs[0], output[1])
+
+    @staticmethod
+    def backward(ctx: Any, g: Any, _: Any) -> Any:
+        return _Slope.apply(g, *ctx.saved_tensors), None
+
+
+class _Slope(torch.autograd.Function):
+    """The reference's slope, which nobody can differentiate again: without this a second derivative would be a silent zero."""
+
+    @staticmethod
+    def forward(g: Any, theta: Any, gradient: Any) -> Any:
+        return g * gradient
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Any, output: Any) -> None:
+        """Nothing is kept."""
+
+    @staticmethod
     def backward(ctx: Any, g: Any) -> Any:
-        (gradient,) = ctx.saved_tensors
-        return g * gradient, None
+        raise NotDifferentiable("the reference hypergradient is differentiated once; it has no second derivative here")
 
 
 def value(problem: Any) -> Callable[[Any], Any]:
     """J as a function of θ (d,) that PyTorch can differentiate once: its gradient is the reference hypergradient.
 
-    In the precision and on the device of θ; solved on the CPU in float64.  Raises: what `boltzgrad.hypergradient` raises.
+    In the precision and on the device of θ; solved on the CPU in float64.  Raises: what `boltzgrad.hypergradient` raises;
+    InvalidTheta for anything but a tensor (d,) of float32 or float64; NotDifferentiable in a second derivative.
     """
+    family_of(problem)
 
     def function(theta: Any) -> Any:
-        return _Reference.apply(theta, problem)
+        if not isinstance(theta, torch.Tensor) or theta.dtype not in (torch.float32, torch.float64):
+            kind = f"tensor of {theta.dtype}" if isinstance(theta, torch.Tensor) else type(theta).__name__
+            raise InvalidTheta(f"theta is a {kind}; expected a tensor of float32 or float64")
+        if tuple(theta.shape) != (problem.dim,):
+            raise InvalidTheta(f"theta has shape {tuple(theta.shape)}, expected ({problem.dim},)")
+        return _Reference.apply(theta, problem)[0]
 
     return function
 

@@ -9,7 +9,7 @@ import numpy as np
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing.explanations import explanations, unexplained
 from boltzgrad.verify import Row, Verdict
-from boltzgrad.verify.tolerances import SAFETY, SINGLE_SAFETY
+from boltzgrad.verify.tolerances import SAFETY, SINGLE_SAFETY, size_of
 
 if TYPE_CHECKING:
     from boltzgrad.testing.comparison import HypergradientCheck
@@ -20,7 +20,7 @@ _SHOWN = 3
 def text(check: HypergradientCheck) -> str:
     """The whole message; one line where the gradient agrees."""
     if check.ok:
-        return f"{title(check)}: agrees; {_difference(check)}"
+        return f"{title(check)}: agrees; {_difference(check)}{_vanishing(check)}"
     lines = [
         title(check),
         f"coordinate {check.where}: {_numbers(check)}; {_difference(check)}",
@@ -64,6 +64,13 @@ def _allowance(check: HypergradientCheck) -> str:
     return f"{rounding} on this problem, and {own}{together}"
 
 
+def _vanishing(check: HypergradientCheck) -> str:
+    size = float(np.abs(check.reference.gradient).max())
+    if size_of(check.reference) == size:
+        return ""
+    return f"; ∇J is zero as far as rounding tells ({size:.1e}), and all that can be said is that yours is as small"
+
+
 def _cannot_tell(check: HypergradientCheck) -> str:
     near, scale = check.not_excluded, check.scale or 1.0
     reasons = []
@@ -83,6 +90,11 @@ def _cannot_tell(check: HypergradientCheck) -> str:
 
 def _extent(check: HypergradientCheck) -> str:
     yours, exact = check.gradient, check.reference.gradient
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _sizes(check, yours, exact)
+
+
+def _sizes(check: HypergradientCheck, yours: Array, exact: Array) -> str:
     wrong = int((check.off > check.allowed).sum())
     size, norm = float(np.linalg.norm(exact)), float(np.linalg.norm(yours))
     share = f"‖yours − ∇J‖ is {_share(float(np.linalg.norm(yours - exact)), size)}"

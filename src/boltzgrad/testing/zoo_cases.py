@@ -44,6 +44,10 @@ def refused(arguments: tuple[Any, ...], options: Mapping[str, Any], taken: Seque
     """What is wrong with a marker's arguments and with the test it stands on, or ""."""
     if arguments:
         return f"hypergradient_zoo takes keywords only, got {arguments!r}: hypergradient_zoo(family='tabular')"
+    for option in ("family", "names", "exclude"):
+        value = options.get(option)
+        if value is not None and not isinstance(value, (str, list, tuple, set, frozenset)):
+            return f"{option}={value!r}: expected a name, or a list of names"
     try:
         for option in options:
             if option not in _OPTIONS:

@@ -90,9 +90,20 @@ def candidate_allowance(reference: Hypergradient, precision: np.dtype[Any], tole
     return allowance(reference.error_estimate + reference.rounding_floor, 0.0, None) + method
 
 
-def clearly_right(difference: float, allowed: float, scale: float) -> bool:
-    """Whether a difference within its allowance needs no look at known mistakes: the allowance or it is below them all."""
-    return allowed <= RESOLUTION * scale or (1.0 + CLEARLY) * difference <= RESOLUTION * scale
+def clearly_right(difference: float, allowed: float, size: float) -> bool:
+    """Whether a difference within its allowance needs no look at known mistakes: the allowance or it is below them all.
+
+    `size` is `size_of` the reference: relative to the terms of a gradient that cancels, even its negative is near.
+    """
+    return allowed <= RESOLUTION * size or (1.0 + CLEARLY) * difference <= RESOLUTION * size
+
+
+def size_of(reference: Hypergradient) -> float:
+    """‖∇J‖_∞, what mistakes are measured against; the whole scale where ∇J is zero as far as its own rounding tells."""
+    size = float(np.abs(reference.gradient).max())
+    if size <= CLEARLY * reference.error_estimate:
+        return scale_of(reference.gradient, natural_scale(reference))
+    return size
 
 
 def allowance(rounding: float, method: float, directions: Array | None) -> float:

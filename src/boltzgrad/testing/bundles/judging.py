@@ -14,7 +14,7 @@ import numpy as np
 from boltzgrad.errors import BundleUnusable, GradientMismatch, InvalidCandidate, InvalidOption
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing.bundles.reading import Bundle, read
-from boltzgrad.testing.candidate import as_gradient
+from boltzgrad.testing.candidate import as_gradient, relative_tolerance
 from boltzgrad.testing.comparison import HypergradientCheck, check_hypergradient
 from boltzgrad.verify import Verdict
 from boltzgrad.verify.tolerances import clearly_right
@@ -56,7 +56,7 @@ class BundleCheck:
         """What is to be said of the gradient."""
         if not self.difference <= self.allowed:
             return Verdict.DISAGREES
-        if clearly_right(self.difference, self.allowed, self.bundle.manifest["errors"]["scale"]):
+        if clearly_right(self.difference, self.allowed, self.bundle.manifest["errors"]["size"]):
             return Verdict.AGREES
         return Verdict.CANNOT_TELL if self.again is None else self.again.verdict
 
@@ -126,8 +126,7 @@ def check(
     chosen = precision or str(dtype)
     if chosen not in errors["allowed"]:
         raise InvalidOption(f"precision is {precision!r}; expected 'float64' or 'float32'")
-    if tolerance is not None and not 0.0 <= tolerance < 1.0:
-        raise InvalidOption(f"tolerance is {tolerance!r}; expected a number from 0 to below 1")
+    tolerance = None if tolerance is None else relative_tolerance(tolerance)
     allowed = errors["allowed"][chosen]
     if tolerance is not None:
         allowed = errors["allowed_with_tolerance_zero"][chosen] + tolerance * errors["scale"]
@@ -140,15 +139,18 @@ def read_gradient(path: str | os.PathLike[str]) -> Array:
     """A gradient from `.npy`, `.json` (a list of numbers) or text with one number a line.  Raises: InvalidCandidate."""
     file = Path(path)
     try:
-        if file.suffix == ".npy":
+        if file.suffix.lower() == ".npy":
             return np.asarray(np.load(file, allow_pickle=False))
         text = file.read_text(encoding="utf-8")
-        return np.array(_listed(text) if file.suffix == ".json" else [float(x) for x in text.split()], dtype=np.float64)
+        return np.array(
+            _listed(text) if file.suffix.lower() == ".json" else [float(x) for x in text.split()], dtype=np.float64
+        )
     except OSError as error:
         raise InvalidCandidate(f"{file} cannot be read: {error.strerror or error}") from None
-    except (ValueError, EOFError, TypeError) as error:
+    except (ValueError, EOFError, TypeError, ArithmeticError, RecursionError, MemoryError, SyntaxError) as error:
         raise InvalidCandidate(
-            f"{file} holds no gradient: {error}; expected .npy, a JSON list of numbers, or text with one number a line"
+            f"{file} holds no gradient: {error or type(error).__name__}; expected .npy, a JSON list of numbers, or text with "
+            "one number a line"
         ) from None
 
 

@@ -19,7 +19,8 @@ def schema_text() -> str:
 
 def contents(folder: Path) -> list[str]:
     """Every file of a bundle but the checksums, relative, sorted, with forward slashes."""
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file() and p.name != SUMS)
+    names = (p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_symlink() or not p.is_dir())
+    return sorted(name for name in names if name != SUMS)
 
 
 def sums_text(folder: Path) -> str:

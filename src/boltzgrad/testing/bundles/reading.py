@@ -15,6 +15,7 @@ from boltzgrad import __version__, problems
 from boltzgrad.errors import BundleUnusable
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing.bundles import layout
+from boltzgrad.testing.bundles.manifest import check_manifest
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +42,16 @@ class Bundle:
             raise BundleUnusable(
                 f"{self.folder}: there is no array {name!r}; it has {', '.join(self.manifest['arrays'])}"
             )
-        return np.asarray(np.load(self.folder / entry["file"], allow_pickle=False))
+        try:
+            array = np.asarray(np.load(self.folder / entry["file"], allow_pickle=False))
+        except (OSError, ValueError, EOFError, SyntaxError, MemoryError) as error:
+            raise BundleUnusable(f"{self.folder}: {entry['file']} is no array: {error}") from None
+        if [array.dtype.str, list(array.shape)] != [entry["dtype"], entry["shape"]]:
+            raise BundleUnusable(
+                f"{self.folder}: {entry['file']} is {array.dtype.str} {list(array.shape)}, and bundle.json says "
+                f"{entry['dtype']} {entry['shape']}"
+            )
+        return array
 
     @cached_property
     def problem(self) -> Any:
@@ -76,18 +86,19 @@ def read(folder: str | os.PathLike[str]) -> Bundle:
     try:
         _refuse_altered(path)
         manifest = json.loads((path / layout.MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except BundleUnusable:
+        raise
+    except (OSError, ValueError, RecursionError) as error:
         raise BundleUnusable(f"{path}: {layout.MANIFEST} or {layout.SUMS} cannot be read: {error}") from None
-    if manifest.get("format") != layout.FORMAT:
-        raise BundleUnusable(
-            f"{path}: {layout.MANIFEST} says format {manifest.get('format')!r}, expected {layout.FORMAT!r}"
-        )
+    if not isinstance(manifest, dict) or manifest.get("format") != layout.FORMAT:
+        raise BundleUnusable(f"{path}: {layout.MANIFEST} is of another format, expected {layout.FORMAT!r}")
     made, ours = (manifest.get("boltzgrad"), manifest.get("format_version")), (__version__, layout.FORMAT_VERSION)
     if made != ours:
         raise BundleUnusable(
             f"{path} was made by boltzgrad {made[0]} (layout {made[1]}), this is boltzgrad {ours[0]} (layout {ours[1]}); its "
             "numbers may mean something else: export it again with this version"
         )
+    check_manifest(manifest, set(layout.contents(path)))
     return Bundle(path, manifest)
 
 
@@ -99,7 +110,7 @@ def _refuse_altered(path: Path) -> None:
     expected = {}
     for k, line in enumerate((path / layout.SUMS).read_bytes().decode("utf-8").splitlines(keepends=True), start=1):
         sum_, sep, name = line.partition("  ")
-        if not (sep and line.endswith("\n") and len(sum_) == 64 and name.rstrip("\n")):
+        if not (sep and line.endswith("\n") and "\r" not in line and len(sum_) == 64 and name.rstrip("\n")):
             raise BundleUnusable(f"{path}: line {k} of {layout.SUMS} is damaged; export the bundle again")
         expected[name[:-1]] = sum_
     present = set(layout.contents(path))

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 
 from boltzgrad import __version__
-from boltzgrad.errors import InvalidOption
+from boltzgrad.errors import BoltzgradError, InvalidOption
 from boltzgrad.gradients import Hypergradient, hypergradient
 from boltzgrad.testing.bundles import layout
 from boltzgrad.testing.bundles.content import Content, content
 from boltzgrad.testing.bundles.readme import readme
-from boltzgrad.verify.tolerances import candidate_allowance, natural_scale, scale_of
+from boltzgrad.verify.tolerances import candidate_allowance, natural_scale, scale_of, size_of
 
 
 def export(
@@ -31,7 +31,9 @@ def export(
     Raises: InvalidOption if the folder is in the way or cannot be written; what `bg.hypergradient` raises.
     """
     target = Path(folder)
-    if target.exists() and not (replace and (target / layout.MANIFEST).is_file()):
+    if not isinstance(theta_source, str):
+        raise InvalidOption(f"theta_source is {theta_source!r}; expected where theta is from, in words")
+    if os.path.exists(target) and not (replace and (target / layout.MANIFEST).is_file()):
         kind = (
             "a bundle; replace it with replace=True (--force)"
             if (target / layout.MANIFEST).is_file()
@@ -49,8 +51,10 @@ def export(
             if target.exists():
                 shutil.rmtree(target)
             made.rename(target)
-    except OSError as error:
-        raise InvalidOption(f"cannot write the bundle {target}: {error.strerror or error}") from error
+    except (OSError, ValueError) as error:  # a ValueError where a name has a NUL, or what UTF-8 has no bytes for
+        if isinstance(error, BoltzgradError):
+            raise
+        raise InvalidOption(f"cannot write the bundle {target}: {getattr(error, 'strerror', None) or error}") from error
     return target
 
 
@@ -107,6 +111,7 @@ def _manifest(reference: Hypergradient, found: Content, arrays: dict[str, Any], 
             "gradient_bound": bound if np.isfinite(bound) else None,
             "gradient_estimate": reference.error_estimate,
             "scale": scale,
+            "size": size_of(reference),
             "allowed": {
                 precision: candidate_allowance(reference, np.dtype(precision), None)
                 for precision in ("float64", "float32")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from boltzgrad.problems import MarkovGame
 from boltzgrad.testing.strategies.probabilities import KINDS, Kind, distributions, kernels
-from boltzgrad.testing.strategies.scalars import discounts, listed, quarters, temperatures
+from boltzgrad.testing.strategies.scalars import a_strategy, discounts, listed, quarters, temperatures
 
 
 class DrawnGame(MarkovGame):
@@ -32,8 +32,8 @@ def markov_games(
     max_leader_actions: int = 3,
     max_follower_actions: int = 3,
     kinds: tuple[Kind, ...] = KINDS,
-    discount: st.SearchStrategy[float] | None = None,
-    temperature: st.SearchStrategy[float] | None = None,
+    discount: st.SearchStrategy[float] | float | None = None,
+    temperature: st.SearchStrategy[float] | float | None = None,
     as_published: bool | None = None,
 ) -> MarkovGame:
     """Markov games with a softmax table for the leader and followers that see its action or do not.
@@ -42,7 +42,8 @@ def markov_games(
     """
     S = draw(st.integers(1, max_states))
     A, B = draw(st.integers(1, max_leader_actions)), draw(st.integers(1, max_follower_actions))
-    discount = discounts() if discount is None else discount
+    discount = a_strategy("discount", discount, discounts())
+    temperature = a_strategy("temperature", temperature, temperatures())
     sees = ["sees", "blind"] if as_published is False else ["sees", "blind", "published"]
     follower = "published" if as_published else draw(st.sampled_from(sees))
     return DrawnGame(
@@ -52,7 +53,7 @@ def markov_games(
         draw(quarters((S, A, B))),
         follower_discount=draw(discount),
         leader_discount=draw(discount),
-        temperature=draw(temperatures() if temperature is None else temperature),
+        temperature=draw(temperature),
         observes=follower != "blind",
         as_published=follower == "published",
     )

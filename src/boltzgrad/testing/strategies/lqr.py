@@ -15,7 +15,7 @@ from boltzgrad.gradients.lqr.reference import lqr_hypergradient
 from boltzgrad.problems import LinearQuadratic, LQModel
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import Bump, LQArrays
-from boltzgrad.testing.strategies.scalars import discounts, listed, quarters, temperatures
+from boltzgrad.testing.strategies.scalars import a_strategy, discounts, listed, quarters, temperatures
 
 _HIGHEST = 0.99
 
@@ -31,8 +31,8 @@ def lq_models(
     *,
     max_states: int = 3,
     max_inputs: int = 2,
-    discount: st.SearchStrategy[float] | None = None,
-    temperature: st.SearchStrategy[float] | None = None,
+    discount: st.SearchStrategy[float] | float | None = None,
+    temperature: st.SearchStrategy[float] | float | None = None,
 ) -> LQModel:
     """Linear-quadratic models: stable ones with any inputs, and unstable ones with an input for every state.
 
@@ -47,7 +47,8 @@ def lq_models(
         B = draw(quarters((n, m), most=4))
     else:
         B = np.eye(n)
-    discount = discounts(highest=_HIGHEST) if discount is None else discount
+    discount = a_strategy("discount", discount, discounts(highest=_HIGHEST))
+    temperature = a_strategy("temperature", temperature, temperatures(lowest=0.01, highest=10.0))
     bump = None
     if draw(st.booleans()):
         bump = Bump(draw(quarters((n,), most=4)), draw(_square(n, 0.25)), draw(st.sampled_from([1.0, 5.0])))
@@ -65,7 +66,7 @@ def lq_models(
         bump=bump,
         follower_discount=draw(discount),
         leader_discount=draw(discount),
-        temperature=draw(temperatures(lowest=0.01, highest=10.0) if temperature is None else temperature),
+        temperature=draw(temperature),
         horizon=draw(st.sampled_from([None, 1, 2, 7])),
         observed=draw(st.booleans()),
     )
@@ -101,8 +102,8 @@ def linear_quadratics(
     max_states: int = 3,
     max_inputs: int = 2,
     max_dim: int = 3,
-    discount: st.SearchStrategy[float] | None = None,
-    temperature: st.SearchStrategy[float] | None = None,
+    discount: st.SearchStrategy[float] | float | None = None,
+    temperature: st.SearchStrategy[float] | float | None = None,
 ) -> LinearQuadratic:
     """Linear-quadratic problems, made to be stabilisable where |θ_j| ≤ 2, and tried at 0, 2 and −2.
 

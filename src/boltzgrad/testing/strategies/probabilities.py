@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
 from hypothesis import strategies as st
 
+from boltzgrad.errors import InvalidOption
 from boltzgrad.problems.kernel import Array
 
 Kind = Literal["deterministic", "sparse", "dense", "absorbing", "reducible", "ending"]
@@ -37,8 +39,11 @@ def stochastic_matrices(n: int, kinds: tuple[Kind, ...] = KINDS[:-1]) -> st.Sear
     return kernels(n, 1, kinds).map(lambda p: np.asarray(p[:, 0, :]))
 
 
-def kernels(n_states: int, n_actions: int, kinds: tuple[Kind, ...] = KINDS) -> st.SearchStrategy[Array]:
-    """Kernels (S, A, S) of the given `kinds`."""
+def kernels(n_states: int, n_actions: int, kinds: Sequence[Kind] = KINDS) -> st.SearchStrategy[Array]:
+    """Kernels (S, A, S) of the given `kinds`.  Raises: InvalidOption for a kind that does not exist."""
+    wrong = [kind for kind in (kinds if isinstance(kinds, (tuple, list)) else (kinds,)) if kind not in KINDS]
+    if wrong or not kinds or isinstance(kinds, str):
+        raise InvalidOption(f"kinds is {kinds!r}; expected a tuple with some of {', '.join(map(repr, KINDS))}")
     return st.sampled_from(kinds).flatmap(lambda kind: _kernel(kind, n_states, n_actions))
 
 

@@ -19,7 +19,8 @@ def problems() -> st.SearchStrategy[Any]:
 
 
 @st.composite
-def problems_at(draw: st.DrawFn, problem: st.SearchStrategy[Any] | None = None) -> tuple[Any, Array]:
-    """(problem, θ): a problem (of any family, or from the strategy given) and a θ for it."""
-    drawn = draw(problems() if problem is None else problem)
+def problems_at(draw: st.DrawFn, problem: st.SearchStrategy[Any] | Any = None) -> tuple[Any, Array]:
+    """(problem, θ): a problem (of any family, from the strategy given, or that very one) and a θ for it."""
+    chosen = problems() if problem is None else problem
+    drawn = draw(chosen) if isinstance(chosen, st.SearchStrategy) else chosen
     return drawn, draw(thetas(drawn))

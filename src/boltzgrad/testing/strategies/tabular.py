@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy import sparse
 
+from boltzgrad.errors import InvalidOption
 from boltzgrad.problems import (
     ConfigurableMDP,
     ContextualModel,
@@ -21,7 +22,13 @@ from boltzgrad.problems import (
 )
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing.strategies.probabilities import KINDS, Kind, distributions, kernels
-from boltzgrad.testing.strategies.scalars import discounts, listed, quarters, temperatures
+from boltzgrad.testing.strategies.scalars import a_strategy, discounts, listed, quarters, temperatures
+
+
+def _stored(storage: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(storage, str) or not storage or not set(storage) <= {"dense", "csr"}:
+        raise InvalidOption(f"storage is {storage!r}; expected a tuple with 'dense', 'csr' or both")
+    return tuple(storage)
 
 
 @st.composite
@@ -31,8 +38,8 @@ def tabular_models(
     max_states: int = 4,
     max_actions: int = 3,
     kinds: tuple[Kind, ...] = KINDS,
-    discount: st.SearchStrategy[float] | None = None,
-    temperature: st.SearchStrategy[float] | None = None,
+    discount: st.SearchStrategy[float] | float | None = None,
+    temperature: st.SearchStrategy[float] | float | None = None,
     storage: tuple[str, ...] = ("dense", "csr"),
     own_kernel: bool | None = None,
 ) -> TabularModel:
@@ -41,8 +48,9 @@ def tabular_models(
     `own_kernel` None leaves that open.  `discount` and `temperature` are strategies (`discounts()`, `temperatures()`).
     """
     S, A = draw(st.integers(1, max_states)), draw(st.integers(1, max_actions))
-    discount = discounts() if discount is None else discount
-    stored = draw(st.sampled_from(storage))
+    discount = a_strategy("discount", discount, discounts())
+    temperature = a_strategy("temperature", temperature, temperatures())
+    stored = draw(st.sampled_from(_stored(storage)))
     own = draw(st.booleans()) if own_kernel is None else own_kernel
     world, planned = draw(kernels(S, A, kinds)), draw(kernels(S, A, kinds)) if own else None
 
@@ -57,7 +65,7 @@ def tabular_models(
         put(planned),
         follower_discount=draw(discount),
         leader_discount=draw(discount),
-        temperature=draw(temperatures() if temperature is None else temperature),
+        temperature=draw(temperature),
     )
 
 
@@ -151,8 +159,8 @@ def configurable_mdps(
     max_actions: int = 3,
     max_dim: int = 3,
     kinds: tuple[Kind, ...] = KINDS,
-    discount: st.SearchStrategy[float] | None = None,
-    temperature: st.SearchStrategy[float] | None = None,
+    discount: st.SearchStrategy[float] | float | None = None,
+    temperature: st.SearchStrategy[float] | float | None = None,
     storage: tuple[str, ...] = ("dense", "csr"),
     max_contexts: int = 2,
     general: bool = True,
@@ -161,14 +169,14 @@ def configurable_mdps(
     (unless `general` is False) objectives f(θ, π).
     """
     S, A, d = draw(st.integers(1, max_states)), draw(st.integers(1, max_actions)), draw(st.integers(1, max_dim))
-    discount = discounts() if discount is None else discount
-    temperature = temperatures() if temperature is None else temperature
+    discount = a_strategy("discount", discount, discounts())
+    temperature = a_strategy("temperature", temperature, temperatures())
     constants = {
         "follower_discount": draw(discount),
         "leader_discount": draw(discount),
         "temperature": draw(temperature),
     }
-    stored, own = draw(st.sampled_from(storage)), draw(st.booleans())
+    stored, own = draw(st.sampled_from(_stored(storage))), draw(st.booleans())
     count = draw(st.integers(1, max_contexts))
     recipes = tuple(draw(_recipes(S, A, d, kinds, stored, own, constants)) for _ in range(count))
     weights = draw(distributions(count))

@@ -1,0 +1,64 @@
+"""What `bundle.json` must hold before anything is read by it; the whole of it is described by `schema.json`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from boltzgrad.errors import BundleUnusable
+
+
+def check_manifest(manifest: Any, files: set[str]) -> None:
+    """Refuse a manifest that is not of this layout, or names a file that is not among `files`.
+
+    Checksums keep a bundle from changing by accident; this keeps one that was made by other hands from being believed.
+    Raises: BundleUnusable.
+    """
+    problem = _object(manifest, "problem")
+    for key, kinds in (
+        ("name", str),
+        ("family", str),
+        ("size", str),
+        ("parameters", int),
+        ("options", (dict, type(None))),
+    ):
+        _a(problem, key, kinds, "problem")
+    _object(manifest, "constants")
+    _a(manifest, "value", (int, float))
+    errors = _object(manifest, "errors")
+    for key in ("gradient_estimate", "scale", "size"):
+        _size(errors, key)
+    for key in ("allowed", "allowed_with_tolerance_zero"):
+        each = _object(errors, key)
+        for precision in ("float64", "float32"):
+            _size(each, precision)
+    arrays = _object(manifest, "arrays")
+    for name in ("theta", "gradient"):
+        entry = _object(arrays, name)
+        if entry.get("shape") != [problem["parameters"]]:
+            raise BundleUnusable(f"bundle.json: arrays.{name} has the shape {entry.get('shape')}, expected d numbers")
+    for name in arrays:
+        entry = _object(arrays, name)
+        _a(entry, "dtype", str, name)
+        _a(entry, "shape", list, name)
+        if entry.get("file") != f"{name}.npy" or entry["file"] not in files:
+            raise BundleUnusable(
+                f"bundle.json: arrays.{name} names the file {entry.get('file')!r}, expected {name}.npy"
+            )
+
+
+def _object(data: Any, key: str) -> dict[str, Any]:
+    if not isinstance(data, dict) or not isinstance(data.get(key), dict):
+        raise BundleUnusable(f"bundle.json has no object {key!r}; export the bundle again")
+    found: dict[str, Any] = data[key]
+    return found
+
+
+def _a(data: dict[str, Any], key: str, kinds: Any, of: str = "bundle.json") -> None:
+    if key not in data or not isinstance(data[key], kinds) or isinstance(data[key], bool):
+        raise BundleUnusable(f"bundle.json: {of} has {key!r} = {data.get(key)!r}; export the bundle again")
+
+
+def _size(data: dict[str, Any], key: str) -> None:
+    _a(data, key, (int, float), "errors")
+    if not 0.0 <= data[key] < float("inf"):
+        raise BundleUnusable(f"bundle.json: errors has {key!r} = {data[key]!r}, expected a number from 0")
