@@ -10,7 +10,7 @@ from boltzgrad import cli
 from boltzgrad.gradients import Route, RouteResult, select
 from boltzgrad.gradients.route import always
 from boltzgrad.verify import agreement
-from overview_samples import confirmed, every_kind, fill
+from report_samples import confirmed, every_kind, fill
 
 
 def run(capsys, *arguments):

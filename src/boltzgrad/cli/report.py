@@ -12,7 +12,7 @@ from boltzgrad.cli.progress import Counter
 from boltzgrad.errors import BoltzgradError, InvalidOption, unknown
 
 if TYPE_CHECKING:
-    from boltzgrad.verify.collection import Unread
+    from boltzgrad.testing.report.collection import Unread
 
 
 def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
@@ -31,8 +31,8 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Make what is asked for, read the folder, write the page, print the table; the exit status is 0 if all is well."""
     # Half a second of imports, that the other commands do without.
-    from boltzgrad.verify.collection import read_folder
-    from boltzgrad.verify.overview import page
+    from boltzgrad.testing.report import page
+    from boltzgrad.testing.report.collection import read_folder
 
     folder = Path(arguments.folder)
     output = Path(arguments.output) if arguments.output else folder / "report.html"
@@ -62,8 +62,8 @@ def _names(text: str) -> list[str]:
 
 def _make(folder: Path, names: list[str], seeds: int) -> tuple[Unread, ...]:
     """Verify each problem at each seed into its file; a reference that cannot be computed is no reason to stop."""
+    from boltzgrad.testing.report.collection import Unread
     from boltzgrad.verify import verify
-    from boltzgrad.verify.collection import Unread
 
     if seeds < 1:
         raise InvalidOption(f"--seeds {seeds}: expected at least 1")

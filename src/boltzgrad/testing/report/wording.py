@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from boltzgrad.verify.records import CONFIRMED, RouteRecord, Verification
+from boltzgrad.testing.report.records import CONFIRMED, RouteRecord, Verification
 from boltzgrad.verify.tolerances import Verdict
 
 # Marks beside the colours, which not everybody can tell apart.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from boltzgrad.verify.collection import Collection
-from boltzgrad.verify.overview.wording import MARKS, difference, number, state, text
-from boltzgrad.verify.records import STATES, RouteRecord, Verification
+from boltzgrad.testing.report.collection import Collection
+from boltzgrad.testing.report.records import STATES, RouteRecord, Verification
+from boltzgrad.testing.report.wording import MARKS, difference, number, state, text
 from boltzgrad.verify.style import css_class, exponent, heat
 from boltzgrad.verify.tolerances import Verdict
 

@@ -5,10 +5,10 @@ from html.parser import HTMLParser
 
 import pytest
 
-from boltzgrad.verify.collection import Unread, read_folder
-from boltzgrad.verify.overview import assets, page
-from boltzgrad.verify.records import STATES
-from overview_samples import HOSTILE, confirmed, every_kind, fill
+from boltzgrad.testing.report import assets, page
+from boltzgrad.testing.report.collection import Unread, read_folder
+from boltzgrad.testing.report.records import STATES
+from report_samples import HOSTILE, confirmed, every_kind, fill
 
 VOID = {"meta", "br", "img", "link", "input"}
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from boltzgrad.verify.collection import Collection
-from boltzgrad.verify.overview import assets
-from boltzgrad.verify.overview.evidence import card, full
-from boltzgrad.verify.overview.heat_map import heat_map
-from boltzgrad.verify.overview.wording import text
+from boltzgrad.testing.report import assets
+from boltzgrad.testing.report.collection import Collection
+from boltzgrad.testing.report.evidence import card, full
+from boltzgrad.testing.report.heat_map import heat_map
+from boltzgrad.testing.report.wording import text
 from boltzgrad.verify.style import HEAD, STYLE
 
 

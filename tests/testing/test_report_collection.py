@@ -6,9 +6,9 @@ import math
 import pytest
 
 from boltzgrad.errors import NoVerifications
-from boltzgrad.verify.collection import Unread, read_folder
-from boltzgrad.verify.records import NotAVerification, parse
-from overview_samples import altered, confirmed, every_kind, fill, reference, report, row
+from boltzgrad.testing.report.collection import Unread, read_folder
+from boltzgrad.testing.report.records import NotAVerification, parse
+from report_samples import altered, confirmed, every_kind, fill, reference, report, row
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,9 @@ import re
 
 import pytest
 
-from boltzgrad.verify.collection import read_folder
-from boltzgrad.verify.overview import page
-from overview_samples import every_kind, fill
+from boltzgrad.testing.report import page
+from boltzgrad.testing.report.collection import read_folder
+from report_samples import every_kind, fill
 from tests_helpers import optional, optional_program
 
 playwright = optional("playwright.sync_api")

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from boltzgrad.verify.overview.wording import definitions, difference, number, state, text, theta
-from boltzgrad.verify.records import RouteRecord, Verification
+from boltzgrad.testing.report.records import RouteRecord, Verification
+from boltzgrad.testing.report.wording import definitions, difference, number, state, text, theta
 from boltzgrad.verify.style import css_class
 from boltzgrad.verify.tolerances import Verdict
 

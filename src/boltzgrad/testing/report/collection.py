@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from boltzgrad.errors import NoVerifications
-from boltzgrad.verify.records import STATES, NotAVerification, Verification, parse
+from boltzgrad.testing.report.records import STATES, NotAVerification, Verification, parse
 from boltzgrad.verify.tolerances import Verdict
 
 
