@@ -1,0 +1,80 @@
+"""What a bundle holds of each family: arrays by name with their axes, the Jacobian of those that depend on θ, and constants."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.gradients import Hypergradient
+from boltzgrad.gradients.game.reference import GameHypergradient
+from boltzgrad.gradients.lqr.reference import LQHypergradient
+from boltzgrad.gradients.tabular.reference import TabularHypergradient
+from boltzgrad.problems.kernel import Array
+from boltzgrad.testing.bundles.content.entries import Entries, Entry
+from boltzgrad.testing.bundles.content.game import game
+from boltzgrad.testing.bundles.content.lqr import lqr
+from boltzgrad.testing.bundles.content.tabular import tabular
+
+__all__ = ["Content", "Entry", "content"]
+
+
+@dataclass(frozen=True, eq=False)
+class Content:
+    """The arrays of a bundle by name (`model/…`, `cotangent/…`, `jacobian/…`, `follower/…`, `leader/…`), the constants of its
+    models, and the reasons why something is not there.
+    """
+
+    entries: Entries
+    constants: dict[str, Any]
+    omitted: dict[str, str]
+
+
+def content(reference: Hypergradient, most_numbers: int) -> Content:
+    """The content of a solved problem."""
+    entries: Entries = {
+        "theta": Entry(reference.theta, "the leader's parameters θ", "parameter"),
+        "gradient": Entry(reference.gradient, "the hypergradient ∇J(θ)", "parameter"),
+        "coordinate_bounds": Entry(
+            reference.coordinate_bounds, "a proved bound on the error of each entry of the gradient", "parameter"
+        ),
+    }
+    if isinstance(reference, TabularHypergradient):
+        found, constants, columns = tabular(reference)
+    elif isinstance(reference, GameHypergradient):
+        found, constants, columns = game(reference)
+    else:
+        assert isinstance(reference, LQHypergradient)
+        found, constants, columns = lqr(reference)
+    entries |= found
+    jacobians, omitted = _jacobians(entries, columns, reference.theta.size, most_numbers)
+    return Content(entries | jacobians, constants, omitted)
+
+
+def _jacobians(
+    entries: Entries, columns: Iterator[dict[str, Array]], dim: int, most_numbers: int
+) -> tuple[Entries, dict[str, str]]:
+    """The derivatives (…, d) of the model's arrays that depend on θ."""
+    movable = [entry.array for name, entry in entries.items() if "model/" in name and entry.array.dtype.kind == "f"]
+    total = dim * sum(array.size for array in movable)
+    if total > 4 * most_numbers:
+        return {}, {"jacobian": f"{total} numbers are too many for files; the cotangents are there"}
+    kept: dict[str, list[Array]] = {}
+    for column in columns:
+        for name, x in column.items():
+            kept.setdefault(name, []).append(x)
+    out, omitted = {}, {}
+    for name, xs in kept.items():
+        stacked = np.stack(xs, axis=-1)
+        if not stacked.any():
+            continue
+        where = name.replace("model/", "jacobian/")
+        if stacked.size > most_numbers:
+            omitted[where] = f"{stacked.size} numbers are too many for a file; the cotangent is there"
+            continue
+        of = entries[name]
+        axes = f"{of.axes}, parameter" if of.axes else "parameter"
+        out[where] = Entry(stacked, f"∂({name.rpartition('/')[2]})/∂θ", axes)
+    return out, omitted

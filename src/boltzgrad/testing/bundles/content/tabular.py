@@ -1,0 +1,67 @@
+"""What a bundle holds of a configurable MDP."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.gradients.tabular.reference import TabularHypergradient
+from boltzgrad.problems.kernel import Array
+from boltzgrad.testing.bundles.content.entries import Entries, Entry, discounts, model_entries
+
+
+def tabular(reference: TabularHypergradient) -> tuple[Entries, dict[str, Any], Iterator[dict[str, Array]]]:
+    """Its arrays, its constants, and the derivative of the arrays for each parameter."""
+    many = len(reference.contexts) > 1
+    out: Entries = {}
+    for c, (solved, cotangent) in enumerate(
+        zip(reference.contexts, reference.contextual_cotangent.models, strict=True)
+    ):
+        one = model_entries(solved.model)
+        for name in vars(cotangent):
+            if (x := getattr(cotangent, name)) is not None:
+                axes = one[f"model/{name}"].axes
+                one[f"cotangent/{name}"] = Entry(x, f"∂J/∂({name})", axes)
+        follower = solved.follower
+        one["follower/V"] = Entry(follower.value, "the follower's soft value V_F", "state")
+        one["follower/Q"] = Entry(follower.q, "Q_F", "state, action")
+        one["follower/policy"] = Entry(follower.policy, "the follower's Boltzmann policy π(a|s)", "state, action")
+        if solved.leader is not None:
+            one["leader/V"] = Entry(solved.leader.value, "the leader's value V_L under π", "state")
+            one["leader/Q"] = Entry(solved.leader.q, "Q_L", "state, action")
+            one["leader/occupancy"] = Entry(solved.leader.occupancy, "ν(s), the discounted number of visits", "state")
+        out |= {_in_context(name, c, many): entry for name, entry in one.items()}
+    if many:
+        weights = np.asarray(reference.linearised.contexts.probabilities)
+        out["model/probabilities"] = Entry(weights, "the probability of each context", "context")
+        out["cotangent/probabilities"] = Entry(
+            reference.contextual_cotangent.probabilities, "∂J/∂(probabilities)", "context"
+        )
+    if reference.outside.any():
+        meaning = "the part of ∇J that does not go through the arrays: ∂f/∂θ of the objective, and the regulariser's"
+        out["outside"] = Entry(reference.outside, meaning, "parameter")
+    constants = {
+        "contexts": len(reference.contexts),
+        "objective": "return" if reference.contexts[0].leader is not None else "a function f(theta, policy) of its own",
+        "regularised": reference.problem.regulariser is not None,
+        **discounts(reference.contexts[0].model),
+    }
+    return out, constants, _tabular_columns(reference, many)
+
+
+def _in_context(name: str, c: int, many: bool) -> str:
+    return f"context-{c}/{name}" if many else name
+
+
+def _tabular_columns(reference: TabularHypergradient, many: bool) -> Iterator[dict[str, Array]]:
+    for column in reference.linearised.columns():
+        out = {}
+        for c, arrays in enumerate(column.models):
+            for name in vars(arrays):
+                if (x := getattr(arrays, name)) is not None:
+                    out[_in_context(f"model/{name}", c, many)] = np.asarray(x)
+        if many:
+            out["model/probabilities"] = column.probabilities
+        yield out
