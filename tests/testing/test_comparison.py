@@ -237,6 +237,7 @@ def test_zero_gradients():
         dim=2,
     )
     assert check_hypergradient(np.zeros(2), problem, [1.0, 2.0]).ok
+    assert check_hypergradient(np.array([0.0, 2.6e-18]), problem, [1.0, 2.0]).ok  # what differences leave of nothing
     check = check_hypergradient(np.array([0.0, 1e-3]), problem, [1.0, 2.0])
     assert not check.ok
     assert "(∇J = 0)" in str(check)

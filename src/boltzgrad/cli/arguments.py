@@ -55,7 +55,12 @@ def own_problem(path: str, options: dict[str, Any]) -> ParametricProblem:
     except BoltzgradError:
         raise
     except Exception as error:
-        raise InvalidOption(f"--problem {path!r} failed: {type(error).__name__}: {error}") from error
+        hint = (
+            "; a build(theta) is no factory: return ConfigurableMDP(build, dim=…)"
+            if isinstance(error, TypeError)
+            else ""
+        )
+        raise InvalidOption(f"--problem {path!r} failed: {type(error).__name__}: {error}{hint}") from error
     if not isinstance(problem, ParametricProblem):
         raise InvalidOption(f"--problem {path!r} returned a {type(problem).__name__}, expected a problem")
     return problem

@@ -20,7 +20,7 @@ def explanations(check: HypergradientCheck) -> tuple[str, ...]:
     """Known mistakes and simple distortions that explain a wrong gradient, the nearest first."""
     scale = check.scale or 1.0
     known = [
-        f"‘{mistake.name}’ (it matches yours {_to(off / scale)})"
+        f"‘{mistake.name}’ (it matches yours {_to(off / scale)}{'' if off <= check.allowed else ', nearly: more is wrong'})"
         for mistake, off in check.mistakes.like(check.gradient, check.allowed)
     ]
     return tuple(known[:_SHOWN] if known else _distortions(check))
@@ -66,7 +66,10 @@ def unexplained(check: HypergradientCheck) -> str:
         )
     if tried.missing:
         return f"unknown; {tried.missing}"
-    return f"none of the {tried.tried} known mistakes of this family"
+    return (
+        f"none of the {tried.tried} known mistakes of this family; if you solve the follower on the way, check its V and "
+        "policy first: bg.testing.assert_follower"
+    )
 
 
 def _rounded_up(x: float) -> str:

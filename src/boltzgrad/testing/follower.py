@@ -163,8 +163,8 @@ def _looks_like(name: str, yours: Array, answer: _Answer, allowed: float) -> lis
         apart = float(np.abs(yours - exact).max())
         if change < 0.2 * apart:
             out.append(
-                f"a follower stopped early: one more backup would change your V by {change:.1e}, and it is up to 1/(1 − γ) = "
-                f"{answer.horizon:.3g} times as far from its fixed point"
+                f"a follower stopped early, or a constant added: one more backup would change your V by {change:.1e}, and it "
+                f"is up to 1/(1 − γ) = {answer.horizon:.3g} times as far from its fixed point"
             )
         else:
             out.append(f"no fixed point of the soft Bellman equation: one more backup changes your V by {change:.1e}")

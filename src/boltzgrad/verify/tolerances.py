@@ -72,8 +72,11 @@ def natural_scale(reference: Hypergradient) -> float:
 
 
 def scale_of(gradient: Array, magnitude: float) -> float:
-    """The size that differences of a gradient are relative to; `magnitude` as in `judge`."""
-    return max(float(np.abs(gradient).max()), CANCELLATION * magnitude)
+    """The size that differences of a gradient are relative to; `magnitude` as in `judge`.
+
+    One where everything is zero: differences are then absolute.
+    """
+    return max(float(np.abs(gradient).max()), CANCELLATION * magnitude) or 1.0
 
 
 def candidate_allowance(reference: Hypergradient, precision: np.dtype[Any], tolerance: float | None) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any
 
@@ -172,6 +173,15 @@ class LeadersDiscountInGradQ(Formula):
         return m.leader_discount
 
 
+class LeadersDiscountForFollower(Formula):
+    mistake = "γ_L for γ_F wherever the follower plans: in V_F and in ∇Q_F"
+    exposed_by = ("garnet", {"leader_discount": 0.9})
+    hidden_by = ("garnet", {"leader_discount": 0.99})
+
+    def context(self, m: TabularModel, columns: list[TabularArrays]) -> Array:
+        return super().context(replace(m, follower_discount=m.leader_discount), columns)
+
+
 class FollowersDiscountInOccupancy(Formula):
     mistake = "γ_F used in the occupancy"
     exposed_by = ("garnet", {"leader_discount": 0.9})
@@ -236,6 +246,15 @@ class StoppedGradient(Formula):
 
     def indirect(self, m: TabularModel, policy: Array, benefit: Array, grad_q: Array) -> Array:
         return np.zeros(grad_q.shape[-1])
+
+
+class TemperatureTwice(Formula):
+    mistake = "1/τ applied twice"
+    exposed_by = ("four-rooms", {"temperature": 0.003})
+    hidden_by = ("garnet", {"temperature": 1.0})
+
+    def indirect(self, m: TabularModel, policy: Array, benefit: Array, grad_q: Array) -> Array:
+        return super().indirect(m, policy, benefit, grad_q) / m.temperature
 
 
 class LostTemperature(Formula):
