@@ -1,11 +1,13 @@
 """A gradient of somebody else's: right ones are accepted, every known mistake is rejected and named."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import boltzgrad as bg
 from boltzgrad.gradients import witnesses
-from boltzgrad.testing import check_hypergradient, comparison
+from boltzgrad.testing import check_hypergradient, comparison, second_opinions
 from boltzgrad.verify import Verdict
 from boltzgrad.verify.mutants import FAMILIES
 from boltzgrad.verify.tolerances import CLEARLY, HALF_THE_DIGITS, RESOLUTION, SINGLE_SAFETY
@@ -105,6 +107,35 @@ def test_single_precision_has_the_rounding_of_single_precision(rooms):
 
 
 @pytest.mark.parametrize(
+    ("name", "options"),
+    [("four-rooms", {"temperature": 0.003}), ("garnet", {"temperature": 0.3}), ("grid-world", {"temperature": 0.3})],
+)
+def test_single_precision_still_tells_mistakes(name, options):
+    """Rewards rounded to float32 pass; of the known mistakes, rounded likewise, most are rejected, and none is accepted."""
+    problem = bg.problems.load(name, **options)
+    theta = problem.initial_theta(seed=0)
+
+    def single(theta):
+        model = problem.build(theta)
+        rewards = {
+            name: getattr(model, name).astype(np.float32).astype(float) for name in ("follower_reward", "leader_reward")
+        }
+        return replace(model, **rewards)
+
+    coarse = bg.ConfigurableMDP(single, dim=problem.dim, pullback=problem._pullback, pushforward=problem._pushforward)
+    honest = bg.hypergradient(coarse, theta).gradient.astype(np.float32)
+    assert check_hypergradient(honest, problem, theta).ok
+    verdicts = [
+        check_hypergradient(m.gradient(problem, theta).astype(np.float32), problem, theta).verdict
+        for m in FAMILIES["tabular"].MUTANTS
+        if np.abs(m.gradient(problem, theta) - honest).max() > 1e-4 * np.abs(honest).max()
+    ]
+    assert len(verdicts) >= 10
+    assert Verdict.AGREES not in verdicts
+    assert np.mean([v == Verdict.DISAGREES for v in verdicts]) >= 0.7
+
+
+@pytest.mark.parametrize(
     ("distort", "words"),
     [
         (lambda g: -g, "−∇J: the gradient of a loss"),
@@ -172,8 +203,13 @@ def test_thorough_has_the_reference_confirmed_first(monkeypatch):
     problem = bg.problems.load("synthetic-hard")
     theta = problem.initial_theta(seed=0)
     exact = bg.hypergradient(problem, theta).gradient
+    monkeypatch.setattr(second_opinions, "_BUDGET", -1.0)  # no time for anything, unless it is asked for
+    hasty = check_hypergradient(-exact, problem, theta)
+    assert {str(row.verdict) for row in hasty.report.rows[1:]} == {"skipped"}
+    assert "thorough=True" in str(hasty)
     check = check_hypergradient(exact, problem, theta, thorough=True)
     assert {row.route for row in check.report.rows} == {"adjoint", *(r.name for r in witnesses(problem))}
+    assert len(check.report.agreeing) >= 7
 
     def unconfirmed(reference, *, thorough):
         return bg.AgreementReport(problem, reference, ())
