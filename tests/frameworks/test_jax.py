@@ -356,3 +356,46 @@ def test_no_problem_no_precision(problem):
         adapter.value(None)
     with pytest.raises(bg.errors.InvalidOption, match="dtype is 'x'"):
         adapter.assert_hypergradient(jax.grad(unrolled), problem, THETA, dtype="x")
+
+
+def swept(p, rho, r_follower, r_leader, gamma, beta, tau, sweeps):
+    """J of a dense model by soft value iteration and policy evaluation, in the precision of its arrays."""
+
+    def soft(v, _):
+        q = r_follower + gamma * p @ v
+        return tau * jax.nn.logsumexp(q / tau, axis=1), None
+
+    v, _ = jax.lax.scan(soft, jnp.zeros_like(rho), None, length=sweeps)
+    policy = jax.nn.softmax((r_follower + gamma * p @ v) / tau, axis=1)
+    worth, _ = jax.lax.scan(
+        lambda u, _: ((policy * (r_leader + beta * p @ u)).sum(axis=1), None), jnp.zeros_like(rho), None, length=sweeps
+    )
+    return rho @ worth
+
+
+@pytest.mark.parametrize("temperature", [0.001, 0.003, 0.005, 0.05])
+def test_what_single_precision_loses(temperature):
+    """The measurement behind `SINGLE_SAFETY`: within once the estimate in float32's units; the allowance is four times that."""
+    problem = bg.problems.load("four-rooms", temperature=temperature, kernel="simulator")
+    theta = problem.initial_theta(seed=0).astype(np.float32).astype(float)
+    reference, model = bg.hypergradient(problem, theta), problem.model(theta)
+    p = model.transition if isinstance(model.transition, np.ndarray) else model.transition.toarray()
+    given = (p.reshape(104, 4, 104), model.initial, model.follower_reward, model.leader_reward)
+    constants = (model.follower_discount, model.leader_discount, model.temperature)
+    single = [jnp.asarray(x, jnp.float32) for x in (*given, *constants)]
+    slopes = jax.jit(jax.grad(swept, argnums=(2, 3)), static_argnums=7)(*single, 1840)
+    assert {x.dtype for x in slopes} == {jnp.dtype("float32")}
+    arrays = problem.linearise(theta)
+    found = np.array(
+        [
+            sum(
+                (np.asarray(g, float) * s).sum()
+                for g, s in zip(slopes, (c.models[0].follower_reward, c.models[0].leader_reward), strict=True)
+            )
+            for c in arrays.columns()
+        ]
+    )
+    off = np.abs(found - reference.gradient).max()
+    unit = reference.error_estimate * np.finfo(np.float32).eps / np.finfo(float).eps
+    assert 1e-3 * unit < off < unit
+    assert bg.testing.check_hypergradient(found.astype(np.float32), problem, theta).verdict != "disagrees"

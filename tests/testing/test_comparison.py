@@ -334,6 +334,28 @@ def test_a_tiny_gradient_is_not_confused_with_zero():
         assert not check_hypergradient(wrong, problem, [0.0]).ok
 
 
+def test_a_cancellation_is_measured_by_its_terms():
+    """What a number is relative to is said: here the gradient is a thousandth of a thousandth of what it is made of."""
+    problem = bg.ConfigurableMDP(
+        lambda theta: bg.TabularModel(
+            np.eye(2)[:, None, :],
+            [0.5, 0.5],
+            np.zeros((2, 1)),
+            (np.array([[1.0], [-1.0 + 1e-6]]) * theta[0]),
+            follower_discount=0.5,
+            leader_discount=0.5,
+            temperature=1.0,
+        ),
+        dim=1,
+    )
+    check = check_hypergradient(np.zeros(1), problem, [1.0])
+    assert check.scale == pytest.approx(1e-3 * 2.0, rel=1e-3)
+    assert np.abs(check.reference.gradient).max() == pytest.approx(1e-6, rel=1e-3)
+    assert not check.ok
+    assert "of the scale of its terms" in str(check)
+    assert "‖∇J‖_∞" not in str(check)
+
+
 def test_a_gradient_that_is_zero_as_far_as_rounding_tells_says_so():
     problem = bg.problems.load("random-game", follower_discount=0.0, n_leader_actions=1)
     theta = problem.initial_theta(seed=0)

@@ -52,6 +52,11 @@ class HypergradientCheck:
         return np.asarray(np.abs(self.gradient - self.reference.gradient))
 
     @property
+    def unit(self) -> str:
+        """What relative numbers are relative to, in words."""
+        return "‖∇J‖_∞" if self.scale == np.abs(self.reference.gradient).max() else "the scale of its terms"
+
+    @property
     def where(self) -> int:
         """The coordinate of the largest difference."""
         return int(np.argmax(self.off))
@@ -124,7 +129,8 @@ def check_hypergradient(
     `candidate` is a gradient (d,), or a function θ -> gradient; NumPy, JAX and PyTorch arrays will do, in float64 or float32.
     A function gets a copy of θ (made into what it takes by `feed`) and is called twice.
     `tolerance` is the error that the candidate's own method leaves (a solver stopped early, a step size), relative to the
-    largest entry of ∇J; without it half of float64's digits are allowed.  The rounding that this problem at this θ
+    largest entry of ∇J (where that is a cancellation, to a thousandth of the terms it is a sum of; absolute where everything
+    is zero); without it half of float64's digits are allowed.  The rounding that this problem at this θ
     amplifies is measured and comes on top.  `thorough` first has every witness confirm the reference.
     `reference` is an earlier result of `bg.hypergradient` for the same problem and θ.
 
@@ -174,7 +180,7 @@ def _refuse_random(found: Candidate, allowed: float, scale: float) -> None:
     if off[j] > allowed:
         raise NotDeterministic(
             f"your function returned two gradients for one theta: coordinate {j} was {found.gradient[j]:.6g} and, called "
-            f"again, {found.again[j]:.6g} (apart by {off[j] / (scale or 1.0):.1g} of ‖∇J‖_∞). If it draws samples, hold their "
+            f"again, {found.again[j]:.6g} (relatively {off[j] / scale:.1g}). If it draws samples, hold their "
             "mean against the exact gradient: bg.testing.assert_unbiased(estimator, problem, theta). If it keeps state "
             "between calls (a warm start), give it a fixed tolerance or a fresh start"
         )

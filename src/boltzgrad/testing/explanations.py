@@ -12,22 +12,21 @@ if TYPE_CHECKING:
     from boltzgrad.testing.comparison import HypergradientCheck
 
 _SHOWN = 3
-# A factor is called a constant of the problem when it is this near, relatively.
+# A factor as near to one as this is no wrong length.
 _SAME_FACTOR = 1e-5
 
 
 def explanations(check: HypergradientCheck) -> tuple[str, ...]:
     """Known mistakes and simple distortions that explain a wrong gradient, the nearest first."""
-    scale = check.scale or 1.0
     known = [
-        f"‘{mistake.name}’ (it matches yours {_to(off / scale)}{'' if off <= check.allowed else ', nearly: more is wrong'})"
+        f"‘{mistake.name}’ (it matches yours {_to(off, check)}{'' if off <= check.allowed else ', nearly: more is wrong'})"
         for mistake, off in check.mistakes.like(check.gradient, check.allowed)
     ]
     return tuple(known[:_SHOWN] if known else _distortions(check))
 
 
-def _to(relative: float) -> str:
-    return f"to {relative:.0e} of ‖∇J‖_∞" if relative else "to the last digit"
+def _to(off: float, check: HypergradientCheck) -> str:
+    return f"to {off / check.scale:.0e} of {check.unit}" if off else "to the last digit"
 
 
 def _distortions(check: HypergradientCheck) -> list[str]:
@@ -57,10 +56,10 @@ def _distortions(check: HypergradientCheck) -> list[str]:
 
 def unexplained(check: HypergradientCheck) -> str:
     """What is to be said of a difference that nothing explains."""
-    tried, scale = check.mistakes, check.scale or 1.0
+    tried, scale = check.mistakes, check.scale
     if check.difference <= RESOLUTION * check.scale and check.precision == "float64":
         return (
-            f"no formula's mistake ({check.difference / scale:.0e} of ‖∇J‖_∞ is smaller than any of them): a "
+            f"no formula's mistake ({check.difference / scale:.0e} of {check.unit} is smaller than any of them): a "
             "solver stopped early, a step size, or single precision somewhere inside; if that is your method's accuracy, "
             f"say so with tolerance={_rounded_up(check.difference / scale)}"
         )

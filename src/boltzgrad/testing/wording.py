@@ -60,8 +60,7 @@ def _allowance(check: HypergradientCheck) -> str:
         if check.precision == "float32"
         else f"{SAFETY:g} × the rounding of both sides"
     )
-    together = f", together {check.allowed / check.scale:.1e} of ‖∇J‖_∞" if check.scale else ""
-    return f"{rounding} on this problem, and {own}{together}"
+    return f"{rounding} on this problem, and {own}, together {check.allowed / check.scale:.1e} of {check.unit}"
 
 
 def _vanishing(check: HypergradientCheck) -> str:
@@ -72,7 +71,7 @@ def _vanishing(check: HypergradientCheck) -> str:
 
 
 def _cannot_tell(check: HypergradientCheck) -> str:
-    near, scale = check.not_excluded, check.scale or 1.0
+    near, scale = check.not_excluded, check.scale
     reasons = []
     if near:
         names = ", ".join(f"‘{m.name}’ ({m.distance / scale:.1e} from the truth)" for m in near[:_SHOWN])
@@ -80,11 +79,11 @@ def _cannot_tell(check: HypergradientCheck) -> str:
         reasons.append(f"yours ({check.difference / scale:.1e} from it) could as well be {names}{more}")
     if check.mistakes.missing:
         reasons.append(check.mistakes.missing)
-    advice = (
-        "compute it in float64, or on a problem that amplifies rounding less (higher temperature, lower discounts)"
-        if check.precision == "float32"
-        else "give a smaller tolerance, or solve more accurately"
-    )
+    milder = "a problem that amplifies rounding less (higher temperature, lower discounts)"
+    if check.precision == "float32":
+        advice = f"compute it in float64, or on {milder}"
+    else:
+        advice = f"check it on {milder}" if check.tolerance is None else "give a smaller tolerance, and solve to it"
     return f"cannot tell: so wide an allowance would let a mistake pass: {'; '.join(reasons)}; {advice}"
 
 
@@ -128,7 +127,7 @@ def _opinions(check: HypergradientCheck) -> list[str]:
     """What every other route says at this coordinate, and the conclusion."""
     rows = check.report.rows[1:]
     spoke = [row for row in rows if row.gradient is not None]
-    lines, scale = ["other routes:"], check.scale or 1.0
+    lines, scale = ["other routes:"], check.scale
     width = max((len(row.route) for row in rows), default=0)
     silent: dict[str, list[str]] = {}
     for row in rows:
@@ -139,7 +138,7 @@ def _opinions(check: HypergradientCheck) -> list[str]:
         what = f"{number:.12g}" if np.isfinite(number) else f"slopes along {len(row.gradient)} directions"
         lines.append(
             f"  {row.route.ljust(width)}  {what}; from the reference {row.difference / scale:.0e}, "
-            f"from yours {apart / scale:.0e} of ‖∇J‖_∞{'' if row.verdict == Verdict.AGREES else f'; {row.verdict}'}"
+            f"from yours {apart / scale:.0e} of {check.unit}{'' if row.verdict == Verdict.AGREES else f'; {row.verdict}'}"
         )
     lines += [f"  {', '.join(names)}: {why}" for why, names in silent.items()]
     yours = [row.route for row in spoke if sides(check, row)[2]]
@@ -168,7 +167,7 @@ def record(check: HypergradientCheck) -> dict[str, Any]:
         "yours": float(check.gradient[check.where]),
         "reference": float(reference[check.where]),
         "allowed": check.allowed,
-        "relative_difference": check.difference / (check.scale or 1.0),
+        "relative_difference": check.difference / check.scale,
         "precision": check.precision,
         "looks_like": list(check.looks_like),
         "message": text(check),

@@ -14,7 +14,8 @@ The second part of the rounding is what plain iterations lose from J's ingredien
 
 An allowance that could hide a plausible mistake proves nothing.  `RESOLUTION` is the relative size of
 difference that a comparison must be able to see; every mutant in `mutants/` is further from the truth than
-that, and a test says so.  A larger allowance gives the verdict "cannot tell".
+that, and a test says so.  A larger allowance gives the verdict "cannot tell".  For a gradient of somebody else's, whose
+method may leave more, the mistakes are made on the very problem instead (`clearly_right`, `CLEARLY`).
 """
 
 from __future__ import annotations
