@@ -42,6 +42,10 @@ class NotConverged(BoltzgradError, ArithmeticError):
     """A solve missed its tolerance: which one, by how much, and what to try."""
 
 
+class Unfinished(NotConverged):
+    """A witness stopped before its iterations had come to rest: it says nothing, for or against."""
+
+
 class UnusableBatch(BoltzgradError):
     """A batch of samples holds nothing that an estimate could be made from."""
 

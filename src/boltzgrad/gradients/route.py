@@ -17,15 +17,19 @@ class RouteResult:
 
     `gradient` (d,), or slopes (k,) along the rows of `directions` (k, d) where a route is too costly in
     every coordinate.  `error_estimate` is the route's own sharp estimate of what its *method* leaves in
-    any entry (truncation, step size, solver residual), apart from the rounding that any float64
-    computation of this problem carries.  `note` says what a reader of the table should know.
+    each entry (truncation, step size, solver residual), apart from the rounding that any float64
+    computation of this problem carries: one number (that of every entry), or (d,) or (k,) numbers, in the units of the
+    entries.  `value_error` is the same for `value`.  `note` says what a reader of the table should know.
+
+    A route whose iterations did not come to rest raises `errors.Unfinished` with the reason.
     """
 
     value: float
     gradient: Array
-    error_estimate: float
+    error_estimate: float | Array
     directions: Array | None = None
     note: str = ""
+    value_error: float = 0.0
 
     def seen_by(self, gradient: Array) -> Array:
         """The entries of another gradient (d,) that this result can be compared with."""
