@@ -21,6 +21,9 @@ if TYPE_CHECKING:
         SparseKernel,
         SparsePattern,
         TabularModel,
+        log_softmax,
+        sigmoid,
+        softmax,
     )
     from boltzgrad.verify import AgreementReport, EstimatorCheck, check_estimator, check_samples, verify
 
@@ -48,7 +51,10 @@ __all__ = [
     "errors",
     "estimators",
     "hypergradient",
+    "log_softmax",
     "problems",
+    "sigmoid",
+    "softmax",
     "solvers",
     "testing",
     "verify",

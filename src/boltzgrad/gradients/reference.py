@@ -1,4 +1,8 @@
-"""The reference hypergradient: what every family's has, whatever it was made from."""
+"""The reference hypergradient: what every family's has, whatever it was made from.
+
+Every quantity has a unit, and a gradient has one unit a coordinate: J over θ_j.  What is compared with ∂J/∂θ_j is in that
+unit, so that no verdict depends on whether θ_j is given in metres or in nanometres.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,11 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.gradients.model_check import ModelCheck, check_model
+from boltzgrad.problems.array_map import ArrayMap
 from boltzgrad.problems.kernel import Array
+
+EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
@@ -17,8 +25,9 @@ class Hypergradient(ABC):
     """J(θ) and ∇J(θ) with how wrong they can be.
 
     `value` (float), `gradient` (d,).  Computed when first asked for: `coordinate_bounds` (d,), a proved bound on each
-    entry's error, and `error_bound`, their maximum (infinite when vacuous); `error_estimate`, a sharp estimate of
-    ‖error‖_∞; `magnitude`, the size of the terms the gradient is a sum of.  Each family adds `follower`, `leader` and
+    entry's error, and `error_bound`, their maximum (infinite when vacuous); `coordinate_estimates` (d,), a sharp estimate of
+    each entry's error, and `error_estimate`, their maximum; `term_sizes` (d,), the size of the terms each entry is a sum of;
+    `model_check`, whether the problem's derivative is the slope of its own model.  Each family adds `follower`, `leader` and
     `cotangent`: the exact solutions, and ∂J/∂(the model's own arrays).
     """
 
@@ -33,35 +42,68 @@ class Hypergradient(ABC):
 
     @cached_property
     def coordinate_bounds(self) -> Array:
-        """A proved bound on the error of each entry of `gradient` (d,); the derivation is in the family's
-        `error_bound.py`.
-        """
+        """A proved bound on the error of each entry of `gradient` (d,) [J/θ_j]; what it covers is said at `error_bound`."""
         return self._coordinate_bounds()
 
     @property
     def error_bound(self) -> float:
-        """A proved bound on ‖error‖_∞ of `gradient`; infinite when vacuous."""
+        """A bound on ‖error‖_∞ of `gradient` [J/θ]; infinite when vacuous.
+
+        Proved, by the derivation in the family's `error_bound.py`, for every model whose arrays are within the problem's
+        `entry_error` of those computed: it covers the solver's residuals, every rounding of the formula, and what the
+        pull-back loses.  What it cannot prove is the rounding of `build`'s own derivative, which is another program's: where
+        autograd traces `build` that error is *measured*, by running the pull-back again with every operation rounded at
+        random, and eight times the largest change is added.  A derivative written by hand, or by JAX or PyTorch, is taken to be
+        right to `entry_error`; `model_check` holds it against the model's slope, to about ten digits.
+        """
         return float(self.coordinate_bounds.max())
 
     @cached_property
-    def error_estimate(self) -> float:
-        """A sharp first-order estimate of ‖error‖_∞ of `gradient`: what roundings of the model's entries do to it."""
-        return self._error_estimate()
-
-    @cached_property
-    def magnitude(self) -> float:
-        """The largest sum of absolute terms in any entry: where it exceeds ‖∇J‖ the gradient is a cancellation."""
-        return self._magnitude()
-
-    @cached_property
-    def ingredients(self) -> float:
-        """Σ |cotangent||array|: the size of what J is made of, per unit of relative change."""
-        return self._ingredients()
+    def coordinate_estimates(self) -> Array:
+        """A sharp first-order estimate of each entry's error (d,) [J/θ_j]: what roundings of the model's entries do to it."""
+        return self._coordinate_estimates()
 
     @property
-    def rounding_floor(self) -> float:
-        """What plain float64 iterations round off from the ingredients over a horizon, however small the gradient."""
-        return float(np.finfo(float).eps) * self.ingredients * self._horizon()
+    def error_estimate(self) -> float:
+        """A sharp first-order estimate of ‖error‖_∞ of `gradient` [J/θ]."""
+        return float(self.coordinate_estimates.max())
+
+    @cached_property
+    def term_sizes(self) -> Array:
+        """√Σ (cotangent · ∂(array)/∂θ_j)² (d,) [J/θ_j]: where it exceeds |∂J/∂θ_j| the entry is a cancellation."""
+        return np.maximum(self._term_sizes(), np.abs(self.gradient))
+
+    @property
+    def rounding(self) -> Array:
+        """What a plain float64 route to each entry may be off by (d,) [J/θ_j]: the estimate, and what sums over all the
+        steps that remain round off from the terms themselves, however small the entry is.
+        """
+        return np.asarray(self.coordinate_estimates + EPS * self.remaining_steps * self.term_sizes)
+
+    @cached_property
+    def units(self) -> Array:
+        """The natural step of each coordinate (d,) [θ_j]; see `ArrayMap.units`."""
+        return self.array_map.units
+
+    @cached_property
+    def value_scale(self) -> float:
+        """Σ |terms| that J is a sum of [J]: what a difference of values is relative to."""
+        return max(self._value_scale(), abs(self.value))
+
+    @cached_property
+    def remaining_steps(self) -> float:
+        """The most discounted steps that remain from any state, ‖(I − γP_π)⁻¹‖_∞ [steps]; at most 1/(1 − γ)."""
+        return self._remaining_steps()
+
+    @cached_property
+    def model_check(self) -> ModelCheck:
+        """Whether `build` repeats itself, leaves its arguments alone, and has its slope for a derivative."""
+        return check_model(self.array_map, self._further_slopes())
+
+    @cached_property
+    def array_map(self) -> ArrayMap:
+        """The problem as θ ↦ named arrays."""
+        return self._array_map()
 
     @property
     @abstractmethod
@@ -77,13 +119,20 @@ class Hypergradient(ABC):
     def _coordinate_bounds(self) -> Array: ...
 
     @abstractmethod
-    def _error_estimate(self) -> float: ...
+    def _coordinate_estimates(self) -> Array: ...
 
     @abstractmethod
-    def _magnitude(self) -> float: ...
+    def _term_sizes(self) -> Array: ...
 
     @abstractmethod
-    def _ingredients(self) -> float: ...
+    def _value_scale(self) -> float: ...
 
     @abstractmethod
-    def _horizon(self) -> float: ...
+    def _remaining_steps(self) -> float: ...
+
+    @abstractmethod
+    def _array_map(self) -> ArrayMap: ...
+
+    def _further_slopes(self) -> tuple[Any, ...]:
+        """Scalar functions that enter J beside the arrays (a regulariser, an objective), each with its gradient."""
+        return ()

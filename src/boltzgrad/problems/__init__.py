@@ -7,6 +7,7 @@ from boltzgrad.problems.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.problems.lqr import Bump, LinearQuadratic, LinearQuadraticGame, LQArrays, LQModel
 from boltzgrad.problems.objectives import PolicyObjective, Regulariser
 from boltzgrad.problems.parametric import ParametricProblem
+from boltzgrad.problems.softmaxes import log_softmax, sigmoid, softmax
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
 from boltzgrad.problems.zoo import entries, load, names
 
@@ -32,6 +33,9 @@ __all__ = [
     "TabularModel",
     "entries",
     "load",
+    "log_softmax",
     "names",
+    "sigmoid",
+    "softmax",
     "softmax_table",
 ]

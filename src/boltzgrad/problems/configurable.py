@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
 
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
+from boltzgrad.problems.array_map import ArrayMap, Parts, scalar_map
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
-from boltzgrad.problems.differentiation import Build, traced_jvp, traced_vjp
+from boltzgrad.problems.differentiation import Build, traced_arrays, traced_jvp, traced_vjp, unflatten
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import PolicyObjective, Regulariser
 from boltzgrad.problems.parametric import ENTRY_ULPS, ParametricProblem
+from boltzgrad.problems.stochastic import scatter, scattered_pull
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
 
 
 @dataclass(frozen=True, eq=False)
+class RoundedBuild:
+    """A traced build at one θ under random roundings: `parts(rng)` its arrays, `pull(cotangents, rng)` its pull-back (d,)."""
+
+    parts: Callable[[np.random.Generator], Parts]
+    pull: Callable[[Parts, np.random.Generator], Array]
+
+
+@dataclass(frozen=True, eq=False)
 class LinearisedBuild:
-    """A `build` at one θ: its models, and the derivative of their arrays in both directions."""
+    """A `build` at one θ: its models, and the derivative of their arrays in both directions.
+
+    `rounded`, where autograd traces the build, is the same build with every operation rounded at random.
+    """
 
     contexts: ContextualModel
     pullback: Callable[[ContextualArrays], Array]
     pushforward: Callable[[Array], ContextualArrays]
     dim: int
+    rounded: RoundedBuild | None = None
 
     def columns(self) -> Iterator[ContextualArrays]:
         """∂(arrays)/∂θ_j for j = 0 … d − 1, one at a time."""
@@ -111,7 +125,9 @@ class ConfigurableMDP(ParametricProblem):
         if self._pullback is None or self._pushforward is None:
             contexts, by_tape = traced_vjp(self._checked_build, theta)
             _refuse_complex(contexts)
-            return LinearisedBuild(contexts, by_tape, traced_jvp(self._checked_build, theta), self.dim)
+            return LinearisedBuild(
+                contexts, by_tape, traced_jvp(self._checked_build, theta), self.dim, self._rounded(theta)
+            )
         model = self.model(theta)
         single = isinstance(model, TabularModel)
         contexts = as_contexts(model)
@@ -131,11 +147,82 @@ class ConfigurableMDP(ParametricProblem):
 
         return LinearisedBuild(contexts, pullback, pushforward, self.dim)
 
+    def _rounded(self, theta: Array) -> RoundedBuild | None:
+        if not getattr(self.build, "traced", True):
+            return None
+        function = traced_arrays(self._checked_build)
+        return RoundedBuild(
+            lambda rng: tuple(np.asarray(x) for x in scatter(function, theta, rng)),
+            lambda parts, rng: scattered_pull(function, theta, parts, rng),
+        )
+
+    def array_map(self, theta: Any, linearised: LinearisedBuild | None = None) -> ArrayMap:
+        """θ ↦ the arrays of every context by name, at one θ; `linearised` is `linearise(theta)` where it is known already."""
+        theta = self.check_theta(theta)
+        at = self.linearise(theta) if linearised is None else linearised
+        like = arrays_of(at.contexts)
+        names: list[str] = []
+        scales: list[float] = []
+        for i, model in enumerate(at.contexts.models):
+            where = f"models[{i}]." if len(at.contexts.models) > 1 else ""
+            for name, x in model.arrays().named():
+                names.append(where + name)
+                scales.append(_scale(name, x, model.temperature))
+
+        def evaluate(t: Array) -> Parts:
+            return arrays_of(as_contexts(self._checked_build(t))).parts()
+
+        return ArrayMap(
+            theta=theta,
+            names=(*names, "probabilities"),
+            values=like.parts(),
+            scales=(*scales, 1.0),
+            evaluate=evaluate,
+            pull=lambda parts: at.pullback(unflatten(list(parts), like)),
+            push=lambda direction: at.pushforward(direction).parts(),
+            takes_complex=getattr(self.build, "takes_complex", True),
+        )
+
+    def further_slopes(self, theta: Array, policies: Sequence[Array]) -> tuple[ArrayMap, ...]:
+        """The regulariser as a function of θ, and the objective as one of (θ, π) at each context's `policy` (S, A)."""
+        out = []
+        if self.regulariser is not None:
+            out.append(
+                scalar_map("regulariser", theta, self.regulariser.function, self.regulariser.gradient_at(theta))
+            )
+        if isinstance(self.objective, PolicyObjective):
+            for policy in policies:
+                out.append(_objective_map(self.objective, theta, policy))
+        return tuple(out)
+
     def _checked_build(self, theta: Any) -> TabularModel | ContextualModel:
         model = self.build(theta)
         if not isinstance(model, (TabularModel, ContextualModel)):
             raise InvalidModel(f"build returned a {type(model).__name__}, expected a TabularModel or ContextualModel")
         return model
+
+
+def _scale(name: str, x: Any, temperature: float) -> float:
+    """The size of change of a model's array that matters: probabilities 1, the follower's reward τ or its own size."""
+    size = float(np.abs(x).max(initial=0.0))
+    if name == "follower_reward":
+        return min(temperature, size) if size else temperature
+    if name == "leader_reward":
+        return size if size else temperature
+    return 1.0
+
+
+def _objective_map(objective: PolicyObjective, theta: Array, policy: Array) -> ArrayMap:
+    in_theta, in_policy = objective.gradients(theta, policy)
+    d = theta.size
+
+    def f(x: Any) -> Any:
+        return objective.function(x[:d], x[d:].reshape(policy.shape))
+
+    # Probabilities move in proportion to themselves, so that none leaves [0, 1] far behind.
+    steps = np.concatenate([np.where(theta != 0.0, np.abs(theta), 1.0), 0.1 * policy.ravel()])
+    at = np.concatenate([theta, policy.ravel()])
+    return scalar_map("objective", at, f, np.concatenate([in_theta, in_policy.ravel()]), steps=steps)
 
 
 def _refuse_complex(contexts: ContextualModel) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from autograd import make_jvp
 from autograd.builtins import tuple as traced_tuple
-from autograd.core import make_vjp
+from autograd.core import make_vjp, vspace
 
 from boltzgrad.errors import BoltzgradError, NotDifferentiable
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
@@ -20,10 +20,13 @@ from boltzgrad.problems.validation import untraced
 Build = Callable[[Any], TabularModel | ContextualModel]
 
 
-def _traced_arrays(build: Build, store: list[ContextualModel]) -> Callable[[Any], Any]:
+def traced_arrays(build: Build, store: list[ContextualModel] | None = None) -> Callable[[Any], Any]:
+    """θ ↦ every array of the build's models, as one container that autograd traces; `store` collects the plain models."""
+
     def arrays(theta: Any) -> Any:
         contexts = as_contexts(build(theta))
-        store.append(contexts.untraced())
+        if store is not None:
+            store.append(contexts.untraced())
         return traced_tuple(arrays_of(contexts).parts())
 
     return arrays
@@ -47,7 +50,7 @@ def traced_array_jvp(function: Callable[[Any], Any], theta: Array) -> Callable[[
     def pushforward(direction: Array) -> Array:
         try:
             with constants_allowed():
-                value, tangent = make_jvp(function)(theta)(direction)
+                value, tangent = _forward(function, theta, direction)
         except BoltzgradError:
             raise
         except Exception as error:
@@ -75,7 +78,7 @@ def traced_parts_jvp(function: Callable[[Any], tuple[Any, ...]], theta: Array) -
 
         try:
             with constants_allowed():
-                _, tangents = make_jvp(parts)(theta)(direction)
+                _, tangents = _forward(parts, theta, direction)
         except BoltzgradError:
             raise
         except Exception as error:
@@ -86,6 +89,20 @@ def traced_parts_jvp(function: Callable[[Any], tuple[Any, ...]], theta: Array) -
         return tuple(np.asarray(x, float).reshape(shape) for x, shape in zip(tangents, shapes, strict=True))
 
     return pushforward
+
+
+def _forward(function: Callable[[Any], Any], theta: Array, direction: Array) -> tuple[Any, Any]:
+    """(function(θ), its derivative along a direction), by autograd's forward rules, or where it has none for some function
+    (expit, solve, eigh, fft, …) by differentiating the pull-back, which is linear in its cotangent, once more.
+    """
+    try:
+        with constants_allowed():
+            return make_jvp(function)(theta)(direction)  # type: ignore[no-any-return]
+    except NotImplementedError:
+        with constants_allowed():
+            vjp, value = make_vjp(function, theta)
+            twice, _ = make_vjp(vjp, vspace(value).zeros())
+            return value, twice(direction)
 
 
 def _explain(error: Exception) -> NotDifferentiable:
@@ -101,7 +118,7 @@ def traced_vjp(build: Build, theta: Array) -> tuple[ContextualModel, Callable[[C
     store: list[ContextualModel] = []
     try:
         with constants_allowed():
-            vjp, _ = make_vjp(_traced_arrays(build, store), theta)
+            vjp, _ = make_vjp(traced_arrays(build, store), theta)
     except BoltzgradError:
         raise
     except Exception as error:
@@ -120,7 +137,7 @@ def traced_jvp(build: Build, theta: Array) -> Callable[[Array], ContextualArrays
         store: list[ContextualModel] = []
         try:
             with constants_allowed():
-                _, tangents = make_jvp(_traced_arrays(build, store))(theta)(direction)
+                _, tangents = _forward(traced_arrays(build, store), theta, direction)
         except BoltzgradError:
             raise
         except Exception as error:

@@ -15,11 +15,13 @@ import numpy as np
 from scipy import sparse
 
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
+from boltzgrad.problems.array_map import ArrayMap
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.differentiation import traced_array_jvp, traced_array_vjp
 from boltzgrad.problems.kernel import Array, DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.problems.parametric import ParametricProblem
-from boltzgrad.problems.softmax import softmax, through_softmax
+from boltzgrad.problems.softmaxes import softmax, through_softmax
+from boltzgrad.problems.stochastic import scattered_pull
 from boltzgrad.problems.tabular import TabularModel
 from boltzgrad.problems.validation import numeric_array
 
@@ -159,6 +161,28 @@ class MarkovGame(ParametricProblem):
             return _shaped("pushforward", by_hand_forward(theta, direction), shape)
 
         return self._checked(policy.function(theta)), back_, forward
+
+    def rounded_pull(self, theta: Array) -> Callable[[Array, np.random.Generator], Array] | None:
+        """The pull-back of a cotangent (S, A) with every operation rounded at random; None where it was written by hand."""
+        function = self.policy.function
+        if self.policy.pullback is not None or not getattr(function, "traced", True):
+            return None
+        return lambda cotangent, rng: scattered_pull(function, theta, cotangent, rng)
+
+    def array_map(self, theta: Any, linearised: Any = None) -> ArrayMap:
+        """θ ↦ the leader's policy f (S, A), at one θ; `linearised` is `linearise(theta)` where it is known already."""
+        theta = self.check_theta(theta)
+        f, pull, push = self.linearise(theta) if linearised is None else linearised
+        return ArrayMap(
+            theta=theta,
+            names=("policy",),
+            values=(f,),
+            scales=(1.0,),
+            evaluate=lambda t: (np.asarray(self.policy.function(t)),),
+            pull=lambda parts: pull(parts[0]),
+            push=lambda direction: (push(direction),),
+            takes_complex=getattr(self.policy.function, "takes_complex", True),
+        )
 
     def as_configurable_mdp(self) -> ConfigurableMDP:
         """The game as a configurable MDP, on which Theorem 1 is Theorem 2.

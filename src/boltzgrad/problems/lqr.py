@@ -18,6 +18,7 @@ import numpy as np
 from autograd.extend import Box
 
 from boltzgrad.errors import InvalidModel, InvalidOption
+from boltzgrad.problems.array_map import ArrayMap
 from boltzgrad.problems.differentiation import traced_parts_jvp, traced_parts_vjp
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.parametric import ParametricProblem
@@ -230,6 +231,22 @@ class LinearQuadratic(ParametricProblem):
         forward = traced_parts_jvp(parts, theta)
         return LinearisedLQ(
             store[0], lambda cotangent: back(cotangent.parts()), lambda u: LQArrays(*forward(u)), self.dim
+        )
+
+    def array_map(self, theta: Any, linearised: LinearisedLQ | None = None) -> ArrayMap:
+        """θ ↦ the model's matrices, at one θ; `linearised` is `linearise(theta)` where it is known already."""
+        theta = self.check_theta(theta)
+        at = self.linearise(theta) if linearised is None else linearised
+        values = tuple(np.asarray(x, float) for x in at.model.arrays().parts())
+        return ArrayMap(
+            theta=theta,
+            names=tuple(f.name for f in fields(LQArrays)),
+            values=values,
+            scales=tuple(float(np.abs(x).max(initial=0.0)) or 1.0 for x in values),
+            evaluate=lambda t: tuple(np.asarray(x) for x in self._checked_build(t).arrays().parts()),
+            pull=lambda parts: at.pullback(LQArrays(*parts)),
+            push=lambda direction: tuple(np.asarray(x, float) for x in at.pushforward(direction).parts()),
+            takes_complex=getattr(self.build, "takes_complex", True),
         )
 
     def _checked_build(self, theta: Any) -> LQModel:

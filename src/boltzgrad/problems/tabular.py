@@ -37,6 +37,10 @@ class TabularArrays:
         """The arrays, in the order of the fields, without an absent `follower_transition`."""
         return tuple(x for f in fields(self) if (x := getattr(self, f.name)) is not None)
 
+    def named(self) -> tuple[tuple[str, Array], ...]:
+        """The same with their names."""
+        return tuple((f.name, x) for f in fields(self) if (x := getattr(self, f.name)) is not None)
+
     def scaled(self, factor: float) -> TabularArrays:
         """The record times a number."""
         return self.map(lambda x: factor * x)

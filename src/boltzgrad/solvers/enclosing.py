@@ -7,9 +7,15 @@ b > 0 let x ≥ 0 satisfy (I − γP) x ≥ (1 − δ) b.  Then (I − γP') x �
     0 ≤ (I − γP')⁻¹ c ≤ x / (1 − η)     for every 0 ≤ c ≤ b.
 
 The same holds for transposes.  No condition number enters: the solve itself says how far an error can travel.
+
+**The value along a path.**  Let R = TV̂ − V̂.  V(t) = TV(t) − (1 − t)R leads from V̂ to V*, with dV/dt = (I − γP_{π_V(t)})⁻¹R.
+While |V(t) − V̂| ≤ r, every policy on the way has P' ≤ (1 + κ(r)) P_π̂, so |dV/dt| ≤ e, the bound of the lemma with κ(r).  If
+e ≤ r the path never leaves, and |V* − V̂| ≤ e.  Where chains end this knows how soon; 1/(1 − γ) does not.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 
@@ -17,6 +23,7 @@ from boltzgrad.problems.kernel import Array
 from boltzgrad.solvers.linear import LinearSystem
 
 EPS = float(np.finfo(float).eps)
+_WIDENINGS = 4
 # A right-hand side is raised to at least these fractions of its maximum, so that κ·(γPx)/b stays small.
 _FLOORS = (1e-3, 1.0)
 
@@ -40,3 +47,27 @@ def enclose(system: LinearSystem, b: Array, kappa: float, *, transposed: bool = 
         if eta < 0.5:
             return np.asarray(x / (1.0 - eta) * (1.0 + 1e-12))
     return np.full_like(b, np.inf)
+
+
+def enclose_value(system: LinearSystem, b: Array, kappa: Callable[[float], float]) -> Array:
+    """An upper bound (S,) on |V* − V̂| for a residual |TV̂ − V̂| ≤ b; `kappa(r)` is that of all policies within r of V̂.
+
+    By contraction, and along the path where that is shorter.
+    """
+    steps, top = system.remaining_steps, float(b.max(initial=0.0))
+    if top == 0.0:
+        return np.zeros_like(b)
+    contraction = system.discount * system.heaviest
+    crude = top / (1.0 - contraction) if contraction < 1.0 else np.inf
+    best = np.full_like(b, crude)
+    if np.isfinite(crude):
+        best = np.minimum(best, enclose(system, b, kappa(crude)))
+    radius = 2.0 * steps * top
+    for _ in range(_WIDENINGS):
+        if not radius < crude:
+            break
+        inside = enclose(system, b, kappa(radius))
+        if inside.max() <= radius:
+            return np.asarray(np.minimum(best, inside))
+        radius *= 8.0
+    return best

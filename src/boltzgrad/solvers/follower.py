@@ -5,14 +5,16 @@ monotone, so from any start the iterates rise to V* after one step, quadraticall
 below τ the last factorisation is kept and only refined against.  At the end V is refined once more with its
 residual in extended precision, because at small τ the policy sees errors of V magnified by 1/τ.
 
-**Bounds.**  ‖V − V*‖_∞ ≤ ‖TV − V‖_∞ / (1 − γ)  (T is a γ-contraction).  For the span, with
-sp(TV − TV') ≤ β sp(V − V'):  sp(V − V*) ≤ sp(TV − V) + β sp(V − V*), so sp(V − V*) ≤ sp(TV − V)/(1 − β),
-and never more than twice the sup bound.  Source: BC-HG (22), SoBiRL Prop 4.1.
+**Bounds.**  ‖V − V*‖_∞ ≤ ‖TV − V‖_∞ / (1 − γ)  (T is a γ-contraction); where episodes end, the expected number of remaining
+steps takes the place of 1/(1 − γ) (`solvers/enclosing.py`).  For the span, with sp(TV − TV') ≤ β sp(V − V'):
+sp(V − V*) ≤ sp(TV − V) + β sp(V − V*), so sp(V − V*) ≤ sp(TV − V)/(1 − β), and never more than twice the sup bound.
+Source: BC-HG (22), SoBiRL Prop 4.1.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -20,6 +22,7 @@ import numpy as np
 from boltzgrad.errors import InvalidModel, InvalidOption, NotConverged
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.tabular import TabularModel
+from boltzgrad.solvers.enclosing import enclose_value
 from boltzgrad.solvers.linear import LinearSystem, choose
 from boltzgrad.solvers.soft_bellman import (
     EXTENDED_EPS,
@@ -44,21 +47,52 @@ class FollowerSolution:
     """The follower's soft-optimal answer with what is known about its accuracy.
 
     `value` (S,), `q` (S, A), `policy` (S, A).  `residual` is ‖TV − V‖_∞ (evaluated in extended precision
-    after Newton).  `sup_bound` ≥ ‖V − V*‖_∞ and `span_bound` ≥ sp(V − V*), both proved from the residual, allowing for the
-    rounding of its evaluation, for the model's arrays as they are.  `extended` is V in extended precision.
+    after Newton), `gap` TV − V itself.  `sup_bound` ≥ ‖V − V*‖_∞ and `span_bound` ≥ sp(V − V*), both proved from the residual
+    when they are asked for, allow for the rounding of its evaluation.  `extended` is V in extended precision.
     """
 
     value: Array
     q: Array
     policy: Array
     residual: float
-    sup_bound: float
-    span_bound: float
     iterations: int
     factorisations: int
     method: str
     extended: Array
     system: LinearSystem
+    model: TabularModel
+    gap: Array
+    eps: float
+
+    @cached_property
+    def gap_rounding(self) -> Array:
+        """How far each entry of the computed `gap` TV − V (S,) can be from the exact one, at `extended` V."""
+        return residual_rounding(self.model, self.value, self.q, self.policy, self.eps)
+
+    @cached_property
+    def sup_bound(self) -> float:
+        """A proved bound on ‖V − V*‖_∞, for the model's arrays as they are."""
+        gamma, tau = self.model.follower_discount, self.model.temperature
+        most = enclose_value(
+            self.system,
+            np.abs(self.gap) + self.gap_rounding,
+            lambda r: float(np.expm1(min(2.0 * gamma * r / tau, 700.0))),
+        )
+        return float(most.max()) + self._stored
+
+    @cached_property
+    def span_bound(self) -> float:
+        """A proved bound on max (V − V*) − min (V − V*)."""
+        model = self.model
+        if model.follower_kernel.row_sums.min() < 1.0 - 1e-12:  # constants are visible where episodes end
+            return 2.0 * self.sup_bound
+        by_span = (span(self.gap) + 2.0 * float(self.gap_rounding.max())) / (1.0 - span_contraction(model))
+        return min(by_span + 2.0 * self._stored, 2.0 * self.sup_bound)
+
+    @property
+    def _stored(self) -> float:
+        """`value` is V rounded to float64."""
+        return EPS * float(np.abs(self.value).max(initial=0.0))
 
     def __repr__(self) -> str:
         return f"<FollowerSolution {self.value.size} states, {self.describe()}>"
@@ -107,9 +141,19 @@ def solve_follower(
 
 
 def _floor(model: TabularModel, v: Array) -> float:
-    """The residual that rounding alone leaves in float64."""
+    """The residual that rounding alone leaves in float64, in the state where it leaves most."""
     size = np.abs(model.follower_reward).max() + np.abs(v).max() + model.temperature * np.log(model.n_actions)
     return float(_FLOOR * EPS * max(size, np.finfo(float).tiny))
+
+
+def _at_rest(model: TabularModel, v: Array, step: Backup) -> bool:
+    """Whether the residual of every state is what rounding leaves in *that* state.
+
+    A reward of 10¹⁵ on an action that nobody takes, or in a state that nobody visits, excuses nothing elsewhere.
+    """
+    sizes = np.abs(model.follower_reward) + model.follower_discount * model.follower_kernel.expect(np.abs(v))
+    size = (step.policy * sizes).sum(axis=1) + np.abs(v) + model.temperature * np.log(model.n_actions)
+    return bool(np.all(np.abs(step.value - v) <= _FLOOR * EPS * np.maximum(size, np.finfo(float).tiny)))
 
 
 def _newton(
@@ -130,7 +174,8 @@ def _newton(
         goal = tolerance if tolerance is not None else _floor(model, v)
         stalled = stalled + 1 if size > 0.5 * best else 0
         best = min(best, size)
-        if size <= goal or (stalled >= 3 and size <= 100 * _floor(model, v)) or iteration == max_iterations:
+        done = size <= goal and (tolerance is not None or stalled >= 3 or _at_rest(model, v, step))
+        if done or (stalled >= 3 and size <= 100 * _floor(model, v)) or iteration == max_iterations:
             break
         near = system if moved <= _REUSE * tau else None
         system = LinearSystem(model.follower_kernel, step.policy, gamma, reuse=near)
@@ -194,24 +239,19 @@ def _solution(
     eps: float,
 ) -> FollowerSolution:
     gap = (last.value - v).astype(float)
-    value = v.astype(float)
-    rounding = residual_rounding(model, value, eps)
-    stored = EPS * float(np.abs(value).max(initial=0.0))  # `value` is V rounded to float64
-    residual = float(np.abs(gap).max())
-    sup = (residual + rounding) / (1.0 - model.follower_discount) + stored
-    by_span = (span(gap) + 2.0 * rounding) / (1.0 - span_contraction(model)) + 2.0 * stored
     return FollowerSolution(
-        value=value,
+        value=v.astype(float),
         q=last.q.astype(float),
         policy=last.policy.astype(float),
-        residual=residual,
-        sup_bound=sup,
-        span_bound=min(by_span, 2.0 * sup) if model.follower_kernel.row_sums.min() >= 1.0 - 1e-12 else 2.0 * sup,
+        residual=float(np.abs(gap).max()),
         iterations=iterations,
         factorisations=factorisations,
         method=method,
         extended=v,
         system=system,
+        model=model,
+        gap=gap,
+        eps=eps,
     )
 
 

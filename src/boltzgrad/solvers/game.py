@@ -17,6 +17,7 @@ import numpy as np
 
 from boltzgrad.problems.game import MarkovGame, Sees
 from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.softmaxes import centred
 from boltzgrad.solvers.follower import FollowerSolution, solve_follower
 from boltzgrad.solvers.leader import LeaderSolution, evaluate_leader
 from boltzgrad.solvers.soft_bellman import Soften, boltzmann
@@ -88,12 +89,12 @@ def solve_game(
     leader = evaluate_leader(joint, follower, policy=acting)
     q_leader = leader.q.reshape(S, A, B)
     # Centring Q_L − V_L rather than Q_L: the same number, with V_L's digits already cancelled.
-    near = leader.benefit.reshape(S, A, B)
+    near = leader.advantage.reshape(S, A, B)
     if game.acts_on == "action":
-        benefit = near - (policy * near).sum(axis=2, keepdims=True)
+        benefit = centred(policy, near)
     else:
         mean = (f[:, :, None] * near).sum(axis=1, keepdims=True)
-        benefit = np.repeat(mean - (policy[:, :1] * mean).sum(axis=2, keepdims=True), A, axis=1)
+        benefit = np.repeat(centred(policy[:, :1], mean), A, axis=1)
     return GameSolution(
         f=f,
         policy=policy,

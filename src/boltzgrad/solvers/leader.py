@@ -13,29 +13,44 @@ from dataclasses import dataclass
 import numpy as np
 
 from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.softmaxes import centred
 from boltzgrad.problems.tabular import TabularModel
 from boltzgrad.solvers.follower import FollowerSolution
-from boltzgrad.solvers.linear import LinearSystem
+from boltzgrad.solvers.linear import LinearSystem, Solved
+
+EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, eq=False)
 class LeaderSolution:
     """Values of the leader under the follower's policy.
 
-    `value` V_L (S,), `q` Q_L (S, A), `benefit` B_L (S, A), `occupancy` ν (S,) with Σ ν = expected discounted number of
-    steps, `expected_return` J.  `residual` is ‖r_π + γP_πV_L − V_L‖_∞; `bound` ≥ ‖V_L − exact‖_∞ and
-    `occupancy_bound` ≥ ‖ν − exact‖₁ are proved for the policy as given (float64).
+    `value` V_L (S,), `q` Q_L (S, A), `benefit` B_L (S, A) from differences of Q_L, `advantage` Q_L − V_L as extended precision
+    leaves it, `occupancy` ν (S,) with Σ ν = expected discounted number of
+    steps, `expected_return` J, `size` Σ |terms| that J is a sum of.  `residual` is ‖r_π + γP_πV_L − V_L‖_∞; `bound` ≥
+    ‖V_L − exact‖_∞ and `occupancy_bound` ≥ ‖ν − exact‖₁ are proved for the policy as given (float64).
     """
 
     value: Array
     q: Array
+    advantage: Array
     benefit: Array
     occupancy: Array
     expected_return: float
     residual: float
-    bound: float
-    occupancy_bound: float
+    size: float
+    visits: Solved
     system: LinearSystem
+
+    @property
+    def bound(self) -> float:
+        """A proved bound on ‖V_L − exact‖_∞, for the policy as given."""
+        return (self.residual + 4.0 * EPS * float(np.abs(self.value).max())) * self.system.remaining_steps
+
+    @property
+    def occupancy_bound(self) -> float:
+        """A proved bound on ‖ν − exact‖₁, for the policy as given."""
+        return self.visits.bound
 
     def __repr__(self) -> str:
         return f"<LeaderSolution J = {self.expected_return:.12g}, ‖V_L − exact‖ ≤ {self.bound:.1e}>"
@@ -66,17 +81,18 @@ def evaluate_leader(model: TabularModel, follower: FollowerSolution, *, policy: 
     again, q = _evaluate(model, policy, value)
     residual = float(np.abs(again - value).max())
     occupancy = system.solve_transposed(model.initial)
-    plain = value.astype(float)
-    eps = float(np.finfo(float).eps)
+    # Σ_b π_b (Q_a − Q_b), differences first: Q − V would leave a nearly certain action nothing but rounding.
+    advantage = (q - value[:, None]).astype(float)
     return LeaderSolution(
-        value=plain,
+        value=value.astype(float),
         q=q.astype(float),
-        benefit=(q - value[:, None]).astype(float),
+        advantage=advantage,
+        benefit=centred(policy, advantage),
         occupancy=occupancy.x,
         expected_return=float(model.initial @ value),
         residual=residual,
-        bound=(residual + 4.0 * eps * float(np.abs(plain).max())) / (1.0 - gamma),
-        occupancy_bound=occupancy.bound,
+        size=float(np.abs(occupancy.x) @ (policy * np.abs(model.leader_reward)).sum(axis=1)),
+        visits=occupancy,
         system=system,
     )
 

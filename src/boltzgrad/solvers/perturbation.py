@@ -5,9 +5,10 @@ of extended precision; n bounds the number of terms in any sum.
 
 1. **Value.**  b_V = |TV̂ − V̂| + ε max_a(|r_F| + γ_F P|V̂|) + n u_x(…) bounds the exact residual.  T is convex with
    Jacobian γ_F P_π, so V* − V̂ ≥ (I − γ_F P_π̂)⁻¹(TV̂ − V̂) and V* − V̂ ≤ (I − γ_F P_π*)⁻¹(TV̂ − V̂).  A first bound is
-   max b_V/(1 − γ_F); it bounds the policies (2), and then e_V = `enclose`(b_V) is the one that is used.
+   max b_V/(1 − γ_F), or what the path argument of `enclosing.py` gives; it bounds the policies (2), and then
+   e_V = `enclose`(b_V) is the one that is used.
 2. **Policy.**  e_Q = γ_F P e_V + ε(|r_F| + γ_F P|V̂|) + n u_x(…).  Softmax is a Boltzmann weight: adding δ to its
-   exponents moves log π(a|s) by at most δ(s,a) + max_b δ(s,b), and by no more than the spread of δ(s,·).  With δ = e_Q/τ
+   exponents moves log π(a|s) by at most δ(s,a) + log Σ_b π(b) e^δ(s,b), and by no more than the spread of δ(s,·).  With δ = e_Q/τ
    plus rounding this is λ, so e_π = (e^λ − 1) π̂, and P*_π* ≤ (1 + κ) P_π̂ with 1 + κ = (1 + ε) e^max λ.
 3. **Leader.**  V̂_L's residual under the *exact* policy is at most
    b_L = |residual| + Σ_a e_π |Q̂_L − V̂_L| + A u|V̂_L| + ε(…): Σ_a(π* − π̂) = 0 up to rounding, so V̂_L may be subtracted.
@@ -26,14 +27,17 @@ import numpy as np
 
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.tabular import TabularModel
-from boltzgrad.solvers.enclosing import enclose
+from boltzgrad.solvers.enclosing import enclose, enclose_value
 from boltzgrad.solvers.follower import FollowerSolution
 from boltzgrad.solvers.leader import LeaderSolution
 from boltzgrad.solvers.soft_bellman import (
     EXTENDED_EPS,
+    LOG_SMALLEST,
     Soften,
     backup_extended,
     boltzmann,
+    longest_row,
+    passed_on,
     residual_rounding,
     span,
     span_contraction,
@@ -41,6 +45,7 @@ from boltzgrad.solvers.soft_bellman import (
 
 EPS = float(np.finfo(float).eps)
 _TINY = 1e-300  # what an underflow in a policy may lose
+_NEGLIGIBLE = -140.0
 
 
 @dataclass(frozen=True)
@@ -68,39 +73,50 @@ def follower_errors(
     own = eps if mixed else 0.0
     sizes = np.abs(model.follower_reward) + gamma * model.follower_kernel.expect(np.abs(plain))
     top = sizes.max(axis=1) + tau * (1.0 + np.log(model.n_actions))
-    rounding = residual_rounding(model, plain, EXTENDED_EPS)
-    b = np.abs(gap) + eps * sizes.max(axis=1) + 2.0 * own * top + rounding
-    crude = np.full(model.n_states, b.max() / (1.0 - gamma))
+    rounding = residual_rounding(model, plain, step.q.astype(float), step.policy.astype(float), EXTENDED_EPS)
+    moves = passed_on(step.policy.astype(float), eps * sizes, tau)
+    b = np.abs(gap) + moves + 2.0 * own * top + rounding
     spread = np.inf
     if model.follower_kernel.row_sums.min() >= 1.0 - 1e-12:
-        noise = 2.0 * (eps * float(sizes.max()) + 2.0 * own * float(top.max()) + rounding)
+        noise = 2.0 * (float(moves.max()) + 2.0 * own * float(top.max()) + float(rounding.max()))
         spread = (span(gap) + noise) / (1.0 - min(span_contraction(model) * (1 + eps), gamma))
+    policy = step.policy.astype(float)
     x = (step.q.astype(float) - plain[:, None]) / tau
-    soft = EPS + EXTENDED_EPS * (model.n_actions + 8 + 4.0 * (np.abs(x) + np.abs(x).max(axis=1)[:, None])) + own
-    constant = eps * sizes + 2.0 * own * top[:, None] + rounding
+    with np.errstate(divide="ignore"):
+        exponent = np.where(policy > 0.0, np.log(policy), LOG_SMALLEST)
+    soft = EPS + EXTENDED_EPS * (model.n_actions + 8 + 4.0 * (np.abs(x) + (policy * np.abs(x)).sum(axis=1)[:, None])) + own
+    sums = EXTENDED_EPS * (longest_row(model) + model.n_actions + 8)
+    constant = (eps + sums) * sizes
+    # What the normalisation log Σ exp(Q/τ) may be off by, besides e_V's part: an action that is not taken has no part in it.
+    whole = (passed_on(policy, constant, tau) + 2.0 * own * top + rounding) / tau + (policy * soft).sum(axis=1) + EPS
 
     def moved(e_V: Array) -> Array:
         """λ (S, A): how far log π may be off, given e_V."""
         e_Q = (1 + eps) * gamma * model.follower_kernel.expect(e_V)
         shared = np.minimum(e_Q + e_Q.max(axis=1)[:, None], gamma * spread)
-        return np.asarray((shared + constant + constant.max(axis=1)[:, None]) / tau + soft + soft.max(axis=1)[:, None])
+        return np.asarray((shared + constant + 2.0 * own * top[:, None]) / tau + soft + whole[:, None])
 
     def kappa(e_V: Array) -> float:
+        λ = moved(e_V)
+        # Weights below 10⁻⁶⁰ have no part in any sum: what they add is far inside of `enclose`'s factor 1 + 10⁻¹².
+        taken = exponent + λ > _NEGLIGIBLE
         with np.errstate(over="ignore"):
-            return float((1 + eps) * np.exp(moved(e_V).max()) * (1 + (model.n_actions + 4) * EPS) - 1)
+            return float((1 + eps) * np.exp(λ[taken].max()) * (1 + (model.n_actions + 4) * EPS) - 1)
 
-    refined = np.minimum(enclose(follower.system, b, kappa(crude)), crude)
-    with np.errstate(over="ignore"):
-        relative = np.expm1(moved(refined))
+    refined = enclose_value(follower.system, b, lambda r: kappa(np.full(model.n_states, r)))
+    λ = moved(refined)
+    with np.errstate(over="ignore", invalid="ignore"):
+        relative = np.expm1(λ)
+        e_policy = np.where(exponent > -600.0, relative * follower.policy, np.exp(np.minimum(exponent + λ, 0.0))) + _TINY
     e_V = refined + EPS * np.abs(plain)
-    e_Q = (1 + eps) * gamma * model.follower_kernel.expect(e_V) + constant + 2 * EPS * sizes
-    return FollowerErrors(e_V, np.asarray(e_Q), relative, relative * follower.policy + _TINY, kappa(refined))
+    e_Q = (1 + eps) * gamma * model.follower_kernel.expect(e_V) + constant + 2.0 * own * top[:, None] + 2 * EPS * sizes
+    return FollowerErrors(e_V, np.asarray(e_Q), relative, e_policy, kappa(refined))
 
 
 def leader_errors(
-    model: TabularModel, leader: LeaderSolution, policy: Array, e_policy: Array, kappa: float, eps: float
+    model: TabularModel, leader: LeaderSolution, policy: Array, e_policy: Array, kappa: float, eps: float, *, stored: Array
 ) -> tuple[Array, Array, Array]:
-    """Step 3: (e_L (S,), e_QL (S, A), error of the stored Q_L − V_L (S, A)), for the float64 values that are stored."""
+    """Step 3: (e_L (S,), e_QL (S, A), error of `stored` (S, A), the leader's advantage or Benefit), for the float64 values."""
     gamma, v = model.leader_discount, leader.value
     q = model.leader_reward + gamma * model.kernel.expect_extended(v.astype(np.longdouble))
     residual = np.abs((policy * q).sum(axis=1) - v).astype(float)
@@ -115,7 +131,7 @@ def leader_errors(
     )
     e_L = enclose(leader.system, b, kappa)
     e_Q = (1 + eps) * gamma * model.kernel.expect(e_L) + (eps + n) * sizes
-    e_benefit = e_Q + e_L[:, None] + np.abs(benefit - leader.benefit) + 2 * EPS * np.abs(leader.benefit)
+    e_benefit = e_Q + e_L[:, None] + np.abs(benefit - stored) + 2 * EPS * np.abs(stored)
     return e_L, np.asarray(e_Q + 2 * EPS * sizes), np.asarray(e_benefit)
 
 

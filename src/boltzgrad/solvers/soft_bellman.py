@@ -18,6 +18,8 @@ from boltzgrad.problems.tabular import TabularModel
 
 EXTENDED_EPS = float(np.finfo(np.longdouble).eps)
 """Rounding of the extended precision of this machine (2e-16 where it has none)."""
+LOG_SMALLEST = -744.0
+"""The logarithm of the smallest positive number: that of a weight which has underflowed is no larger."""
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,28 @@ def backup_extended(model: TabularModel, v: Array, soften: Soften = boltzmann) -
     return Backup(q, *soften(q, model.temperature))
 
 
-def residual_rounding(model: TabularModel, v: Array, eps: float) -> float:
-    """How far a computed TV − V can be from the exact one at this V, in the sup norm.
+def residual_rounding(model: TabularModel, v: Array, q: Array, weights: Array, eps: float) -> Array:
+    r"""How far a computed TV − V can be from the exact one at this V, state by state (S,).
 
-    A sum of n products is off by at most n·eps times the sum of their sizes; max, exp, log and the outer
-    sum add a few roundings of |Q|, τ log A and V.
+    A sum of n products is off by at most n·eps times the sum of their sizes, δ(s,a) for Q(s,a).  The soft maximum passes on
+    |T(Q + δ) − T(Q)| ≤ τ log Σ_a π(a) exp(δ(s,a)/τ), with the Boltzmann weights π (S, A) of `q`: an action that is never
+    taken passes on nothing, however large its reward.  max, exp, log and the outer sum add a few roundings of V and τ log A.
     """
     n = longest_row(model) + model.n_actions + 8
-    size = float(np.abs(model.follower_reward).max() + 2.0 * np.abs(v).max())
-    return float(n * eps * (size + model.temperature * (1.0 + np.log(model.n_actions))))
+    delta = n * eps * (np.abs(model.follower_reward) + model.follower_discount * model.follower_kernel.expect(np.abs(v)))
+    own = n * eps * (2.0 * np.abs(v) + model.temperature * (1.0 + np.log(model.n_actions)))
+    return passed_on(weights, delta, model.temperature) + own
+
+
+def passed_on(weights: Array, delta: Array, temperature: float) -> Array:
+    """τ log Σ_a π(a) exp(δ(s,a)/τ) (S,) for δ ≥ 0: what a soft maximum makes of changes by at most δ."""
+    with np.errstate(divide="ignore"):
+        # A weight that has underflowed is below the smallest number; its logarithm is taken to be that number's.
+        exponents = np.where(weights > 0.0, np.log(weights), LOG_SMALLEST) + delta / temperature
+    top, largest = exponents.max(axis=1), delta.max(axis=1) / temperature
+    soft = temperature * (top + np.log(np.exp(exponents - top[:, None]).sum(axis=1)) + 8.0 * np.finfo(float).eps)
+    # log Σ π exp(x) ≤ Σ π (exp(x) − 1) ≤ (1 + max x) Σ π x for x ≤ 1: the digits that the logarithm loses.
+    return np.asarray(np.where(largest <= 1.0, (1.0 + largest) * (weights * delta).sum(axis=1), np.maximum(soft, 0.0)))
 
 
 def longest_row(model: TabularModel) -> int:

@@ -11,7 +11,7 @@ import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import autograd.numpy as anp
 import numpy as np
@@ -149,6 +149,10 @@ def checked(out: Any) -> dict[str, Any]:
 class ForeignBuild:
     """A `build` whose arrays come from another framework; `constants` are the fields that do not depend on θ."""
 
+    # A complex step would be answered with the push-forward itself, and autograd sees one operation only.
+    takes_complex: ClassVar[bool] = False
+    traced: ClassVar[bool] = False
+
     foreign: Foreign
     kind: type
     constants: dict[str, Any]
@@ -173,6 +177,9 @@ class ForeignBuild:
 @dataclass(frozen=True, eq=False)
 class ForeignTable:
     """A leader's policy (S, A) that comes from another framework."""
+
+    takes_complex: ClassVar[bool] = False
+    traced: ClassVar[bool] = False
 
     foreign: Foreign
     arrays: Callable[[Any], dict[str, Any]] = field(init=False)

@@ -38,12 +38,12 @@ def _bounds(game: MarkovGame, s: GameSolution, w: Array, y: Array) -> Array:
     relative = np.broadcast_to(errors.relative.max(axis=1)[:, None], flat)
     e_acting = relative * acting + 4 * EPS * acting + 1e-300
     kappa = max(errors.kappa, float((1 + eps) * (1 + relative.max()) * (1 + (joint.n_actions + 8) * EPS) - 1))
-    _, e_QL, e_d = leader_errors(joint, s.leader, acting, e_acting, kappa, eps)
+    _, e_QL, e_d = leader_errors(joint, s.leader, acting, e_acting, kappa, eps, stored=s.leader.advantage)
     e_nu = occupancy_errors(joint, s.leader, acting, e_acting, kappa, eps)
     nu = s.leader.occupancy[:, None, None]
     e_nu3, rel3 = e_nu[:, None, None], relative.reshape(shape)
     g, e_g = s.policy, rel3 * s.policy + 1e-300
-    d, e_d3 = np.abs(s.leader.benefit).reshape(shape), e_d.reshape(shape)
+    d, e_d3 = np.abs(s.leader.advantage).reshape(shape), e_d.reshape(shape)
     if game.acts_on == "action":
         spread = ((g + e_g) * e_d3 + e_g * d).sum(axis=2, keepdims=True)
         rounding = (B + 4) * EPS * (d + (g * d).sum(axis=2, keepdims=True))

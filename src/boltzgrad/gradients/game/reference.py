@@ -11,7 +11,9 @@ import numpy as np
 from boltzgrad.gradients.game.adjoint import policy_cotangent, steering
 from boltzgrad.gradients.game.error_bound import cotangent_bounds
 from boltzgrad.gradients.reference import Hypergradient
-from boltzgrad.gradients.tabular.error_estimate import EPS, SEED, noise, nudge, nudged_model, probes
+from boltzgrad.gradients.tabular.error_bound import MEASURED, RUNS
+from boltzgrad.gradients.tabular.error_estimate import EPS, SEED, UNCORRELATED, noise, nudge, nudged_model, probes
+from boltzgrad.problems.array_map import ArrayMap
 from boltzgrad.problems.game import MarkovGame
 from boltzgrad.problems.kernel import Array
 from boltzgrad.solvers.follower import FollowerSolution
@@ -71,27 +73,43 @@ class GameHypergradient(Hypergradient):
             terms = int(np.count_nonzero(slope)) + 4
             lost = abs(float(self.gradient[j]) - float((column * self.cotangent).sum()))
             out.append(((1 + eps) * slope * error).sum() + (2 * eps + terms * EPS) * (slope * size).sum() + lost)
-        return np.where(np.isnan(out), np.inf, out)
+        bounds = np.asarray(out) + MEASURED * self._pullback_rounding(RUNS)
+        return np.where(np.isnan(bounds), np.inf, bounds)
 
-    def _error_estimate(self) -> float:
+    def _coordinate_estimates(self) -> Array:
         """Roundings of the game, of f and of the Q's; everything solved again (see `tabular/error_estimate.py`)."""
-        game, rng, largest = self.problem, np.random.default_rng(SEED), 0.0
-        for _ in range(probes(game.joint)):
+        game, rng, count = self.problem, np.random.default_rng(SEED), probes(self.problem.joint)
+        largest, square = np.zeros(self.theta.size), np.zeros(self.cotangent.shape)
+        for _ in range(count):
             moved = _WithJoint(game, nudged_model(game.joint, self.follower, self.leader, rng))
             solved = solve_game(moved, nudge(self.solved.f, rng), warm_start=self.follower.value)
             cotangent = policy_cotangent(moved, solved, *steering(moved, solved, rounding=noise(solved.q_leader, rng)))
-            largest = max(largest, float(np.abs(self.pullback(cotangent) - self.gradient).max()))
-        return largest + EPS * float(np.abs(self.gradient).max())
+            largest = np.maximum(largest, np.abs(self.pullback(cotangent) - self.gradient))
+            square += (cotangent - self.cotangent) ** 2
+        through = self.array_map.root_sum_squares((np.sqrt(square / count),)) / UNCORRELATED
+        return np.maximum(largest, through) + self._pullback_rounding(count) + EPS * np.abs(self.gradient)
 
-    def _ingredients(self) -> float:
-        return float((np.abs(self.cotangent) * self.solved.f).sum()) + abs(self.value)
+    def _pullback_rounding(self, runs: int) -> Array:
+        """What rounding every operation of the policy's derivative at random does to the gradient (d,)."""
+        rounded = self.problem.rounded_pull(self.theta)
+        if rounded is None:
+            return np.zeros_like(self.gradient)
+        rng = np.random.default_rng(SEED)
+        return np.asarray(
+            np.max([np.abs(rounded(self.cotangent, rng) - self.gradient) for _ in range(runs)], axis=0)
+        )
 
-    def _horizon(self) -> float:
-        joint = self.problem.joint
-        return float(1.0 / (1.0 - max(joint.follower_discount, joint.leader_discount)))
+    def _term_sizes(self) -> Array:
+        return self.array_map.root_sum_squares((self.cotangent,))
 
-    def _magnitude(self) -> float:
-        return max(float((np.abs(column) * np.abs(self.cotangent)).sum()) for column in self._columns())
+    def _value_scale(self) -> float:
+        return self.leader.size
+
+    def _remaining_steps(self) -> float:
+        return max(self.follower.system.remaining_steps, self.leader.system.remaining_steps)
+
+    def _array_map(self) -> ArrayMap:
+        return self.problem.array_map(self.theta, (self.solved.f, self.pullback, self.pushforward))
 
 
 class _WithJoint(MarkovGame):

@@ -10,6 +10,7 @@ import numpy as np
 from boltzgrad.gradients.lqr.adjoint import cotangents, symmetric
 from boltzgrad.gradients.lqr.error_bound import coordinate_bounds
 from boltzgrad.gradients.reference import Hypergradient
+from boltzgrad.problems.array_map import ArrayMap
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearisedLQ, LinearQuadratic, LQArrays, LQModel
 from boltzgrad.solvers.lqr import LQSolution, check_leader_stable, solve_lqr
@@ -54,9 +55,10 @@ class LQHypergradient(Hypergradient):
             self.linearised, self.follower, self.cotangent, self.gradient, self.problem.entry_error
         )
 
-    def _error_estimate(self) -> float:
+    def _coordinate_estimates(self) -> Array:
         """Roundings of every entry, and of P in a Riccati sweep; everything solved again (see `tabular/error_estimate.py`)."""
-        rng, largest, model = np.random.default_rng(_SEED), 0.0, self.model
+        rng, model = np.random.default_rng(_SEED), self.model
+        largest = np.zeros(self.theta.size)
 
         def rounded(x: Any, size: Any) -> Any:
             out = np.asarray(x + _ULPS * EPS * np.abs(size) * rng.choice((-1.0, 1.0), size=np.shape(x)))
@@ -68,25 +70,21 @@ class LQHypergradient(Hypergradient):
             nudged = LQArrays(**parts)
             P = _refined(model, nudged, self.follower.P)
             _, cotangent = cotangents(model, nudged, P)
-            largest = max(largest, float(np.abs(self.linearised.pullback(cotangent) - self.gradient).max()))
-        return largest + EPS * float(np.abs(self.gradient).max())
+            largest = np.maximum(largest, np.abs(self.linearised.pullback(cotangent) - self.gradient))
+        return largest + EPS * np.abs(self.gradient)
 
-    def _ingredients(self) -> float:
-        arrays = self.model.arrays().parts()
-        pairs = zip(self.cotangent.parts(), arrays, strict=True)
-        return sum(float((np.abs(c) * np.abs(x)).sum()) for c, x in pairs) + abs(self.value)
+    def _term_sizes(self) -> Array:
+        return self.array_map.root_sum_squares(self.cotangent.parts())
 
-    def _horizon(self) -> float:
+    def _value_scale(self) -> float:
+        parts = zip(self.cotangent.parts(), self.model.arrays().parts(), strict=True)
+        return sum(float((np.abs(c) * np.abs(x)).sum()) for c, x in parts)
+
+    def _remaining_steps(self) -> float:
         return 1.0 / (1.0 - max(self.model.follower_discount, self.model.leader_discount))
 
-    def _magnitude(self) -> float:
-        return max(
-            sum(
-                float((np.abs(s) * np.abs(c)).sum())
-                for s, c in zip(column.parts(), self.cotangent.parts(), strict=True)
-            )
-            for column in self.linearised.columns()
-        )
+    def _array_map(self) -> ArrayMap:
+        return self.problem.array_map(self.theta, self.linearised)
 
 
 def _refined(model: LQModel, nudged: LQArrays, P: Array) -> Array:

@@ -26,6 +26,7 @@ from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import PolicyObjective
+from boltzgrad.problems.softmaxes import centred
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
 from boltzgrad.solvers import FollowerSolution, LeaderSolution, evaluate_leader, solve_follower
 
@@ -96,7 +97,7 @@ def adjoin(
         guidance = leader.occupancy[:, None] * policy * (leader.benefit + rounding) / model.temperature
     else:
         assert slope is not None
-        guidance = policy * (slope - (policy * slope).sum(axis=1)[:, None] + rounding) / model.temperature
+        guidance = policy * (centred(policy, slope) + rounding) / model.temperature
     load = model.follower_discount * model.follower_kernel.accumulate(guidance)
     adjoint = follower.system.solve_transposed(load).x
     return ContextSolution(

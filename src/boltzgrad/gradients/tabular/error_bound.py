@@ -12,8 +12,9 @@ hats for computed numbers:
    push-forward a coordinate, so the bound is computed only when it is asked for.  The last term is what the
    pull-back lost against the push-forward's own sum.
 
-Assumes: the push-forward's entries are right to relative ε.  (Derivatives that cancel, such as autograd's of a nearly
-deterministic e/sum(e), are not: use `problems.softmax`, or give `entry_error`.)  For a general f(θ, π),
+The model's entries may be off by `problem.entry_error`, or by what rounding its build at random shows, if that is more; and
+the pull-back's own rounding, which nothing here can prove, is measured the same way (`problems/stochastic.py`) and added
+eight times over.  A hand-written derivative is taken to be right to `entry_error`.  For a general f(θ, π),
 `PolicyObjective.variation` says how its gradients move with π; without it the bound is infinite.
 """
 
@@ -23,13 +24,15 @@ import numpy as np
 
 from boltzgrad.gradients.tabular.adjoint import ContextSolution
 from boltzgrad.problems.configurable import ConfigurableMDP, LinearisedBuild
-from boltzgrad.problems.contexts import ContextualArrays
+from boltzgrad.problems.contexts import ContextualArrays, arrays_of
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import PolicyObjective
 from boltzgrad.problems.tabular import TabularArrays
 from boltzgrad.solvers.perturbation import adjoint_errors, follower_errors, leader_errors, occupancy_errors
 
 EPS = float(np.finfo(float).eps)
+RUNS, _SEED = 6, 20_261_126
+MEASURED = 8.0
 
 
 def coordinate_bounds(
@@ -42,36 +45,55 @@ def coordinate_bounds(
     gradient: Array,
 ) -> Array:
     """The bound (d,) on each entry of the reference hypergradient."""
-    weights = linearised.contexts.probabilities
+    weights, eps = linearised.contexts.probabilities, entry_error(problem, linearised)
     errors, beside, values = [], np.zeros(problem.dim), []
     with np.errstate(invalid="ignore", over="ignore"):
         for weight, solution in zip(weights, solutions, strict=True):
-            error, direct, value = _cotangent_error(problem, theta, solution)
+            error, direct, value = _cotangent_error(problem, theta, solution, eps)
             w = float(weight)
-            errors.append(error.scaled(w * (1.0 + problem.entry_error)))
+            errors.append(error.scaled(w * (1.0 + eps)))
             beside += w * direct
             values.append(value)
         total = ContextualArrays(tuple(errors), np.array(values))
         bounds = beside + 4.0 * EPS * (len(solutions) + 1) * np.abs(outside)
         for j, column in enumerate(linearised.columns()):
-            bounds[j] += _paired(column, cotangent, total, problem.entry_error)
+            bounds[j] += _paired(column, cotangent, total, eps)
             # What the pull-back made of the cotangents, against the same sum by the push-forward.
             bounds[j] += abs(float(gradient[j] - outside[j]) - cotangent.dot(column))
+        if linearised.rounded is not None:
+            bounds += MEASURED * pullback_rounding(linearised, cotangent, gradient - outside)
     return np.where(np.isnan(bounds), np.inf, bounds)
 
 
-def magnitudes(linearised: LinearisedBuild, cotangent: ContextualArrays) -> Array:
-    """Σ |∂(array)/∂θ_j| |cotangent| for each j (d,): the size of the terms that the gradient is a sum of."""
-    return np.array([_paired(column, cotangent, None, 0.0) for column in linearised.columns()])
+def entry_error(problem: ConfigurableMDP, linearised: LinearisedBuild) -> float:
+    """The relative error of the model's entries: what the problem says, or what random roundings of its build show."""
+    if linearised.rounded is None:
+        return float(problem.entry_error)
+    rng, worst = np.random.default_rng(_SEED), 0.0
+    like = arrays_of(linearised.contexts).parts()
+    for _ in range(RUNS):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            off = [np.abs(x - y) / np.abs(y) for x, y in zip(linearised.rounded.parts(rng), like, strict=True)]
+        worst = max(worst, *(float(np.nan_to_num(x, nan=0.0, posinf=np.inf).max(initial=0.0)) for x in off))
+    return max(float(problem.entry_error), 2.0 * worst)
 
 
-def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays | None, eps: float) -> float:
+def pullback_rounding(linearised: LinearisedBuild, cotangent: ContextualArrays, pulled: Array, runs: int = RUNS) -> Array:
+    """The largest change (d,) of the pulled-back cotangents when every operation of the build's own derivative is rounded at
+    random; zero where the derivative was written by hand.
+    """
+    if linearised.rounded is None:
+        return np.zeros_like(pulled)
+    rng = np.random.default_rng(_SEED)
+    parts = cotangent.parts()
+    return np.asarray(
+        np.max([np.abs(linearised.rounded.pull(parts, rng) - pulled) for _ in range(runs)], axis=0)
+    )
+
+
+def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays, eps: float) -> float:
     out, terms = 0.0, 0
-    faults = error.parts() if error is not None else (None,) * len(cotangent.parts())
-    for slope, c, fault in zip(column.parts(), cotangent.parts(), faults, strict=True):
-        if fault is None:
-            out += float(np.abs(slope).ravel() @ np.abs(c).ravel())
-            continue
+    for slope, c, fault in zip(column.parts(), cotangent.parts(), error.parts(), strict=True):
         moved = np.flatnonzero(slope)
         if not moved.size:
             continue
@@ -82,9 +104,10 @@ def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: Contex
     return out
 
 
-def _cotangent_error(problem: ConfigurableMDP, theta: Array, s: ContextSolution) -> tuple[TabularArrays, Array, float]:
+def _cotangent_error(
+    problem: ConfigurableMDP, theta: Array, s: ContextSolution, eps: float
+) -> tuple[TabularArrays, Array, float]:
     """(error of each cotangent array, error of ∂f/∂θ at fixed π, error of the value) of one context."""
-    eps = problem.entry_error
     model, follower, policy, tau = s.model, s.follower, s.follower.policy, s.model.temperature
     errors = follower_errors(model, follower, eps)
     e_pi = errors.policy
@@ -95,7 +118,7 @@ def _cotangent_error(problem: ConfigurableMDP, theta: Array, s: ContextSolution)
         e_visits = visits = np.zeros_like(policy)
     else:
         direct = np.zeros(problem.dim)
-        e_L, _, e_B = leader_errors(model, s.leader, policy, e_pi, errors.kappa, eps)
+        e_L, _, e_B = leader_errors(model, s.leader, policy, e_pi, errors.kappa, eps, stored=s.leader.benefit)
         e_nu = occupancy_errors(model, s.leader, policy, e_pi, errors.kappa, eps)
         nu, benefit = s.leader.occupancy, np.abs(s.leader.benefit)
         visits = nu[:, None] * policy

@@ -10,8 +10,9 @@ import numpy as np
 from boltzgrad.errors import InvalidOption
 from boltzgrad.gradients.reference import Hypergradient
 from boltzgrad.gradients.tabular.adjoint import ContextSolution, assemble, solve_context
-from boltzgrad.gradients.tabular.error_bound import coordinate_bounds, magnitudes
-from boltzgrad.gradients.tabular.error_estimate import rounding_estimate
+from boltzgrad.gradients.tabular.error_bound import coordinate_bounds
+from boltzgrad.gradients.tabular.error_estimate import rounding_estimates
+from boltzgrad.problems.array_map import ArrayMap
 from boltzgrad.problems.configurable import ConfigurableMDP, LinearisedBuild
 from boltzgrad.problems.contexts import ContextualArrays
 from boltzgrad.problems.kernel import Array
@@ -67,24 +68,30 @@ class TabularHypergradient(Hypergradient):
             self.gradient,
         )
 
-    def _error_estimate(self) -> float:
-        return rounding_estimate(self.problem, self.theta, self.linearised, self.contexts, self.gradient)
+    def _coordinate_estimates(self) -> Array:
+        return rounding_estimates(self.problem, self.theta, self.linearised, self.contexts, self.gradient)
 
-    def _ingredients(self) -> float:
-        parts = zip(self.contextual_cotangent.models, self.contexts, strict=True)
+    def _term_sizes(self) -> Array:
+        through = self.array_map.root_sum_squares(self.contextual_cotangent.parts())
+        return np.asarray(through + np.abs(self.outside))
+
+    def _value_scale(self) -> float:
+        weights = self.linearised.contexts.probabilities
         total = sum(
-            float((np.abs(c) * np.abs(x)).sum())
-            for cotangent, s in parts
-            for c, x in zip(cotangent.parts(), s.model.arrays().parts(), strict=True)
+            float(p) * (abs(s.value) if s.leader is None else s.leader.size) for p, s in zip(weights, self.contexts, strict=True)
         )
-        return total + abs(self.value)
+        regulariser = self.problem.regulariser
+        return total + (0.0 if regulariser is None else abs(regulariser.value(self.theta)))
 
-    def _horizon(self) -> float:
-        models = [s.model for s in self.contexts]
-        return max(1.0 / (1.0 - max(m.follower_discount, m.leader_discount)) for m in models)
+    def _remaining_steps(self) -> float:
+        solved = [s.follower.system for s in self.contexts] + [s.leader.system for s in self.contexts if s.leader]
+        return max(system.remaining_steps for system in solved)
 
-    def _magnitude(self) -> float:
-        return float((magnitudes(self.linearised, self.contextual_cotangent) + np.abs(self.outside)).max())
+    def _array_map(self) -> ArrayMap:
+        return self.problem.array_map(self.theta, self.linearised)
+
+    def _further_slopes(self) -> tuple[ArrayMap, ...]:
+        return self.problem.further_slopes(self.theta, tuple(s.follower.policy for s in self.contexts))
 
     def _only(self, what: str) -> ContextSolution:
         if len(self.contexts) != 1:

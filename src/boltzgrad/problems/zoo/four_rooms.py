@@ -18,7 +18,7 @@ import numpy as np
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel
 from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.softmax import softmax, through_softmax
+from boltzgrad.problems.softmaxes import softmax, through_softmax
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
 from boltzgrad.problems.zoo.options import one_of, real
 

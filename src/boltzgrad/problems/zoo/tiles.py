@@ -16,7 +16,7 @@ import numpy as np
 
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.kernel import Array, SparseKernel, SparsePattern
-from boltzgrad.problems.softmax import softmax, through_softmax
+from boltzgrad.problems.softmaxes import softmax, through_softmax
 from boltzgrad.problems.tabular import TabularArrays, TabularModel
 
 

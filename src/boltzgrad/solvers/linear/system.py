@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -22,19 +23,24 @@ _MAX_REFINEMENTS = 12
 _UNDERFLOW = float(np.finfo(float).tiny)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Solved:
     """A solution x with what is known about it.
 
-    `residual` is ‖b − Ax‖ and `bound` ≥ ‖x − x̂‖, both in the sup norm, or in the 1-norm for a transposed
-    solve: A = I − γP is an M-matrix, so ‖A⁻¹‖ ≤ 1/(1 − γ) in that norm.  `residual` is a float64 evaluation;
-    `bound` allows for its rounding.
+    `residual` is ‖b − Ax‖ and `bound` ≥ ‖x − x̂‖, both in the sup norm, or in the 1-norm for a transposed solve; in that
+    norm ‖A⁻¹‖ is at most the system's `remaining_steps`.  `residual` is a float64 evaluation, off by at most `rounding`.
     """
 
     x: Array
     residual: float
-    bound: float
+    rounding: float
     refinements: int
+    system: LinearSystem
+
+    @property
+    def bound(self) -> float:
+        """A proved bound on the error of x in the norm of the solve."""
+        return (self.residual + self.rounding) * self.system.remaining_steps
 
 
 class LinearSystem:
@@ -68,6 +74,30 @@ class LinearSystem:
     def apply(self, x: Array, transposed: bool = False) -> Array:
         """(I − γP_π) x, or (I − γP_π)ᵀ x."""
         return np.asarray(x - self.discount * ((self.p.T if transposed else self.p) @ x))
+
+    @cached_property
+    def heaviest(self) -> float:
+        """A bound on the row sums of P_π: one, but for rounding; γ times it is T's contraction factor."""
+        return max(1.0, float(self._kernel.row_sums.max()) * (1.0 + 2.0 * self.terms * EPS))
+
+    @cached_property
+    def remaining_steps(self) -> float:
+        r"""A proved bound on ‖(I − γP_π)⁻¹‖_∞ = max_s E[Σ γ^t | s]: the most discounted steps that remain.
+
+        Where no episode ends it is 1/(1 − γ).  Where some do, x ≥ 0 with (I − γP)x ≥ 1 − δ gives max x/(1 − δ), because the
+        inverse is non-negative: one solve, and no condition number.
+        """
+        most = 1.0 / (1.0 - self.discount * self.heaviest) if self.discount * self.heaviest < 1.0 else np.inf
+        if self._kernel.row_sums.min() >= 1.0 - 1e-12 and np.isfinite(most):
+            return most
+        ones = np.ones(self._kernel.n_states)
+        try:
+            x = np.maximum(self.solve(ones).x, 0.0)
+        except NotConverged:
+            return most
+        applied = self.apply(x)
+        delta = float(np.max(ones - applied + (self.terms + 2) * EPS * (2.0 * x - applied)))
+        return min(most, float(x.max()) / (1.0 - delta) * (1.0 + 1e-12)) if delta < 0.5 else most
 
     @property
     def name(self) -> str:
@@ -151,6 +181,5 @@ class LinearSystem:
         rounding = self.terms * EPS * (float(np.linalg.norm(b, order)) + 2.0 * float(np.linalg.norm(x, order)))
         if np.any(b):
             rounding += _UNDERFLOW
-        bound = (size + rounding) / (1.0 - self.discount)
         allowed = self._allowed(b, x, order, rtol)
-        return Solved(x, size, bound, count), bool(np.isfinite(size) and size <= allowed)
+        return Solved(x, size, rounding, count, self), bool(np.isfinite(size) and size <= allowed)

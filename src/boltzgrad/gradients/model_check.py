@@ -1,0 +1,358 @@
+r"""The model held against itself, before anybody is blamed.
+
+Every route differentiates the problem's own `build`, so a build whose derivative is not its slope misleads all of them
+together: a graph that is cut (`stop_gradient`, `.detach()`, a cast), a hand-written pull-back with an error.  Therefore:
+
+1. **It repeats itself**, leaves θ alone, and hands out arrays that a later call does not change.
+2. **Its derivative is its slope** along a random direction v, in which every coordinate takes a natural step: array by array,
+   push-forward(v) is Im x(θ + ihv)/h where build takes complex numbers, and the limit of (x(θ + tv) − x(θ − tv))/2t, whose
+   error is measured, where it does not or where the two disagree.  A coarse real difference stands beside every complex step,
+   because rounding and casts let an imaginary part through, or drop it, without a word.
+3. **The pull-back is the transpose of it**: ⟨pull-back(w), v⟩ = ⟨w, slope(v)⟩ for random signs w.
+
+What fails is looked for by halving the coordinates, so that a message can name array, entry and coordinate.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from boltzgrad.errors import BoltzgradError
+from boltzgrad.problems.array_map import ArrayMap, Parts
+from boltzgrad.problems.kernel import Array
+
+EPS = float(np.finfo(float).eps)
+COMPLEX_STEP = 1e-30
+# Two calls of one build may differ by the order in which a parallel sum is added up, not by more.
+_REPEATS = 64.0 * EPS
+# A complex step and an exact derivative differ by rounding; an array's derivative is held to this part of its largest entry.
+_RIGHT = 1e-9
+# What a softmax or the like loses to cancellation in its derivative, in roundings of the array itself: no mistake.
+_CANCELLED = 1e3 * EPS
+_COARSE = 1e-3  # the step, in natural units, of the real difference beside a complex one
+_FIRST, _RATIO, _STEPS = 0.05, 4.0, 8  # of the real differences
+_CLEAR = 30.0  # a difference's own measured error, this many times, is no contradiction
+_SEED = 20_261_128
+
+
+@dataclass(frozen=True)
+class ModelCheck:
+    """What came out of it: `ok`, or a `complaint` that names array and coordinate.
+
+    `kind` is "" where it is fine, else "random", "changes theta", "changes its arrays", "derivative" or "transpose".
+    `array` is the array's name with the entry, `coordinate` that of θ (−1 where there is none), `derivative` and `slope` the
+    two numbers [array/θ_j].  `method` says how slopes were measured, `unchecked` what could not be, and why.
+    """
+
+    kind: str = ""
+    complaint: str = ""
+    array: str = ""
+    coordinate: int = -1
+    derivative: float = float("nan")
+    slope: float = float("nan")
+    method: str = ""
+    unchecked: str = ""
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing was found."""
+        return not self.kind
+
+    def __str__(self) -> str:
+        if not self.ok:
+            return self.complaint
+        return f"the model's derivative is its slope (by {self.method})" + (
+            f"; not checked: {self.unchecked}" if self.unchecked else ""
+        )
+
+
+class _Slope(NamedTuple):
+    """d(arrays)/dt at 0 along a direction, and how far off each array's may be."""
+
+    parts: Parts
+    errors: tuple[float, ...]
+
+
+def check_model(arrays: ArrayMap, further: tuple[ArrayMap, ...] = ()) -> ModelCheck:
+    """Check a model's map θ ↦ arrays, and the scalar functions that enter J beside it; the first fault ends it."""
+    found = [_check(at) for at in (arrays, *further)]
+    bad = next((check for check in found if not check.ok), None)
+    if bad is not None:
+        return bad
+    unchecked = "; ".join(check.unchecked for check in found if check.unchecked)
+    methods = {check.method: None for check in found if check.method}
+    return ModelCheck(method=" and ".join(methods), unchecked=unchecked)
+
+
+def _check(at: ArrayMap) -> ModelCheck:
+    given = at.theta.copy()
+    first = at.evaluate(given)
+    kept = tuple(np.array(x) for x in first)
+    moved = np.flatnonzero(given != at.theta)
+    if moved.size:
+        j = int(moved[0])
+        return ModelCheck(
+            "changes theta",
+            f"build changed the theta that it was given: theta[{j}] was {at.theta[j]:.6g} and is {given[j]:.6g} after the "
+            "call; let it work on a copy",
+            coordinate=j,
+        )
+    unlike = _unlike(at, at.values, kept)
+    if unlike:
+        return unlike
+    found = _Probe(at).check()
+    changed = _unlike(at, kept, first)
+    if changed:
+        return ModelCheck(
+            "changes its arrays",
+            f"build changes an array that it handed out before: {changed.array} was {changed.derivative:.6g} and, after it was "
+            f"called with another theta, is {changed.slope:.6g}; return a fresh array each time",
+            array=changed.array,
+        )
+    return found if not found.ok else _unlike(at, kept, at.evaluate(at.theta.copy())) or found
+
+
+def _unlike(at: ArrayMap, one: Parts, other: Parts) -> ModelCheck | None:
+    """The complaint about arrays that should be the same, or None."""
+    if [np.shape(x) for x in one] != [np.shape(x) for x in other]:
+        return ModelCheck("random", "build returned arrays of other shapes when it was called again with the same theta")
+    for name, x, y in zip(at.names, one, other, strict=True):
+        off = np.abs(np.asarray(y) - np.asarray(x))
+        if off.size and not off.max() <= _REPEATS * float(np.abs(x).max()):
+            label, before, after = _entry(name, off), x.ravel()[int(np.argmax(off))], y.ravel()[int(np.argmax(off))]
+            return ModelCheck(
+                "random",
+                f"build returned other numbers when it was called again with the same theta: {label} was {before:.6g} and then "
+                f"{after:.6g}; it draws random numbers (fix them outside of build) or keeps state between calls",
+                array=label,
+                derivative=float(before),
+                slope=float(after),
+            )
+    return None
+
+
+def _entry(name: str, off: Array) -> str:
+    """The name of an array with the index of the entry where `off` is largest."""
+    where = np.unravel_index(int(np.argmax(off)), off.shape)
+    return f"{name}[{', '.join(map(str, where))}]" if off.size > 1 else name
+
+
+class _Probe:
+    """Slopes of one map along one random direction, by whichever way the build allows."""
+
+    def __init__(self, at: ArrayMap) -> None:
+        self.at, self.rng = at, np.random.default_rng(_SEED)
+        self.direction = at.units * self.rng.choice((-1.0, 1.0), size=at.theta.size)
+        self.pushed = at.push(self.direction)
+        self.direction, self.pushed = self._in_step(self.direction, self.pushed)
+        self.weights: Parts = ()
+
+    def _in_step(self, v: Array, pushed: Parts) -> tuple[Array, Parts]:
+        """The direction scaled so that the array that moves most moves by its own scale."""
+        most = self._size(pushed)
+        if not most:  # the derivative says that nothing moves; perhaps something does
+            most = self._size(slope) if (slope := self.by_complex_step(v)) is not None else 0.0
+        return (v / most, tuple(x / most for x in pushed)) if most and np.isfinite(1.0 / most) else (v, pushed)
+
+    def _size(self, parts: Parts) -> float:
+        sizes = (float(np.abs(x).max(initial=0.0)) / s for x, s in zip(parts, self.at.scales, strict=True))
+        return max(sizes, default=0.0)
+
+    def check(self) -> ModelCheck:
+        """Hold push-forward and pull-back against the slope."""
+        try:
+            exact = self.by_complex_step(self.direction)
+            if exact is not None:
+                slope = _Slope(exact, tuple(0.0 for _ in exact))
+                if self._disagrees(self.pushed, slope) is None and self._near_real_difference():
+                    return self._transposed(slope, self.by_complex_step) or ModelCheck(method="complex step")
+            slope = self.by_differences(self.direction)
+        except BoltzgradError as error:
+            return ModelCheck(unchecked=f"build does not take values of theta nearby ({error})")
+        at_fault = self._disagrees(self.pushed, slope)
+        if at_fault is not None:
+            return self._complain(at_fault, slope)
+        rough = [
+            name
+            for name, error, x in zip(self.at.names, slope.errors, slope.parts, strict=True)
+            if error > 1e-3 * float(np.abs(x).max(initial=0.0)) and error > _CANCELLED
+        ]
+        found = self._transposed(slope, None)
+        unchecked = f"the slope of {', '.join(rough)} is too rough to be measured" if rough else ""
+        return found or ModelCheck(method="differences", unchecked=unchecked)
+
+    def by_complex_step(self, v: Array) -> Parts | None:
+        """Im x(θ + ihv)/h, or None where build takes no complex numbers."""
+        if not self.at.takes_complex:
+            return None
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("error", np.exceptions.ComplexWarning)
+                found = self.at.evaluate(self.at.theta + 1j * COMPLEX_STEP * v)
+        except Exception:  # whatever a build raises about complex numbers; real differences do without
+            return None
+        slopes = tuple(np.imag(x) / COMPLEX_STEP for x in found)
+        same = [np.shape(x) for x in slopes] == [np.shape(x) for x in self.at.values]
+        return slopes if same and all(np.isfinite(x).all() for x in slopes) else None
+
+    def _near_real_difference(self) -> bool:
+        """Whether one coarse real difference lies near the derivative, as far as the curvature that it shows allows."""
+        try:
+            ahead, behind = (self.at.evaluate(self.at.theta + t * self.direction) for t in (_COARSE, -_COARSE))
+        except BoltzgradError:
+            return True  # outside of where build is defined: the complex step stands alone
+        for x, a, b, p in zip(self.at.values, ahead, behind, self.pushed, strict=True):
+            if np.shape(a) != np.shape(x) or np.shape(b) != np.shape(x):
+                return True
+            curved = float(np.abs(a - 2.0 * x + b).max(initial=0.0)) / _COARSE
+            rounded = 8.0 * EPS * float(np.abs(x).max(initial=0.0)) / _COARSE
+            off = float(np.abs((a - b) / (2.0 * _COARSE) - p).max(initial=0.0))
+            if off > 1e-2 * float(np.abs(p).max(initial=0.0)) + curved + rounded:
+                return False
+        return True
+
+    def by_differences(self, v: Array) -> _Slope:
+        """Central differences over falling steps, extrapolated (Ridders 1982), with the error that the table shows."""
+        best: list[Array] = []
+        errors: list[float] = []
+        rows: list[list[Array]] = []
+        for i in range(_STEPS):
+            t = _FIRST * _RATIO**-i
+            ahead, behind = self.at.evaluate(self.at.theta + t * v), self.at.evaluate(self.at.theta - t * v)
+            for k, (a, b) in enumerate(zip(ahead, behind, strict=True)):
+                row, factor = [np.asarray((a - b) / (2.0 * t))], _RATIO**2
+                if i == 0:
+                    rows.append(row)
+                    best.append(row[0])
+                    errors.append(np.inf)
+                    continue
+                old = rows[k]
+                noise = 2.0 * EPS * float(np.abs(a).max(initial=0.0)) / t
+                for j in range(i):
+                    row.append((factor * row[j] - old[j]) / (factor - 1.0))
+                    factor *= _RATIO**2
+                    off = max(float(np.abs(row[-1] - x).max(initial=0.0)) for x in (row[-2], old[j])) + noise
+                    if off < errors[k]:
+                        best[k], errors[k] = row[-1], off
+                rows[k] = row
+        return _Slope(tuple(best), tuple(errors))
+
+    def _allowed(self, k: int, pushed: Parts, slope: _Slope) -> float:
+        """How far the derivative of array k may be from its slope [array per step]."""
+        size = max(float(np.abs(pushed[k]).max(initial=0.0)), float(np.abs(slope.parts[k]).max(initial=0.0)))
+        return _RIGHT * size + _CANCELLED * self.at.scales[k] + _CLEAR * slope.errors[k]
+
+    def _disagrees(self, pushed: Parts, slope: _Slope) -> int | None:
+        """The array whose push-forward is furthest from its slope, in allowances; None where none is."""
+        off = [
+            float(np.abs(p - s).max(initial=0.0)) / self._allowed(k, pushed, slope)
+            for k, (p, s) in enumerate(zip(pushed, slope.parts, strict=True))
+        ]
+        worst = int(np.argmax(off))
+        return worst if not off[worst] <= 1.0 else None
+
+    def _transposed(self, slope: _Slope, again: Callable[[Array], Parts | None] | None) -> ModelCheck | None:
+        """Hold ⟨pull-back(w), v⟩ against ⟨w, slope⟩; the complaint, or None."""
+        at, v = self.at, self.direction
+        sizes = [
+            max(float(np.abs(p).max(initial=0.0)), float(np.abs(s).max(initial=0.0)), 1e-3 * scale)
+            for p, s, scale in zip(self.pushed, slope.parts, at.scales, strict=True)
+        ]
+        weights = tuple(
+            self.rng.choice((-1.0, 1.0), size=np.shape(x)) / size for x, size in zip(at.values, sizes, strict=True)
+        )
+
+        def gap(w: Parts, s: _Slope, direction: Array) -> tuple[float, float, float]:
+            """(by the pull-back, by the slope, allowed)."""
+            pulled = at.pull(w) * direction
+            terms = [np.abs(x * y).sum() for x, y in zip(w, s.parts, strict=True)]
+            errors = [np.abs(x).sum() * (_CANCELLED * c + _CLEAR * e) for x, c, e in zip(w, at.scales, s.errors, strict=True)]
+            straight = float(sum(float((x * y).sum()) for x, y in zip(w, s.parts, strict=True)))
+            allowed = 0.1 * _RIGHT * (float(np.abs(pulled).sum()) + float(sum(terms))) + float(sum(errors))
+            return float(pulled.sum()), straight, allowed
+
+        back, straight, allowed = gap(weights, slope, v)
+        if abs(back - straight) <= allowed:
+            return None
+        # Which array: each alone; then which coordinate.
+        alone = [
+            tuple(w if i == k else np.zeros_like(w) for i, w in enumerate(weights)) for k in range(len(weights))
+        ]
+        off = [abs(b - s) / max(a, 1e-300) for b, s, a in (gap(w, slope, v) for w in alone)]
+        k = int(np.argmax(off))
+        measure = self._measure(again)
+
+        def wrong(direction: Array) -> bool:
+            b, s, a = gap(alone[k], measure(direction), direction)
+            return abs(b - s) > a
+
+        j = _bisect(wrong, v)
+        here = np.where(np.arange(v.size) == j, v, 0.0)
+        back, straight, _ = gap(alone[k], measure(here), here)
+        right = _ratio(back, straight)
+        return ModelCheck(
+            "transpose",
+            f"the pull-back of {at.names[k]} is wrong along theta[{j}]: for random cotangents it gives {back / v[j]:.6g}, and the "
+            f"array's own slope gives {straight / v[j]:.6g}{right}; the push-forward agrees with the slope, so the pull-back "
+            "is not its transpose",
+            array=at.names[k],
+            coordinate=j,
+            derivative=back / float(v[j]),
+            slope=straight / float(v[j]),
+        )
+
+    def _measure(self, again: Callable[[Array], Parts | None] | None) -> Callable[[Array], _Slope]:
+        def measure(direction: Array) -> _Slope:
+            found = again(direction) if again is not None else None
+            return self.by_differences(direction) if found is None else _Slope(found, tuple(0.0 for _ in found))
+
+        return measure
+
+    def _complain(self, k: int, slope: _Slope) -> ModelCheck:
+        """Array k's push-forward is not its slope: along which coordinate, at which entry, and what it looks like."""
+        at, v = self.at, self.direction
+
+        def wrong(direction: Array) -> bool:
+            pushed, s = at.push(direction), self.by_differences(direction)
+            return float(np.abs(pushed[k] - s.parts[k]).max(initial=0.0)) > self._allowed(k, pushed, s)
+
+        j = _bisect(wrong, v)
+        here = np.where(np.arange(v.size) == j, v, 0.0)
+        pushed, slope = at.push(here)[k], self.by_differences(here).parts[k]
+        off = np.abs(pushed - slope)
+        label, i = _entry(at.names[k], off), int(np.argmax(off))
+        says, rises = float(pushed.ravel()[i] / v[j]), float(slope.ravel()[i] / v[j])
+        pulled = _ratio(says, rises)
+        cut = (
+            "; a graph that is cut (stop_gradient, detach, item, round, a cast to a plain array)"
+            if abs(says) < 1e-6 * abs(rises)
+            else ""
+        )
+        return ModelCheck(
+            "derivative",
+            f"the derivative of {label} along theta[{j}] is {says:.6g}, and its slope {rises:.6g}{pulled}{cut}",
+            array=label,
+            coordinate=j,
+            derivative=says,
+            slope=rises,
+        )
+
+
+def _ratio(says: float, rises: float) -> str:
+    return f" ({says / rises:.6g} times it)" if rises and says and np.isfinite(says / rises) else ""
+
+
+def _bisect(wrong: Callable[[Array], bool], v: Array) -> int:
+    """A coordinate j such that `wrong` already shows along v_j alone, by halving."""
+    among = np.flatnonzero(v)
+    while among.size > 1:
+        half = among[: among.size // 2]
+        kept = np.zeros_like(v)
+        kept[half] = v[half]
+        among = half if wrong(kept) else among[among.size // 2 :]
+    return int(among[0])

@@ -1,0 +1,83 @@
+r"""θ ↦ the named arrays of a model, at one θ, with its derivative both ways: what every family's `build` comes down to.
+
+Nothing here knows what the arrays mean.  `scales` say how large a change of each is large for the follower or the leader, so
+that a step in θ can be measured by what it does to the model and not by the unit that θ happens to be given in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.problems.kernel import Array
+
+Parts = tuple[Array, ...]
+
+_PROBES = 8
+_SEED = 20_261_127  # the directions are part of the definition of what is measured along them
+
+
+@dataclass(frozen=True, eq=False)
+class ArrayMap:
+    """The arrays of a model as a function of θ (d,).
+
+    `names`, `values` and `scales` go together: an array at `theta`, and the size of change of it that matters, in its own
+    units (a probability: 1; the follower's reward: its temperature).  `evaluate(theta)` calls the problem's own build, also
+    at a complex θ; `pull(cotangents) -> (d,)` and `push(direction) -> tangents` are its derivative as the library uses it.
+    """
+
+    theta: Array
+    names: tuple[str, ...]
+    values: Parts
+    scales: tuple[float, ...]
+    evaluate: Callable[[Array], Parts]
+    pull: Callable[[Parts], Array]
+    push: Callable[[Array], Parts]
+    takes_complex: bool = True
+    steps: Array | None = None
+
+    def root_sum_squares(self, weights: Parts) -> Array:
+        r"""$\sqrt{\sum_i w_i^2 (\partial x_i/\partial\theta_j)^2}$ for each j (d,), in a number of pull-backs that does not grow
+        with d: with random signs s, the mean square of Σ s_i w_i ∂x_i/∂θ_j is that sum.
+        """
+        rng, total = np.random.default_rng(_SEED), np.zeros(self.theta.size)
+        for _ in range(_PROBES):
+            signed = tuple(w * rng.choice((-1.0, 1.0), size=np.shape(w)) for w in weights)
+            total += self.pull(signed) ** 2
+        return np.asarray(np.sqrt(total / _PROBES))
+
+    @cached_property
+    def units(self) -> Array:
+        r"""The natural step of each coordinate (d,), in the units of θ: one that moves the arrays by about their `scales`.
+
+        Where no array moves, |θ_j|, or one.  `steps` are they, where they were given.
+        """
+        if self.steps is not None:
+            return self.steps
+        with np.errstate(divide="ignore", over="ignore"):
+            found = 1.0 / self.root_sum_squares(
+                tuple(np.full(np.shape(x), 1.0 / scale) for x, scale in zip(self.values, self.scales, strict=True))
+            )
+        fallback = np.where(self.theta != 0.0, np.abs(self.theta), 1.0)
+        return np.where(np.isfinite(found) & (found > 0.0), found, fallback)
+
+
+def scalar_map(
+    name: str, at: Array, function: Callable[[Any], Any], gradient: Array, *, steps: Array | None = None
+) -> ArrayMap:
+    """A function of a vector to one number as a map to one array, with its gradient at one point."""
+    value = np.atleast_1d(np.asarray(function(at), float))
+    return ArrayMap(
+        theta=at,
+        names=(name,),
+        values=(value,),
+        scales=(float(np.abs(value).max()) or 1.0,),
+        evaluate=lambda x: (np.atleast_1d(np.asarray(function(x))),),
+        pull=lambda parts: parts[0][0] * gradient,
+        push=lambda direction: (np.array([gradient @ direction]),),
+        steps=steps,
+    )
