@@ -74,16 +74,19 @@ class LQModel:
 
     **The leader** gets, with γ_L = `leader_discount` and without the follower's entropy,
 
-        J = E Σ_t γ_L^t [`leader_constant` − x_t'Q_L x_t − u_t'R_L u_t + h exp(−½ (x_t − x̄)'Λ(x_t − x̄))],
+        J = E Σ_t γ_L^t [c − x_t'Q_L x_t − u_t'R_L u_t + h exp(−½ (x_t − x̄)'Λ(x_t − x̄))],
 
     t from 0, for ever or for `horizon` steps (the follower plans for ever all the same).  `leader_Q` and `leader_R` are
-    costs, too, zero if not given and not necessarily definite; the last term is `bump`, there if one is given.  J is to be
-    maximised.
+    costs, too, zero if not given and not necessarily definite; c is `leader_constant`; the last term is `bump`, there if one
+    is given.  J is to be maximised.
 
     Shapes: A (n, n), B (n, m), W (n, n) ⪰ 0 (zeros: no noise), Q (n, n) ⪰ 0, R (m, m) ≻ 0, `mean` (n,), `covariance`
     (n, n) ⪰ 0, `leader_Q` (n, n), `leader_R` (m, m), `leader_constant` a number a step.
+
     Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), Props 1 and 2, (52)–(98).
+
     Assumes: (√γ A, √γ B) stabilisable, (√γ A, Q) detectable; √γ_L ρ(A − BK) < 1 unless there is a horizon.
+
     Raises: InvalidModel, with the offending entry or eigenvalue.
 
     >>> from scipy.linalg import solve_discrete_are
