@@ -1,4 +1,15 @@
-"""Sample-based hypergradients, one file a method."""
+"""Sample-based hypergradients, one file a method.
+
+The sources, as docstrings name them:
+
+- BC-HG: Kudo, Tanabe, Wachi, Akimoto, "Sample-Efficient Hypergradient Estimation for Decentralized Bi-Level Reinforcement
+  Learning", ICAPS 2026, arXiv:2603.14867.
+- HPGD: Thoma, Pásztor, Krause, Ramponi, Hu, "Contextual Bilevel Reinforcement Learning for Incentive Alignment", NeurIPS 2024,
+  arXiv:2406.01575.  Numbers of algorithms and theorems are those of its version at the ICML 2024 Agentic Markets workshop,
+  "Bilevel Optimization with Lower-Level Contextual MDPs".
+- SoBiRL: Yang, Gao, Yuan, "Bilevel Reinforcement Learning via the Development of Hyper-gradient without Lower-Level
+  Convexity", AISTATS 2025, PMLR 258:4780–4788, arXiv:2405.19697.
+"""
 
 from boltzgrad.estimators.amd import AMD
 from boltzgrad.estimators.bchg import BCHG, variance_reduced

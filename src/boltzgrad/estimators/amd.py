@@ -19,13 +19,16 @@ from boltzgrad.problems.kernel import Array, Kernel
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class AMD(Estimator):
-    r"""Model-based backups of Q_F, ∇Q_F, Q_L and the gradient value, `sweeps` joint Jacobi sweeps.  Source: HPGD Alg. 7.
+    r"""Model-based backups of Q_F, ∇Q_F, Q_L and the gradient value, `sweeps` joint Jacobi sweeps.
 
         Q_F ← r_F + γ_F P V_F,   ∇Q_F ← ∇r_F + γ_F (P ∇V_F + ∇p V_F),   Q_L ← r_L + γ_L P V_L,
         G ← ∇r_L + (1/τ) A_L ∇A_F + γ_L (P πG + ∇p V_L);   the estimate is Σ_s ρ (πG)(s) (+ ∇ρ V_L).
 
     Deterministic.  The tables live on from one call of a run to the next; a single estimate starts from zero and has a bias
-    that falls like γ^sweeps.  (Alg. 7 prints exp(λQ) and a factor λ where 1/λ is meant.)
+    that falls like γ^sweeps.  (Algorithm 7 prints exp(λQ) and a factor λ where 1/λ is meant.)
+
+    Source: HPGD (Thoma, Pásztor, Krause, Ramponi, Hu 2024, arXiv:2406.01575), Algorithm 7, after
+    Chen, Yang, Li, Wang, Yang, Wang, "Adaptive model design for Markov decision process", ICML 2022.
     """
 
     name: ClassVar[str] = "amd"

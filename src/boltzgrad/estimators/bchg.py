@@ -16,7 +16,7 @@ from boltzgrad.estimators.tabular.family import TabularFamily
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BCHG(SampledEstimator):
-    r"""Boltzmann covariance hypergradient.  Source: BC-HG Alg. 1, (5)(6), (8)(9).
+    r"""Boltzmann covariance hypergradient.
 
     `segments` says where ∇Q_F(s_t, a_t) comes from: "sampled" (the trajectory's own segment, (6)), a λ in [0, 1] (λ-returns
     with the white-box follower's ∇V_F), "exact" (the white-box follower's ∇Q_F: the conditional expectation of the
@@ -30,6 +30,8 @@ class BCHG(SampledEstimator):
 
     `as_published`: averaged segments, direct term averaged over visits, sums divided by finished episodes, cuts and
     time-outs taken for ends; with continuous states, ∇log p clipped to norm 1 in the direct term.
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), Algorithm 1; (5)(6), (8)(9).
     """
 
     name: ClassVar[str] = "bc-hg"
@@ -69,5 +71,5 @@ class BCHG(SampledEstimator):
 
 
 def variance_reduced(**options: Any) -> BCHG:
-    """BC-HG with the exact conditional ∇Q_F and centred scores: what a white-box follower allows."""
+    """`BCHG` with the exact conditional ∇Q_F and centred scores: what a white-box follower allows.  Source: as `BCHG`."""
     return BCHG(**{"segments": "exact", "baseline": True, **options})

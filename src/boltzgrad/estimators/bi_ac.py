@@ -51,10 +51,13 @@ class Stackelberg(TabularCritic):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class BiAC(NaivePGD):
-    """Bi-level actor-critic, as BC-HG C.1 adapts it to a follower that answers optimally.  Markov games only.
+    """Bi-level actor-critic, adapted to a follower that answers optimally.  Markov games only.
 
     The critic is the operator's exact fixed point; the actor follows the partial derivative.  Biased by design: the operator
     is not the leader's value, and the follower's answer is ignored.
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), C.1, (46)–(49), after Zhang, Chen, Huang, Li,
+    Yang, Zhang, Wang, "Bi-Level Actor-Critic for Multi-Agent Coordination", AAAI 2020, 34:7325–7332.
     """
 
     name: ClassVar[str] = "bi-ac"

@@ -25,6 +25,8 @@ class NoisyExact(Estimator):
     """∇J + (g₁ − g₂)/√2 with two independent estimates by `like`: the exact gradient with that estimator's own covariance.
 
     What it does and `like` does not shows the estimator's bias; what both do shows its noise.
+
+    Source: this library's own control; no paper's method.
     """
 
     like: Estimator
@@ -55,7 +57,10 @@ class _NoisyRun(Run):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ExactGradient(Estimator):
-    """∇J without error of sampling; every lane of one θ gets the same numbers."""
+    """∇J without error of sampling; every lane of one θ gets the same numbers.
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), Theorem 1, (5), in expectation.
+    """
 
     name: ClassVar[str] = "exact"
     label: ClassVar[str] = "exact hypergradient"

@@ -25,13 +25,16 @@ from boltzgrad.problems.kernel import Array
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HPGD(SampledEstimator):
-    r"""HPGD from one batch.  Source: BC-HG (41), Alg. 8–10; HPGD Thm 2.2, Prop C.1.
+    r"""HPGD from one batch.
 
     `critic`: "monte-carlo" is HPGD (MC), "sarsa" HPGD (SA), "td" HPGD (TD).  `segments` "averaged": ∇Q_F and ∇V_F are
     means over the batch's visits to (s, a) and s (the only form without a white-box follower; biased, and zero where a state
     is visited once); "sampled" or λ: the trajectory's own segment less the white-box ∇V_F; "exact": the white-box ∇A_F.
 
     `as_published`: weighs with Q̂_L − V̂_L instead of Q̂_L; ends, cuts, time-outs and divisors as in `BCHG`.
+
+    Source: HPGD (Thoma, Pásztor, Krause, Ramponi, Hu 2024, arXiv:2406.01575), Theorem 2.2, Proposition C.1; the variants:
+    BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), C.1, (41), Algorithms 8–10.
     """
 
     name: ClassVar[str] = "hpgd"
@@ -58,7 +61,7 @@ class HPGD(SampledEstimator):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HPGDOracle(SampledEstimator):
-    r"""HPGD with a trajectory oracle.  Source: HPGD Alg. 2 (GradEst) and Alg. 5, with T ~ Geo(1 − γ) and T' ~ Geo(1 − √γ).
+    r"""HPGD with a trajectory oracle, T ~ Geo(1 − γ) and T' ~ Geo(1 − √γ).
 
     For each of `sampling.episodes` trajectories: ∇J ≈ Σ_{t≤T} ∇r_L + (1/(1 − γ_L)) [∇log p(s_{T+1}|s_T,a_T) γ_L R' +
     (1/τ) ∇Â_F(s_T, a_T) R], R = Σ_{t≥T}^{T+T'} γ_L^{(t−T)/2} r_L (R' the same from T + 1 on) and ∇Â_F from two fresh
@@ -68,6 +71,8 @@ class HPGDOracle(SampledEstimator):
 
     `as_published`: everything as in `HPGD` "monte-carlo", with all four tables from `oracle_steps` further steps that
     start again from states drawn uniformly (BC-HG C.2).
+
+    Source: HPGD (Thoma, Pásztor, Krause, Ramponi, Hu 2024, arXiv:2406.01575), Algorithm 2 (GradEst) and Algorithm 5.
     """
 
     name: ClassVar[str] = "hpgd-oracle"

@@ -14,13 +14,15 @@ from boltzgrad.estimators.streams import Draws
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GameBCHG(Estimator):
-    r"""Theorem 2 with a Gaussian leader.  Source: BC-HG (8)(9), 5.4.
+    r"""Theorem 2 with a Gaussian leader.
 
     `segments`: "sampled" (Lemma 2 along the trajectory, which goes on beyond the leader's horizon until γ_F^k < 10⁻⁶) or
     "exact" (given (x, a, u) the next state is known, and so is ∇Q_F).  `baseline`: Q_L averaged over u and centred over a,
     V_F centred over a.  `critic`: "exact", or "monte-carlo" (returns; V̂ their mean over the batch at the same step; biased).
     `actions` "expected": at every visited state the leader's action is summed out of the first term, and the follower's, at
     every visited (x, a), out of the second, in closed form (segments="exact", baseline=True, critic="exact").
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), Algorithm 1; Theorem 2, (8)(9); 5.4.
     """
 
     name: ClassVar[str] = "bc-hg"
@@ -65,7 +67,10 @@ class GameBCHG(Estimator):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class GameNaivePGD(GameBCHG):
-    """The partial derivative only: Σ γ_L^t ∇log f(a|x) Q_L.  Biased by design."""
+    """The partial derivative only: Σ γ_L^t ∇log f(a|x) Q_L.  Biased by design.
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), C.1; the first term of (8).
+    """
 
     name: ClassVar[str] = "naive"
     label: ClassVar[str] = "Naive-PGD"

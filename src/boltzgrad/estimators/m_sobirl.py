@@ -19,7 +19,7 @@ from boltzgrad.problems.kernel import Array
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class MSoBiRL(Estimator):
-    r"""$\nabla_x f + \tau^{-1}\nabla r'\mathrm{diag}(\pi)\nabla_\pi f - \tau^{-1}\nabla_x\varphi' w$  (SoBiRL Alg. 2, (24)).
+    r"""$\nabla_x f + \tau^{-1}\nabla r'\mathrm{diag}(\pi)\nabla_\pi f - \tau^{-1}\nabla_x\varphi' w$.
 
     w tracks (I − γP_π)^{-T} U' diag(π) ∇_π f, U = E − γP with (EV)(s,a) = V(s), by gradient steps of size `eta` on the
     least squares; Q by at most `inner_sweeps` soft Bellman backups, stopped at a change of 10⁻⁶.  Both live on from call
@@ -27,6 +27,8 @@ class MSoBiRL(Estimator):
 
     `lower_level` "stopped" leaves everything but ∇_x f out, "wrong-sign" turns the lower level's part around: controls that
     a benchmark worth its name must tell from the method.  Rewards only may depend on θ.
+
+    Source: SoBiRL (Yang, Gao, Yuan 2025, arXiv:2405.19697), Algorithm 2; (24).
     """
 
     name: ClassVar[str] = "m-sobirl"

@@ -10,9 +10,11 @@ from boltzgrad.estimators.sampled import SampledEstimator
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class NaivePGD(SampledEstimator):
-    """The first terms of Theorem 1 (or 2), without the follower's answer.  Source: BC-HG C.1.  Biased by design.
+    """The first terms of Theorem 1 (or 2), without the follower's answer.  Biased by design.
 
     `baseline` and `as_published` as in `BCHG`.
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), C.1, Algorithm 8.
     """
 
     name: ClassVar[str] = "naive"

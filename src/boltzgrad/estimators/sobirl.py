@@ -11,9 +11,12 @@ from boltzgrad.estimators.sampled import SampledEstimator
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class SoBiRL(SampledEstimator):
-    r"""$\nabla r_F(s,a) - \mathbb E_{a'}\nabla r_F(s,a')$ in place of $\nabla Q_F - \nabla V_F$.  Source: BC-HG (44), (45).
+    r"""$\nabla r_F(s,a) - \mathbb E_{a'}\nabla r_F(s,a')$ in place of $\nabla Q_F - \nabla V_F$.
 
     Biased (derivation `sobirl-truncation-bias`), and not available where the kernel depends on θ.
+
+    Source: SoBiRL (Yang, Gao, Yuan 2025, arXiv:2405.19697), Algorithm 1, in the form of
+    BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), C.1, (44), (45).
     """
 
     name: ClassVar[str] = "sobirl"

@@ -23,10 +23,12 @@ class StocSoBiRL(Estimator):
     r"""$\frac1M\sum_m \nabla l(d_m) + \frac1{\tau M}\sum_m l(d_m)\sum_h(\bar\nabla Q - \bar\nabla V)(s_h, a_h)$.
 
     l(d) = Σ_{h<H} γ_L^h r_L, one trajectory d of `horizon` H steps a loss; for every visited (s_h, a_h) `J` trajectories of
-    `length` T for ∇Q_F and `J` for ∇V_F.  Source: SoBiRL Alg. 3, (79).  Biased by the two truncations only: γ_L^H and γ_F^T.
+    `length` T for ∇Q_F and `J` for ∇V_F.  Biased by the two truncations only: γ_L^H and γ_F^T.
 
-    `momentum` μ < 1: h_k = g_k + (1 − μ)(h_{k−1} − g(the same samples; θ_{k−1}))  (Alg. 4, (81)).  Rewards only may depend
-    on θ.
+    `momentum` μ < 1: h_k = g_k + (1 − μ)(h_{k−1} − g(the same samples; θ_{k−1}))  (Algorithm 4, (81)).  Rewards only may
+    depend on θ.
+
+    Source: SoBiRL (Yang, Gao, Yuan 2025, arXiv:2405.19697), Algorithm 3, (79).
     """
 
     name: ClassVar[str] = "stoc-sobirl"

@@ -18,10 +18,12 @@ from boltzgrad.problems.kernel import Array
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class ZeroOrder(Estimator):
-    r"""$[J(\theta + uz) - J(\theta)]\,z/u$ with z ~ N(0, I).  Source: HPGD Alg. 8.
+    r"""$[J(\theta + uz) - J(\theta)]\,z/u$ with z ~ N(0, I).
 
     `radius` C gives u_t = C/t in the t-th call of a run (`decay=False`: u = C).  `central` takes
     [J(θ + uz) − J(θ − uz)]/(2u), whose bias is of order u² instead of u.  J is exact: the method's oracle.
+
+    Source: HPGD (Thoma, Pásztor, Krause, Ramponi, Hu 2024, arXiv:2406.01575), Algorithm 8.
     """
 
     name: ClassVar[str] = "zero-order"

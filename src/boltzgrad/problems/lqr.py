@@ -58,13 +58,49 @@ class Bump:
 
 @dataclass(frozen=True, eq=False)
 class LQModel:
-    """A linear-quadratic follower and a leader's reward, as numbers at one θ.
+    r"""A linear-quadratic follower and a leader's reward, as numbers at one θ: a plant, its regulator, and who pays for both.
 
-    Shapes: A (n, n), B (n, m), W (n, n) process noise, Q (n, n) ⪰ 0, R (m, m) ≻ 0, `mean` (n,) and `covariance` (n, n) of x₀;
-    `leader_Q` (n, n), `leader_R` (m, m) (zero if not given), `leader_constant` a number a step, `bump` a `Bump`.
-    `horizon` None is an infinite horizon for the leader; the follower's always is.
+    **Dynamics.**  x' = A x + B u + w,  w ~ N(0, W) anew at every step,  x₀ ~ N(`mean`, `covariance`).
+
+    **The follower** is the regulator.  It minimises, for ever, E Σ_t γ^t [x_t'Q x_t + u_t'R u_t − τ H(π(·|x_t))]: Q and R are
+    *costs* (its reward is minus the cost), there is *no ½* (x'Qx, not ½x'Qx: the Q and R of `dlqr` are used as they are), no
+    cross term, γ = `follower_discount` < 1, and an entropy bonus H, whose `temperature` τ has the unit of the cost.  Its
+    optimum, the Boltzmann policy ∝ exp(Q_F(x, u)/τ) of its own action value Q_F, is Gaussian:
+
+        u ~ N(−K x, (τ/2) M⁻¹),  M = R + γB'PB,  K = γM⁻¹B'PA,  P = Q + γA'PA − γ²A'PB M⁻¹B'PA.
+
+    K and P do not depend on τ, W or the start.  They are those of undiscounted `dlqr` on (√γ A, √γ B, Q, R): γ → 1 gives plain
+    `dlqr` of (A, B, Q, R), and so, for any γ, do the matrices A/√γ and B/√γ in place of A and B.  With `observed` the follower
+    sees w before it picks u, and u has the mean −K x − K_w w, K_w = γM⁻¹B'P.
+
+    **The leader** gets, with γ_L = `leader_discount` and without the follower's entropy,
+
+        J = E Σ_t γ_L^t [c − x_t'Q_L x_t − u_t'R_L u_t + h exp(−½ (x_t − x̄)'Λ(x_t − x̄))],
+
+    t from 0, for ever or for `horizon` steps (the follower plans for ever all the same).  `leader_Q` and `leader_R` are
+    costs, too, zero if not given and not necessarily definite; c is `leader_constant`; the last term is `bump`, there if one
+    is given.  J is to be maximised.
+
+    Shapes: A (n, n), B (n, m), W (n, n) ⪰ 0 (zeros: no noise), Q (n, n) ⪰ 0, R (m, m) ≻ 0, `mean` (n,), `covariance`
+    (n, n) ⪰ 0, `leader_Q` (n, n), `leader_R` (m, m), `leader_constant` a number a step.
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), Props 1 and 2, (52)–(98).
+
+    Assumes: (√γ A, √γ B) stabilisable, (√γ A, Q) detectable; √γ_L ρ(A − BK) < 1 unless there is a horizon.
 
     Raises: InvalidModel, with the offending entry or eigenvalue.
+
+    >>> from scipy.linalg import solve_discrete_are
+    >>> A, B, Q, R = np.array([[1.0, 0.1], [0.0, 1.0]]), np.array([[0.0], [0.1]]), np.eye(2), np.eye(1)
+    >>> def build(theta):
+    ...     return LQModel(A, theta[0] * B, 0.01 * np.eye(2), Q, R, np.ones(2), np.zeros((2, 2)), leader_Q=Q,
+    ...                    follower_discount=0.9, leader_discount=0.9, temperature=0.1)
+    >>> from boltzgrad import hypergradient
+    >>> K = hypergradient(LinearQuadratic(build, dim=1), [1.0]).follower.K
+    >>> a, b = np.sqrt(0.9) * A, np.sqrt(0.9) * B
+    >>> P = solve_discrete_are(a, b, Q, R)
+    >>> bool(np.allclose(K, np.linalg.solve(R + b.T @ P @ b, b.T @ P @ a)))  # dlqr(a, b, Q, R)
+    True
     """
 
     A: Any
@@ -193,7 +229,12 @@ class LinearisedLQ:
 class LinearQuadratic(ParametricProblem):
     """A configurable LQR: `build(theta)` returns an `LQModel`, written in autograd.numpy.
 
-    Source: BC-HG 5.2, Prop 1 (and Prop 2 where the model says `observed`).
+    The follower answers every θ with the gain that is optimal there, so ∇J says what a change of the plant or of the costs is
+    worth *after* the regulator has been designed again.  Dynamics, signs and conventions are in `LQModel`; its matrices, mean
+    and `leader_constant` may depend on θ, discounts, temperature, horizon and bump may not.  `initial_theta(seed)` draws from
+    N(0, initial_scale²).
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), 5.2, Prop 1 (Prop 2 where the model says `observed`).
 
     >>> def build(theta):
     ...     return LQModel(anp.reshape(theta, (1, 1)), [[1.0]], [[0.1]], [[1.0]], [[1.0]], [1.0], [[0.0]], leader_Q=[[1.0]],
