@@ -13,6 +13,7 @@ from boltzgrad.gradients.tabular.expectation import applied
 from boltzgrad.gradients.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel
 from boltzgrad.problems import ConfigurableMDP, PolicyObjective, TabularArrays, TabularModel
 from boltzgrad.problems.configurable import LinearisedBuild
+from boltzgrad.problems.contexts import ContextualArrays, ContextualModel
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.mutants import penalty
 from boltzgrad.verify.mutants.mutant import WrongFormula, mutants_of
@@ -58,22 +59,22 @@ class Formula(WrongFormula):
         linearised = _linearised(self.problem, self.theta.tobytes())
         columns = list(linearised.columns())
         total = np.zeros(self.problem.dim)
-        for c, model in enumerate(linearised.contexts.models):
-            weight = self.context_weight(c, linearised.contexts.probabilities)
-            total += weight * self.of_context(c, model, [column.models[c] for column in columns])
-            moved = np.array([column.probabilities[c] for column in columns])
-            if moved.any():
-                total += moved * self.value(model)
+        for c in range(len(linearised.contexts.models)):
+            total += self.of_context(c, linearised.contexts, columns)
         if self.problem.regulariser is not None:
             total += self.problem.regulariser.gradient_at(self.theta)
         return total
 
-    def of_context(self, c: int, m: TabularModel, columns: list[TabularArrays]) -> Array:
-        """The gradient of the value of context c."""
-        return self.context(m, columns)
+    def of_context(self, c: int, contexts: ContextualModel, columns: list[ContextualArrays]) -> Array:
+        """What context c adds: P(c) ∇J_c + ∇P(c) J_c."""
+        m = contexts.models[c]
+        weight = self.context_weight(c, contexts.probabilities)
+        moved = np.array([column.probabilities[c] for column in columns])
+        through_probability = moved * self.value(m) if moved.any() else 0.0
+        return weight * self.context(m, [column.models[c] for column in columns]) + through_probability
 
     def value(self, m: TabularModel) -> float:
-        """The value of one model, which ∇ of its context's probability is multiplied with."""
+        """J of one model."""
         policy = self.policy(m, self.soft_value(m))
         if isinstance(self.problem.objective, PolicyObjective):
             return self.problem.objective.value(self.theta, policy)
