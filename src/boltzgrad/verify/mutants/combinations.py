@@ -5,17 +5,19 @@
 - `in_one_half`: steps t < n wrong and t ≥ n right, and the reverse (`later`);
 - `by_a_digit`: (1 ± 1e-6) ∇J.
 
-They are too many to be tried on every gradient; `nearest` finds the two mistakes that a gradient has both of.
+They are too many to be tried on every gradient.  `resembling` tries, on one that no single mistake explains, the pairs
+that `nearest` picks, and every mistake in one context or one half.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import combinations
 from typing import Any
 
 import numpy as np
 
+from boltzgrad.problems import ConfigurableMDP
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.mutants import tabular
 from boltzgrad.verify.mutants.later import later
@@ -87,10 +89,43 @@ def by_a_digit(right: type[WrongFormula]) -> Iterator[Mutant]:
         yield _generated(name, f"{factor!r} × ∇J", (right,), {"right": right, "gradient": gradient}, None)
 
 
-def nearest(gradient: Array, right: Array, wrong: Sequence[Array], most: int) -> list[tuple[int, int]]:
-    """The pairs (i, j) for which wrong_i + wrong_j − right is nearest to a gradient, at most `most`, nearest first.
+def resembling(
+    gradient: Array,
+    problem: Any,
+    theta: Array,
+    mutants: Sequence[Mutant],
+    evaluate: Callable[[type[WrongFormula], Any, Array], Array | None],
+    allowed: Array | float,
+    most: int = 30,
+) -> tuple[Mutant, ...]:
+    """The pairs that a gradient (d,) is within `allowed` of; if none, the mistakes in one context or in one half.
 
-    To first order two mistakes add up; which of these pairs gives the gradient is for its formula to say.
+    `evaluate(formula, problem, theta)` is a formula's gradient, or None where it leaves no finite numbers.  Of the pairs
+    the `most` that are nearest to first order are tried.
+    """
+    right = evaluate(_right(mutants[0].formula), problem, theta)
+    known = [(m, g) for m in mutants if (g := evaluate(m.formula, problem, theta)) is not None]
+    if right is None or not known:
+        return ()
+    near = nearest(gradient, right, [g for _, g in known], most)
+
+    def fitting(tried: Iterable[Mutant]) -> tuple[Mutant, ...]:
+        return tuple(
+            m
+            for m in tried
+            if (g := evaluate(m.formula, problem, theta)) is not None and np.all(np.abs(g - gradient) <= allowed)
+        )
+
+    found = fitting(pair for i, j in near if (pair := both(known[i][0], known[j][0])) is not None)
+    if not found and isinstance(problem, ConfigurableMDP) and len(problem.contexts(theta).models) > 1:
+        found = fitting(in_one_context(mutants))
+    return found or fitting(in_one_half(mutants))
+
+
+def nearest(gradient: Array, right: Array, wrong: Sequence[Array], most: int) -> list[tuple[int, int]]:
+    """The pairs i < j for which wrong_i + wrong_j − right is nearest to a gradient, at most `most`, nearest first.
+
+    To first order two mistakes add up; whether a pair gives the gradient is for its formula to say.
     """
     off = np.array(wrong) - right
     first, second = np.triu_indices(len(off), 1)

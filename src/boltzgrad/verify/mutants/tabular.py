@@ -10,7 +10,7 @@ import numpy as np
 
 from boltzgrad.gradients.game.sweeps import lse
 from boltzgrad.gradients.tabular.expectation import applied
-from boltzgrad.gradients.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel
+from boltzgrad.gradients.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel, sweep
 from boltzgrad.problems import ConfigurableMDP, PolicyObjective, TabularArrays, TabularModel
 from boltzgrad.problems.configurable import LinearisedBuild
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel
@@ -652,11 +652,12 @@ class HardMax(Formula):
     hidden_by = ("garnet", {"n_actions": 1})
 
     def soft_value(self, m: TabularModel) -> Array:
-        v = np.zeros(m.n_states)
-        for _ in range(5000):
-            q = m.follower_reward + m.follower_discount * (planned(m) @ v).reshape(m.follower_reward.shape)
-            v = q.max(axis=1)
-        return np.asarray(v)
+        matrix, shape = planned(m), m.follower_reward.shape
+
+        def step(v: Array) -> Array:
+            return np.asarray((m.follower_reward + m.follower_discount * (matrix @ v).reshape(shape)).max(axis=1))
+
+        return sweep(step, np.zeros(m.n_states), max_sweeps=5000).x
 
 
 class StoppedEarly(Formula):
