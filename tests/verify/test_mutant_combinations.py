@@ -33,6 +33,7 @@ SMALL = {
             "n_states": 6,
             "n_leader_actions": 2,
             "branching": 1,
+            "seed": 1,
             "temperature": 0.3,
             "follower_discount": 0.7,
             "leader_discount": 0.8,

@@ -317,12 +317,13 @@ class TemperatureTwice(Formula):
     hidden_by = (GAME, {"temperature": 1.0})
 
     def indirect(self, weights: Array, occupancy: Array, grad_q: Array, benefit: Array) -> Array:
-        return super().indirect(weights, occupancy, grad_q, benefit) / self.problem.joint.temperature
+        return super().indirect(weights, occupancy, grad_q, benefit) / float(self.problem.joint.temperature)
 
 
 class DampedHessian(Formula):
     mistake = "the follower's Hessian in softmax logits damped, (H + ηI)⁻¹ with η = 1e-3 (PARL)"
     hidden_by = NO_FUTURE
+    damping = 1e-3
 
     def indirect(self, weights: Array, occupancy: Array, grad_q: Array, benefit: Array) -> Array:
         # H = −τ d (diag g − ggᵀ) at each (s, a), d(s, a) the follower's own occupancy.
@@ -332,7 +333,7 @@ class DampedHessian(Formula):
         g = weights / np.maximum(f, 1e-300)
         eye = np.eye(g.shape[2])
         fisher = d[:, None, None, None] * f[..., None] * (g[..., None] * (eye - g[:, :, None, :]))
-        damped = np.linalg.solve(joint.temperature * fisher + 1e-3 * eye, fisher @ grad_q)
+        damped = np.linalg.solve(joint.temperature * fisher + self.damping * eye, fisher @ grad_q)
         return np.asarray(np.einsum("s,sab,sab,sabd->d", occupancy, weights, benefit, damped))
 
 
@@ -407,7 +408,7 @@ class EntropyForLeader(Formula):
     hidden_by = NO_CHOICE
 
     def leader_reward(self, g: Array) -> Array:
-        return super().leader_reward(g) - self.problem.joint.temperature * np.log(np.maximum(g, 1e-300))
+        return super().leader_reward(g) - float(self.problem.joint.temperature) * np.log(np.maximum(g, 1e-300))
 
 
 class TransposedKernel(Formula):
@@ -449,7 +450,7 @@ class VisitsFromOne(Formula):
     hidden_by = (GAME, {"n_leader_actions": 1})
 
     def occupancy(self, weights: Array) -> Array:
-        return super().occupancy(weights) - self.problem.joint.initial
+        return np.asarray(super().occupancy(weights) - self.problem.joint.initial)
 
 
 class HardMax(Formula):

@@ -19,12 +19,13 @@ import numpy as np
 from boltzgrad.gradients.game.sweeps import acting_policy, follower_values, q_follower
 from boltzgrad.gradients.lqr.adjoint import loop
 from boltzgrad.gradients.lqr.sweeps import cost_matrix
-from boltzgrad.gradients.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel
+from boltzgrad.gradients.tabular.sweeps import matrix_of, planned, soft_backup, state_kernel
 from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, PolicyObjective
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, as_contexts
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQModel
 from boltzgrad.problems.tabular import TabularModel
+from boltzgrad.verify.mutants.follower import soft_fixed_point
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +70,7 @@ def _later_tabular(problem: ConfigurableMDP, theta: Array) -> Later | None:
     contexts = problem.contexts(theta)
     starts, weights = [], []
     for m, probability in zip(contexts.models, contexts.probabilities, strict=True):
-        policy = soft_backup(m, planned(m), soft_values(m).x)[1]
+        policy = soft_backup(m, planned(m), soft_fixed_point(m, np.zeros(m.n_states)))[1]
         n = half_of(m.leader_discount)
         start, mass = _moved(state_kernel(matrix_of(m.transition), policy), m.initial, n)
         starts.append(start)

@@ -14,37 +14,38 @@ from functools import lru_cache
 import numpy as np
 
 from boltzgrad.gradients.tabular.expectation import applied
-from boltzgrad.gradients.tabular.sweeps import planned, soft_backup, soft_values, state_kernel
+from boltzgrad.gradients.tabular.sweeps import planned, soft_backup, state_kernel
 from boltzgrad.problems import TabularArrays, TabularModel
 from boltzgrad.problems.kernel import Array
+from boltzgrad.verify.mutants.follower import soft_fixed_point
 
 WEIGHT = 2.0
 
 
-def quotient(m: TabularModel, columns: list[TabularArrays], v: Array) -> Array:
+def quotient(m: TabularModel, columns: list[TabularArrays], v: Array, weight: float = WEIGHT) -> Array:
     """λ ∇[V*(r_F + r_L/λ) − V*(r_F)](ρ), (d,), from the follower's V* (S,)."""
-    return optimum_constant(m, columns, v) - WEIGHT * _envelope(m, columns, v)
+    return optimum_constant(m, columns, v, weight) - weight * _envelope(m, columns, v)
 
 
-def optimum_constant(m: TabularModel, columns: list[TabularArrays], v: Array) -> Array:
+def optimum_constant(m: TabularModel, columns: list[TabularArrays], v: Array, weight: float = WEIGHT) -> Array:
     """λ ∇V*(r_F + r_L/λ)(ρ), (d,)."""
-    both = [replace(c, follower_reward=c.follower_reward + c.leader_reward / WEIGHT) for c in columns]
-    return WEIGHT * _envelope(_penalised(m), both, _penalised_values(m, v.tobytes()))
+    both = [replace(c, follower_reward=c.follower_reward + c.leader_reward / weight) for c in columns]
+    return weight * _envelope(_penalised(m, weight), both, _penalised_values(m, weight, v.tobytes()))
 
 
 def penalised_policy(m: TabularModel, v: Array) -> Array:
     """The policy (S, A) that is best for r_F + r_L/λ."""
-    return soft_backup(_penalised(m), planned(m), _penalised_values(m, v.tobytes()))[1]
+    return soft_backup(_penalised(m, WEIGHT), planned(m), _penalised_values(m, WEIGHT, v.tobytes()))[1]
 
 
 @lru_cache(maxsize=4)
-def _penalised(m: TabularModel) -> TabularModel:
-    return replace(m, follower_reward=m.follower_reward + m.leader_reward / WEIGHT)
+def _penalised(m: TabularModel, weight: float) -> TabularModel:
+    return replace(m, follower_reward=m.follower_reward + m.leader_reward / weight)
 
 
 @lru_cache(maxsize=4)
-def _penalised_values(m: TabularModel, start: bytes) -> Array:
-    return soft_values(_penalised(m), np.frombuffer(start)).x
+def _penalised_values(m: TabularModel, weight: float, start: bytes) -> Array:
+    return soft_fixed_point(_penalised(m, weight), np.frombuffer(start))
 
 
 def _envelope(m: TabularModel, columns: list[TabularArrays], v: Array) -> Array:

@@ -10,15 +10,18 @@ import numpy as np
 
 from boltzgrad.gradients.game.sweeps import lse
 from boltzgrad.gradients.tabular.expectation import applied
-from boltzgrad.gradients.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel, sweep
+from boltzgrad.gradients.tabular.sweeps import matrix_of, planned, soft_backup, state_kernel, sweep
 from boltzgrad.problems import ConfigurableMDP, PolicyObjective, TabularArrays, TabularModel
 from boltzgrad.problems.configurable import LinearisedBuild
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.mutants import penalty
+from boltzgrad.verify.mutants.follower import soft_fixed_point
 from boltzgrad.verify.mutants.mutant import WrongFormula, mutants_of
 
-# Most mistakes begin with the same follower: swept once for all that are made on one problem at one θ.
+# Most mistakes begin with the same follower and the same derivatives of its world: computed once for all that are made
+# on one problem at one θ.  Derivatives of more numbers than this are not kept.
+_KEPT = 1e7
 
 
 @lru_cache(maxsize=2)
@@ -26,9 +29,20 @@ def _linearised(problem: ConfigurableMDP, theta: bytes) -> LinearisedBuild:
     return problem.linearise(np.frombuffer(theta))
 
 
+def _columns(problem: ConfigurableMDP, theta: bytes) -> tuple[ContextualArrays, ...]:
+    models = _linearised(problem, theta).contexts.models
+    numbers = problem.dim * sum(x.size for m in models for x in m.arrays().parts())
+    return _kept_columns(problem, theta) if numbers <= _KEPT else tuple(_linearised(problem, theta).columns())
+
+
+@lru_cache(maxsize=2)
+def _kept_columns(problem: ConfigurableMDP, theta: bytes) -> tuple[ContextualArrays, ...]:
+    return tuple(_linearised(problem, theta).columns())
+
+
 @lru_cache(maxsize=8)
 def _soft_fixed_point(m: TabularModel) -> Array:
-    return soft_values(m).x
+    return soft_fixed_point(m, np.zeros(m.n_states))
 
 
 def steps_for(discount: float) -> int:
@@ -56,16 +70,16 @@ class Formula(WrongFormula):
 
     def gradient(self) -> Array:
         """∇J (d,) as this formula has it."""
-        linearised = _linearised(self.problem, self.theta.tobytes())
-        columns = list(linearised.columns())
+        contexts = _linearised(self.problem, self.theta.tobytes()).contexts
+        columns = _columns(self.problem, self.theta.tobytes())
         total = np.zeros(self.problem.dim)
-        for c in range(len(linearised.contexts.models)):
-            total += self.of_context(c, linearised.contexts, columns)
+        for c in range(len(contexts.models)):
+            total += self.of_context(c, contexts, columns)
         if self.problem.regulariser is not None:
             total += self.problem.regulariser.gradient_at(self.theta)
         return total
 
-    def of_context(self, c: int, contexts: ContextualModel, columns: list[ContextualArrays]) -> Array:
+    def of_context(self, c: int, contexts: ContextualModel, columns: tuple[ContextualArrays, ...]) -> Array:
         """What context c adds: P(c) ∇J_c + ∇P(c) J_c."""
         m = contexts.models[c]
         weight = self.context_weight(c, contexts.probabilities)
@@ -447,13 +461,14 @@ class DampedHessian(Formula):
     mistake = "the follower's Hessian in softmax logits damped, (H + ηI)⁻¹ with η = 1e-3 (PARL)"
     exposed_by = ("garnet", {})
     hidden_by = ("garnet", {"n_actions": 1})
+    damping = 1e-3
 
     def indirect(self, m: TabularModel, policy: Array, benefit: Array, grad_q: Array) -> Array:
         # H = −τ d (diag π − ππᵀ), d the follower's own occupancy; ∂J/∂logits = π·benefit; cross derivative d K ∇Q_F.
         kernel = state_kernel(planned(m), policy)
         d = np.linalg.solve(np.eye(len(kernel)) - m.follower_discount * kernel.T, m.initial)
         fisher = d[:, None, None] * (policy[:, :, None] * (np.eye(policy.shape[1]) - policy[:, None, :]))
-        damped = m.temperature * fisher + 1e-3 * np.eye(policy.shape[1])
+        damped = m.temperature * fisher + self.damping * np.eye(policy.shape[1])
         return np.asarray(np.einsum("sa,sad->d", policy * benefit, np.linalg.solve(damped, fisher @ grad_q)))
 
 
@@ -706,7 +721,7 @@ class VisitsFromOne(Formula):
     spares = 3  # the start's own term has V_L only
 
     def occupancy(self, m: TabularModel, policy: Array) -> Array:
-        return super().occupancy(m, policy) - m.initial
+        return np.asarray(super().occupancy(m, policy) - m.initial)
 
 
 class UniformOccupancy(Formula):
