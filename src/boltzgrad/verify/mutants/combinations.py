@@ -12,6 +12,7 @@ that `nearest` picks, and every mistake in one context or one half.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import lru_cache
 from itertools import combinations
 from typing import Any
 
@@ -136,14 +137,18 @@ def nearest(gradient: Array, right: Array, wrong: Sequence[Array], most: int) ->
 
 def _half_wrong(self: Any) -> Array:
     """The wrong formula where it is to be wrong: W − γⁿ(W_n − ∇J_n) before n, ∇J + γⁿ(W_n − ∇J_n) from n on."""
-    rest = later(self.problem, self.theta)
-    right: Array = self.right(self.problem, self.theta).gradient()
+    rest, theta = later(self.problem, self.theta), self.theta.tobytes()
     if rest is None:
-        return right
-    extra = self.wrong(rest.problem, self.theta).gradient() - self.right(rest.problem, self.theta).gradient()
+        return _evaluated_once(self.right, self.problem, theta).copy()
+    extra = self.wrong(rest.problem, self.theta).gradient() - _evaluated_once(self.right, rest.problem, theta)
     if self.second:
-        return np.asarray(right + rest.weight * extra)
+        return np.asarray(_evaluated_once(self.right, self.problem, theta) + rest.weight * extra)
     return np.asarray(self.wrong(self.problem, self.theta).gradient() - rest.weight * extra)
+
+
+@lru_cache(maxsize=4)
+def _evaluated_once(formula: type[WrongFormula], problem: Any, theta: bytes) -> Array:
+    return formula(problem, np.frombuffer(theta)).gradient()
 
 
 def _right(formula: type[WrongFormula]) -> type[WrongFormula]:
