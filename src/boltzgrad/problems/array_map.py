@@ -83,7 +83,9 @@ class ArrayMap:
             bent = self._bent(self.theta + 0.5 * units * signs)
             if not bent.any():
                 break
-            units = np.where(bent, units / 8.0, units)
+            # The boldest of them first: their neighbours may be bent by them alone.
+            bold = units * self.slopes
+            units = np.where(bent & (8.0 * bold >= bold[bent].max()), units / 8.0, units)
         return np.where(bent, fallback, units)  # slopes that never settle are rounding, and nothing moves
 
     def _bent(self, theta: Array) -> Array:
