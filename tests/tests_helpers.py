@@ -12,10 +12,13 @@ import boltzgrad as bg
 
 
 def random_model(rng, S=5, A=3, *, ending=0.0, own=False, sparse=False, **options):
-    """A dense random model; `ending` cuts rows, `own` gives the follower a kernel of its own."""
+    """A dense random model; `ending` cuts rows, `own` gives the follower a kernel of its own.
+
+    A row that ends at all ends with a hundredth of `ending`, so that no draw, however rare, looks like float32 rounding.
+    """
 
     def kernel():
-        p = rng.dirichlet(np.ones(S), size=(S, A)) * (1.0 - ending * rng.uniform(size=(S, A, 1)))
+        p = rng.dirichlet(np.ones(S), size=(S, A)) * (1.0 - ending * rng.uniform(0.01, 1.0, size=(S, A, 1)))
         return bg.problems.SparseKernel.from_scipy(_csr(p), A) if sparse else p
 
     options = {"follower_discount": 0.9, "leader_discount": 0.85, "temperature": 0.2, **options}

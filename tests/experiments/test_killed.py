@@ -8,13 +8,16 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from boltzgrad.experiments import encoding, results
 from boltzgrad.experiments.runner import run
 from boltzgrad.experiments.task import Task
-from experiments_toys import open_store, wait_for, walk, walks
+from experiments_toys import PATIENCE, open_store, wait_for, walk, walks
+from tests_helpers import optional
+
+psutil = optional("psutil")
+optional("joblib")
 
 COUNT = 25
 TESTS = Path(__file__).parents[1]
@@ -83,7 +86,7 @@ def test_ctrl_c(tmp_path, uninterrupted, workers):
     worker = int(marker.read_text())
     assert alive(worker)
     os.killpg(run_of.pid, signal.SIGINT)
-    _, words = run_of.communicate(timeout=60)  # the task would take 100 s
+    _, words = run_of.communicate(timeout=PATIENCE)  # the task would take a hundred times that
     assert words.count("Traceback") == 1, words
     assert words.strip().endswith("KeyboardInterrupt"), words
     wait_for(lambda: not alive(worker))

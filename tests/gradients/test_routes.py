@@ -6,6 +6,7 @@ import pytest
 
 import boltzgrad as bg
 from boltzgrad.gradients import witnesses
+from tests_helpers import optional
 
 OBJECTIVE = bg.PolicyObjective(
     lambda theta, pi: (
@@ -65,7 +66,7 @@ def test_real_differences_within_their_own_estimate(make_problem, case):
 
 @pytest.mark.parametrize("case", PROBLEMS)
 def test_conic_within_its_own_estimate(make_problem, case):
-    pytest.importorskip("cvxpy")
+    optional("cvxpy")
     problem = make_problem(seed=4, **PROBLEMS[case])
     theta = problem.initial_theta(seed=5)
     reference = bg.hypergradient(problem, theta)

@@ -4,6 +4,8 @@ import re
 
 import pytest
 
+from tests_helpers import optional
+
 MINE = """
 import numpy as np
 import pytest
@@ -276,7 +278,7 @@ class TestMine:
 
 
 def test_with_xdist(pytester):
-    pytest.importorskip("xdist")
+    optional("xdist")
     result = run(pytester, "-n", "2", "--boltzgrad-seed=3", source=RIGHT)
     result.assert_outcomes(passed=6)
 
