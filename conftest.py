@@ -10,7 +10,7 @@ from hypothesis import settings
 from boltzgrad.errors import MissingExtra
 
 # `make test` takes a sample of the random examples; `make check` and CI set HYPOTHESIS_PROFILE=thorough.
-settings.register_profile("quick", max_examples=20, deadline=None, print_blob=True)
+settings.register_profile("quick", max_examples=25, deadline=None, print_blob=True)
 settings.register_profile("thorough", max_examples=100, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
