@@ -22,7 +22,7 @@ _SAFE_TO_ADVISE = RESOLUTION
 def explanations(check: HypergradientCheck) -> tuple[str, ...]:
     """Known mistakes and simple distortions that explain a wrong gradient, the nearest first."""
     known = [
-        f"‘{mistake.name}’ (it matches yours {_to(off)}{'' if _within(check, mistake.gradient) else ', nearly: more is wrong'})"
+        f"‘{mistake.name}’ (it matches yours {_closeness(check, mistake.gradient, off)})"
         for mistake, off in check.mistakes.like(check.gradient, check.allowances)
     ]
     if known:
@@ -40,12 +40,12 @@ def explanations(check: HypergradientCheck) -> tuple[str, ...]:
     )
 
 
-def _to(off: float) -> str:
-    return f"to {off:.0e} of ‖∇J‖_∞" if off else "to the last digit"
-
-
-def _within(check: HypergradientCheck, gradient: Array) -> bool:
-    return bool(np.all(np.abs(check.gradient - gradient) <= check.allowances))
+def _closeness(check: HypergradientCheck, mistake: Array, off: float) -> str:
+    """How near a mistake's gradient is to yours; entry by entry, since `off` is beside the largest one and rounds itself."""
+    if np.array_equal(check.gradient, mistake):
+        return "to the last digit"
+    within = bool(np.all(np.abs(check.gradient - mistake) <= check.allowances))
+    return f"to {off:.0e} of ‖∇J‖_∞{'' if within else ', nearly: more is wrong'}"
 
 
 def _is_slight(check: HypergradientCheck) -> bool:
