@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
-from boltzgrad.errors import NotDifferentiable, NotSmooth
+from boltzgrad.errors import GradientMismatch, NotDifferentiable, NotSmooth
 from boltzgrad.gradients.differences import complex_step, real_differences, ridders
-from boltzgrad.gradients.tabular.differences import TabularEvaluator
+from boltzgrad.gradients.tabular.differences import COMPLEX, DIFFERENCES, TabularEvaluator
 
 SMOOTH = {
     "exp": (np.exp, 1.0),
@@ -107,8 +107,17 @@ def test_a_build_that_refuses_complex_numbers_is_skipped_with_the_reason():
 
 
 def test_a_build_that_drops_part_of_its_derivative_is_found():
-    """The tape sees half of the dependence; differences see all of it."""
+    """The tape sees half of the dependence; differences see all of it, and so does the check of the model, with nobody to blame."""
     problem = problem_with(lambda theta: anp.dot(W, 0.5 * theta + 0.5 * bg.problems.validation.untraced(theta)))
-    report = bg.verify(problem, np.ones(3))
+    theta = np.ones(3)
+    exact = bg.hypergradient(problem_with(lambda theta: anp.dot(W, theta)), theta).gradient
+    for route in (COMPLEX, DIFFERENCES):
+        np.testing.assert_allclose(route.run(problem, theta).gradient, exact, rtol=1e-6)
+    report = bg.verify(problem, theta)
     assert not report.ok
-    assert {r.route for r in report.against} == {"complex-step", "differences"}
+    assert report.model.kind == "derivative"
+    assert report.model.array.startswith("follower_reward[")
+    assert report.model.derivative == pytest.approx(0.5 * report.model.slope, rel=1e-6)
+    assert {str(r.verdict) for r in report.rows[1:]} == {"skipped"}
+    with pytest.raises(GradientMismatch, match=r"model's derivative is wrong: .* \(0\.5 times it\)"):
+        report.raise_if_disagree()

@@ -6,6 +6,9 @@ import pytest
 
 import boltzgrad as bg
 from boltzgrad.errors import InvalidOption
+from boltzgrad.gradients import Route, RouteResult
+from boltzgrad.gradients.route import always
+from boltzgrad.verify.agreement import witness_row
 
 
 def test_the_contract():
@@ -143,8 +146,8 @@ def test_a_nearly_deterministic_leader_keeps_its_digits():
         bg.verify(game, [logit, 0.0], routes=["theorem2", "complex-step"]).raise_if_disagree()
 
 
-def test_a_vanishing_gradient_is_confirmed(make_model, rng):
-    """A constant leader's reward: ∇J = 0, and every witness can say so; a mutant that is not zero is rejected."""
+def test_a_vanishing_gradient_confirms_nothing(make_model, rng):
+    """A constant leader's reward: ∇J = 0, every witness says so, and that is no agreement; one that is not zero disagrees."""
     model = make_model(rng)
 
     def build(theta):
@@ -154,9 +157,16 @@ def test_a_vanishing_gradient_is_confirmed(make_model, rng):
 
     problem = bg.ConfigurableMDP(build, dim=15)
     report = bg.verify(problem, np.zeros(15))
-    report.raise_if_disagree()
     assert np.abs(report.reference.gradient).max() < 1e-12
-    assert all(row.allowed < 1e-8 for row in report.agreeing)
+    assert {str(row.verdict) for row in report.rows[1:]} == {"zero to rounding"}
+    assert all(row.allowed < 1e-8 for row in report.rows[1:])
+    assert not report.ok
+    assert not report.against
+    assert report.summary().startswith("ZERO TO ROUNDING: ")
+    with pytest.raises(bg.errors.GradientMismatch, match="no witness could confirm the reference. covariance: zero"):
+        report.raise_if_disagree()
+    another = Route("another", "", lambda p, t: RouteResult(report.reference.value, np.full(15, 1e-7), 0.0), always)
+    assert witness_row(another, report.reference).verdict == "disagrees"
 
 
 def test_other_objects_are_refused():

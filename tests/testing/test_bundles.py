@@ -140,8 +140,8 @@ def test_another_version_is_refused(copy, monkeypatch):
 
 
 def test_another_layout_is_refused(copy, monkeypatch):
-    monkeypatch.setattr(layout, "FORMAT_VERSION", 2)
-    with pytest.raises(bg.errors.BundleUnusable, match=r"\(layout 1\), this is .* \(layout 2\)"):
+    monkeypatch.setattr(layout, "FORMAT_VERSION", 3)
+    with pytest.raises(bg.errors.BundleUnusable, match=r"\(layout 2\), this is .* \(layout 3\)"):
         bundles.read(copy)
 
 
@@ -256,6 +256,30 @@ def test_a_problem_of_ones_own(tmp_path):
     assert bundles.check(folder, 1.001 * exact, tolerance=0.1).verdict == Verdict.CANNOT_TELL
 
 
+@pytest.mark.parametrize(("array", "size"), [("rounding", -1.0), ("terms", np.inf), ("units", 0.0), ("units", np.nan)])
+def test_sizes_that_are_none(tmp_path, array, size):
+    """Somebody's own problem is judged by what the files say of it."""
+    folder = bundles.export(own_problem(), np.array([0.3, -0.2, 0.1, 0.4]), tmp_path / "own")
+    np.save(folder / f"{array}.npy", np.full(4, size))
+    forged(folder, lambda m: None)
+    with pytest.raises(bg.errors.BundleUnusable, match=rf"{array}\.npy holds what no size is"):
+        bundles.check(folder, np.zeros(4)).ok  # noqa: B018
+
+
+def test_a_model_whose_derivative_is_wrong_makes_no_bundle(tmp_path):
+    """Whoever got it would be blamed for the right gradient."""
+    right = own_problem()
+    wrong = bg.ConfigurableMDP(
+        right.build,
+        dim=4,
+        pullback=lambda theta, g: 1.01 * right.linearise(theta).pullback(g),
+        pushforward=lambda theta, v: right.linearise(theta).pushforward(v),
+    )
+    with pytest.raises(bg.errors.NotDifferentiable, match="model's derivative is wrong, and so would the bundle's"):
+        bundles.export(wrong, np.array([0.3, -0.2, 0.1, 0.4]), tmp_path / "own")
+    assert not (tmp_path / "own").exists()
+
+
 def test_a_zoo_that_has_changed_since_is_noticed(made, monkeypatch):
     gradient = np.load(made[0] / "gradient.npy")
     changed = bg.problems.load("garnet", n_states=12, n_parameters=8, leader_discount=0.9, seed=1)
@@ -305,8 +329,10 @@ FORGERIES = {
     "no problem": lambda m: m.pop("problem") and None,
     "odd options": lambda m: m["problem"].update(options="x"),
     "no errors": lambda m: m.pop("errors") and None,
-    "a negative allowance": lambda m: m["errors"]["allowed"].update(float64=-1.0),
-    "an infinite allowance": lambda m: m["errors"]["allowed"].update(float64=1e999),
+    "a negative size": lambda m: m["errors"].update(value_scale=-1.0),
+    "an infinite size": lambda m: m["errors"].update(gradient_estimate=1e999),
+    "no rounding": lambda m: m["arrays"].pop("rounding") and None,
+    "one rounding for all": lambda m: m["arrays"]["rounding"].update(shape=[1]),
     "no arrays": lambda m: m.update(arrays=3),
     "a file elsewhere": lambda m: m["arrays"]["gradient"].update(file="../../../etc/passwd"),
     "another array's file": lambda m: m["arrays"]["gradient"].update(file="theta.npy"),

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from boltzgrad.testing.comparison import HypergradientCheck
 
 _SHOWN = 3
+# A mistake that leaves more than this part of the difference unexplained is not named: among many, one is always a little nearer.
+_EXPLAINED = 0.5
 # A factor as near to one as this is no wrong length.
 _SAME_FACTOR = 1e-12
 # A tolerance is advised only where it could hide no known mistake: each moves some entry by more than this part of it.
@@ -22,8 +24,8 @@ _SAFE_TO_ADVISE = RESOLUTION
 def explanations(check: HypergradientCheck) -> tuple[str, ...]:
     """Known mistakes and simple distortions that explain a wrong gradient, the nearest first."""
     known = [
-        f"‘{mistake.name}’ (it matches yours {_closeness(check, mistake.gradient, off)})"
-        for mistake, off in check.mistakes.like(check.gradient, check.allowances)
+        f"‘{mistake.name}’ (it matches yours {_closeness(check, mistake.gradient)})"
+        for mistake, _ in check.mistakes.like(check.gradient, check.allowances)
     ]
     if known:
         return tuple(known[:_SHOWN])
@@ -31,7 +33,7 @@ def explanations(check: HypergradientCheck) -> tuple[str, ...]:
     if found or _is_slight(check):
         return tuple(found)
     nearest = check.mistakes.nearest(check.gradient)
-    if nearest is None:
+    if nearest is None or nearest[1] > _EXPLAINED * check.relative:
         return ()
     mistake, off = nearest
     return (
@@ -40,12 +42,19 @@ def explanations(check: HypergradientCheck) -> tuple[str, ...]:
     )
 
 
-def _closeness(check: HypergradientCheck, mistake: Array, off: float) -> str:
-    """How near a mistake's gradient is to yours; entry by entry, since `off` is beside the largest one and rounds itself."""
+def _closeness(check: HypergradientCheck, mistake: Array) -> str:
+    """How near a mistake's gradient is to yours."""
     if np.array_equal(check.gradient, mistake):
         return "to the last digit"
     within = bool(np.all(np.abs(check.gradient - mistake) <= check.allowances))
-    return f"to {off:.0e} of ‖∇J‖_∞{'' if within else ', nearly: more is wrong'}"
+    return f"to {apart(check, check.gradient, mistake):.0e} of ‖∇J‖_∞{'' if within else ', nearly: more is wrong'}"
+
+
+def apart(check: HypergradientCheck, one: Array, other: Array) -> float:
+    """How far two gradients (d,) are from each other, relative to the largest entry of ∇J, all in natural steps [1]."""
+    units = check.yardstick.units
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return float((np.abs(one - other) * units).max() / (np.abs(check.reference.gradient) * units).max())
 
 
 def _is_slight(check: HypergradientCheck) -> bool:

@@ -12,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from boltzgrad import __version__
-from boltzgrad.errors import BoltzgradError, InvalidOption
+from boltzgrad.errors import BoltzgradError, InvalidOption, NotDifferentiable
 from boltzgrad.gradients import Hypergradient, hypergradient
 from boltzgrad.testing.bundles import layout
 from boltzgrad.testing.bundles.content import Content, content
 from boltzgrad.testing.bundles.readme import readme
+from boltzgrad.verify import Verdict
 
 
 def export(
@@ -27,7 +28,8 @@ def export(
     `theta_source` says in words where θ is from.  A folder that exists is left alone unless it is a bundle and `replace` is
     true.  The bundle appears whole or not at all.
 
-    Raises: InvalidOption if the folder is in the way or cannot be written; what `bg.hypergradient` raises.
+    Raises: InvalidOption if the folder is in the way or cannot be written; NotDifferentiable if the model's derivative is not
+    its slope, since the gradient would be wrong; what `bg.hypergradient` raises.
     """
     target = Path(folder)
     if not isinstance(theta_source, str):
@@ -40,6 +42,8 @@ def export(
         )
         raise InvalidOption(f"{target} exists and is {kind}; choose another folder")
     reference = hypergradient(problem, theta)
+    if not reference.model_check.ok:
+        raise NotDifferentiable(f"{Verdict.MODEL}, and so would the bundle's gradient be: {reference.model_check}")
     found = content(reference, layout.MOST_NUMBERS)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
