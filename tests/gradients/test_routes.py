@@ -61,9 +61,9 @@ def test_real_differences_within_their_own_estimate(make_problem, case):
     problem = make_problem(seed=4, **PROBLEMS[case])
     theta = problem.initial_theta(seed=5)
     result = by_name(problem)["differences"].run(problem, theta)
-    error = np.abs(result.gradient - result.seen_by(bg.hypergradient(problem, theta).gradient)).max()
-    assert error <= result.error_estimate
-    assert result.error_estimate <= 1e-6 * np.abs(result.gradient).max()
+    error = np.abs(result.gradient - result.seen_by(bg.hypergradient(problem, theta).gradient))
+    assert np.all(error <= result.error_estimate)  # each entry within its own
+    assert np.max(result.error_estimate) <= 1e-6 * np.abs(result.gradient).max()
 
 
 @pytest.mark.parametrize("case", PROBLEMS)
@@ -74,8 +74,8 @@ def test_conic_within_its_own_estimate(make_problem, case):
     reference = bg.hypergradient(problem, theta)
     result = by_name(problem)["conic"].run(problem, theta)
     error = np.abs(result.gradient - reference.gradient).max()
-    assert error <= result.error_estimate + 16 * reference.error_estimate
-    assert result.error_estimate <= 1e-6 * np.abs(reference.gradient).max()
+    assert error <= np.max(result.error_estimate) + 16 * reference.error_estimate
+    assert np.max(result.error_estimate) <= 1e-6 * np.abs(reference.gradient).max()
 
 
 ROOMS = list(itertools.product((0.001, 0.003, 0.005), ("simulator", "matrix", "as-published"), (None, 1)))
@@ -98,7 +98,7 @@ def test_four_rooms(temperature, kernel, seed):
     if not routes["conic"].skip(problem, theta):
         result = routes["conic"].run(problem, theta)
         error = np.abs(result.gradient - reference.gradient).max()
-        assert error <= result.error_estimate + 16 * reference.error_estimate
+        assert error <= np.max(result.error_estimate) + 16 * reference.error_estimate
 
 
 @pytest.mark.parametrize("name", bg.problems.names("tabular"))
@@ -107,6 +107,11 @@ def test_zoo(name, seed):
     problem = bg.problems.load(name)
     theta = np.zeros(problem.dim) if seed is None else problem.initial_theta(seed=seed)
     report = bg.verify(problem, theta, routes=["covariance", "hpgd", "implicit", "unrolled-implicit", "conic"])
+    if not report.reference.gradient.any():  # at θ = 0 nothing that the leader does matters yet
+        assert (name, seed) == ("synthetic", None)
+        assert {str(row.verdict) for row in report.rows[1:]} <= {"zero to rounding", "skipped"}
+        assert not report.ok
+        return
     report.raise_if_disagree()
     assert len(report.agreeing) >= 4
 
