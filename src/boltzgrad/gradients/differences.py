@@ -180,8 +180,8 @@ def ridders(
         )
     near = np.ptp(np.r_[ahead[2:], behind[2:], at_zero])
     for value, end in ((ahead[0], steps[0]), (behind[0], -steps[0])):
-        away = abs(value - at_zero) > 1e3 * max(noise, near)
-        if near <= 4.0 * noise and away and _jumps(f, at_zero, float(end)):
+        away = abs(value - at_zero) > max(1e3 * max(measured, near), 1e4 * rounding)
+        if near <= 4.0 * measured and away and _jumps(f, at_zero, float(end)):
             raise NotSmooth(
                 f"J is constant near this theta and jumps further off ({where}): build rounds or cuts theta"
             )

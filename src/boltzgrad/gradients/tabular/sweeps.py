@@ -24,7 +24,7 @@ from boltzgrad.problems.tabular import TabularModel
 EPS = float(np.finfo(float).eps)
 MAX_SWEEPS = 500_000
 _BEFORE_SOLVES = 200
-_AT_REST = 1e-10  # Newton's last step, relative: what it leaves is the square of it, and rounding
+_AT_REST = 1e-6  # Newton's last step, relative: where many steps remain, rounding moves the values by as many of its units
 COMPLEX_STEP = 1e-30
 """The step of complex-step differentiation: its square vanishes beside any number in a model."""
 
