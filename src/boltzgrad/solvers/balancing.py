@@ -14,12 +14,8 @@ c is the larger of τ and what a typical state costs, so that x̂ is not above o
 A state that costs the follower nothing now or later (P_ii = 0) is measured by its own size: its first and second moments, the noise in it, what flows into it.
 
 **Before P is known**, p_i = Q_ii stands for P_ii, and where that is zero max_j A_ji² p_j, which is what the state costs a step later.
-This has the same covariance, but P may exceed it by any factor, where an unstable mode is hard to reach.  Therefore
-`costs_by_doubling`: P within a factor from the structure-preserving doubling algorithm,
-
-    A ← A(I + GH)⁻¹A,  G ← G + A(I + GH)⁻¹GA',  H ← H + A'H(I + GH)⁻¹A    from  √γA, γBR⁻¹B', Q,    H → P,
-
-for problems where SciPy's solver does not get there from the first guess.
+Units made from that turn with the user's as well, but P may exceed Q by any factor, where an unstable mode is hard to reach: `solvers/lqr.py` then
+tries larger costs for a unit.
 """
 
 from __future__ import annotations
@@ -32,7 +28,6 @@ import numpy as np
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import Bump, LQArrays, LQModel
 
-_DOUBLINGS = 60
 _FURTHEST = 400  # binary orders of magnitude: products of a few factors stay in float64's range
 
 
@@ -144,24 +139,3 @@ def _sizes_of_unseen(model: LQModel, state: Array, action: Array, size: Array, u
 def power_of_two(x: Array | float) -> Array:
     """The power of two nearest to each positive number, in ratio."""
     return np.exp2(np.clip(np.round(np.log2(x)), -_FURTHEST, _FURTHEST))
-
-
-def costs_by_doubling(model: LQModel) -> Array | None:
-    """P to a few digits at least, from the doubling algorithm above; None if it runs away.  For a model in some sensible units."""
-    root, eye = np.sqrt(model.follower_discount), np.eye(model.n_states)
-    A, G, H = root * model.A, model.follower_discount * (model.B @ np.linalg.solve(model.R, model.B.T)), np.array(model.Q)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for _ in range(_DOUBLINGS):
-            try:
-                W = np.linalg.solve(eye + G @ H, np.hstack([A, G]))
-            except np.linalg.LinAlgError:
-                return None
-            n = len(eye)
-            more = A.T @ H @ W[:, :n]
-            A, G, last = A @ W[:, :n], G + A @ W[:, n:] @ A.T, H
-            G, H = (G + G.T) / 2, H + (more + more.T) / 2
-            if not np.isfinite(H).all() or not np.isfinite(G).all():
-                return None
-            if np.abs(H - last).max() <= 1e-12 * np.abs(H).max():
-                break
-    return H

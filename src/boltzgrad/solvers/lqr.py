@@ -13,7 +13,7 @@ Q; along the path Q − (1 − s)E the solution moves by dP/ds = 𝓛_{F(s)}⁻�
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.linalg import solve_discrete_are
@@ -21,7 +21,7 @@ from scipy.linalg import solve_discrete_are
 from boltzgrad.errors import InvalidModel, NotConverged
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQModel
-from boltzgrad.solvers.balancing import Units, costs_by_doubling, first_guess, units_of
+from boltzgrad.solvers.balancing import Units, first_guess, units_of
 from boltzgrad.solvers.balls import lyapunov
 
 EPS = float(np.finfo(float).eps)
@@ -29,8 +29,10 @@ _NEWTON = 6
 _ACCEPT = 1e-9
 # A Hautus matrix with a smallest singular value below this, relative to its norm, has lost a rank.
 _SINGULAR = 1e-12
-# SciPy's answer in the first units is taken as a start where its residual is below this.
+# SciPy's answer is taken as a start where its residual is below this; else in units made from it, and in units of larger costs.
 _START = 1e-4
+_AGAIN = 3
+_COSTLIER = tuple(range(0, 61, 6))
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,7 +85,7 @@ def solve_lqr(model: LQModel) -> LQSolution:
     """
     units = first_guess(model)
     _check_modes(model, units)
-    start = _start(units.model(model)) / units.of_P
+    start = _start(model, units)
     units = units_of(model, start)
     balanced = units.model(model)
     P, residual, count = _refined(balanced, start * units.of_P)
@@ -114,25 +116,42 @@ def solve_lqr(model: LQModel) -> LQSolution:
     )
 
 
-def _start(model: LQModel) -> Array:
-    """Some P near the solution, for a model in the first units.  Raises: InvalidModel if there seems to be none."""
-    gamma, root = model.follower_discount, np.sqrt(model.follower_discount)
-    if gamma * float(np.linalg.norm(model.A)) ** 2 <= EPS:
+def _start(model: LQModel, units: Units) -> Array:
+    """Some P near the solution, in the user's units, from SciPy.  Raises: InvalidModel if there seems to be none.
+
+    SciPy gives up where P is many orders of magnitude above Q, as where an unstable mode is hard to move.  With larger costs taken for
+    a unit P is of order one, and Q small, which it does not mind; and what it then finds tells the units of each state.
+    """
+    balanced = units.model(model)
+    if model.follower_discount * float(np.linalg.norm(balanced.A)) ** 2 <= EPS:
         # ‖P − Q‖ ≤ γ‖A‖²‖P‖: the future is below rounding, and SciPy's balancing overflows at discounts near 1e-300.
         return np.array(model.Q)
-    try:
-        P = np.asarray(solve_discrete_are(root * model.A, root * model.B, model.Q, model.R))
-        if _residual(model, P) <= _START:
-            return P
-        reason = f"relative residual {_residual(model, P):.1e}"
-    except (np.linalg.LinAlgError, ValueError) as error:
-        P, reason = None, str(error)
-    other = costs_by_doubling(model)
-    if other is None and P is None:
+    best, least, reason = None, np.inf, ""
+    for exponent in _COSTLIER:
+        at = units if exponent == 0 else replace(units, state=units.state * 2.0**-exponent)
+        for _ in range(_AGAIN):
+            try:
+                P, left = _by_scipy(at.model(model))
+            except (np.linalg.LinAlgError, ValueError) as error:
+                reason = reason or str(error)
+                break
+            if left < least:
+                best, least = P / at.of_P, left
+            if left <= _START:
+                return P / at.of_P
+            at = units_of(model, P / at.of_P)
+    if best is None:
         raise InvalidModel(
             f"the Riccati equation has no stabilising solution: {reason} (is every undamped mode seen by Q?)"
         )
-    return other if P is None or (other is not None and _residual(model, other) < _residual(model, P)) else P
+    return best
+
+
+def _by_scipy(model: LQModel) -> tuple[Array, float]:
+    """(P, its relative residual).  Raises: LinAlgError, ValueError."""
+    root = np.sqrt(model.follower_discount)
+    P = np.asarray(solve_discrete_are(root * model.A, root * model.B, model.Q, model.R))
+    return P, _residual(model, P)
 
 
 def _refined(model: LQModel, P: Array) -> tuple[Array, float, int]:

@@ -22,7 +22,6 @@ class LQEvaluator(Evaluator):
         model = self.problem.build(theta)
         P, sweeps, change = cost_matrix(model, self._start)
         self.change = max(self.change, change)
-        self.horizon = 1.0 / (1.0 - max(model.follower_discount, model.leader_discount))
         if self._start is None:
             # Multiplications; a step in Python is worth a hundred thousand.
             self.work = 40.0 * (sweeps + 20.0) * (model.n_states**3 * 8.0 + 1e4)

@@ -87,7 +87,7 @@ def gain(model: Any, P: Array) -> tuple[Array, Array]:
 
 
 def cost_matrix(model: LQModel, start: Array | None = None) -> tuple[Array, int, float]:
-    """(P, steps, what they left relative to √(P_ii P_jj)), real or complex, from nothing or from the answer to a problem nearby.
+    """(P, steps, what they left of P relative to √(P_ii P_jj), or 0 for rounding), real or complex, from nothing or from the answer to a problem nearby.
 
     Raises: Unfinished if the iterations do not come to rest.
     """
@@ -161,8 +161,10 @@ def _polished(model: LQModel, P: Array) -> tuple[Array, int, float]:
     for count in range(1, _NEWTON + 1):
         new, powers = newton(model, P)
         change, P = moved_by(new, P), new
-        if change <= _REST * powers.longest or _SETTLED > change > 0.5 * last:
-            return P, count, min(change, change**2 * powers.longest)
+        if change <= _REST * powers.longest:
+            return P, count, 0.0  # rounding, which any solution of this equation has
+        if _SETTLED > change > 0.5 * last:
+            return P, count, min(1.0, change * powers.longest)
         last = change
     raise Unfinished(f"Newton's steps for the Riccati equation still move P by {last:.1e} of its size")
 
@@ -184,7 +186,7 @@ def _differentiated(model: LQModel, P: Array) -> tuple[Array, int, float]:
     change = moved / most if most > 0.0 else 0.0
     if change > max(_SETTLED, _REST * powers.longest):
         raise Unfinished(f"the imaginary part of P still moves by {change:.1e} of its size")
-    return second, count + 2, max(left, change**2)
+    return second, count + 2, left if change <= _REST * powers.longest else max(left, change)
 
 
 def newton(model: Any, P: Array) -> tuple[Array, Powers]:
