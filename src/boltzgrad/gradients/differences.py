@@ -4,9 +4,12 @@ r"""Differences of J itself: the complex step, and adaptive real differences, fo
 h = 10⁻³⁰ leaves no truncation.  The iterations run in complex arithmetic until the imaginary part stands still.
 
 **Real differences.**  Central differences over a falling sequence of steps, extrapolated (Ridders 1982), each
-with an error estimate from the table and from the measured noise of J.  They need nothing of `build`
+with an error estimate from the table and from the noise of J.  They need nothing of `build`
 but its values, so they also notice one that does not depend smoothly on θ: the slopes from the left and from
 the right then do not come together as the step shrinks.
+
+Steps are natural ones (`ArrayMap.units`): a direction moves the model's arrays by about their own size, whatever the unit of θ
+is.  Noise is no kink: J is a float64 sum, and what it can round off is worked out from its own terms (`Evaluator.rounding`).
 """
 
 from __future__ import annotations
@@ -18,9 +21,9 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.errors import BoltzgradError, NotDifferentiable, NotSmooth
+from boltzgrad.errors import BoltzgradError, NotConverged, NotDifferentiable, NotSmooth, Unfinished
 from boltzgrad.gradients.route import Route, RouteResult, always
-from boltzgrad.gradients.tabular.sweeps import COMPLEX_STEP
+from boltzgrad.gradients.tabular.sweeps import COMPLEX_STEP, DENSE_STATES, needed_sweeps
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.tabular import TabularModel
 
@@ -29,26 +32,31 @@ _RATIO = 8.0  # of one real step to the next
 # Multiplications to spend: they decide along how many directions a large problem is differenced.
 _COMPLEX_WORK, _REAL_WORK = 6e10, 2e10
 _SEED = 7
-_SWEEP_LIMIT = 60_000
+_SWEEP_WORK = 1e10
 
 
 class Evaluator(ABC):
     """J(θ) by plain iterations, real or complex, each evaluation starting from the base point's answers.
 
     `change` is the largest relative change of the last iteration so far, `work` the multiplications of one
-    cold evaluation, `horizon` how many iterations an unfinished one may still be worth.
+    cold evaluation, `horizon` how many iterations an unfinished one may still be worth, `rounding` [J] what J may round off.
     """
 
     change: float = 0.0
     work: float = 0.0
     horizon: float = 1.0
+    rounding: float = 0.0
 
     @abstractmethod
     def __call__(self, theta: Array) -> complex:
         """J at θ.  Raises: whatever `build` raises there."""
 
+    @abstractmethod
+    def units(self, theta: Array) -> Array:
+        """The natural step of each coordinate (d,) [θ_j]."""
+
     def along(self, theta: Array, u: Array) -> Callable[[float], float]:
-        """T ↦ J(θ + tu)."""
+        """t ↦ J(θ + tu)."""
         return lambda t: float(np.real(self(theta + t * u)))
 
 
@@ -59,30 +67,34 @@ def _at_rest(evaluate: Evaluator, theta: Array) -> tuple[float, float]:
     return warm, abs(warm - cold)
 
 
-def random_directions(dim: int, count: int) -> Array:
-    """Seeded unit vectors (count, dim): an error in any coordinate shows along each of them."""
-    u = np.random.default_rng(_SEED).standard_normal((count, dim))
-    return np.asarray(u / np.linalg.norm(u, axis=1, keepdims=True))
+def random_directions(units: Array, count: int) -> Array:
+    """Seeded directions (count, d) [θ], unit vectors in natural steps: an error in any coordinate shows along each of them."""
+    u = np.random.default_rng(_SEED).standard_normal((count, units.size))
+    return np.asarray(u / np.linalg.norm(u, axis=1, keepdims=True) * units)
 
 
 def complex_step(evaluate: Evaluator, theta: Array) -> RouteResult:
     """Shapes: theta (d,) -> gradient (d,), or slopes along a few random directions of a large problem.
 
-    Raises: NotDifferentiable if `build` or the objective refuses a complex θ or loses its imaginary part.
+    Raises: NotDifferentiable if `build` or the objective refuses a complex θ or loses its imaginary part; Unfinished.
     """
-    (base, settled), dim = _at_rest(evaluate, theta), theta.size
+    (base, settled), dim, units = _at_rest(evaluate, theta), theta.size, evaluate.units(theta)
     affordable = int(_COMPLEX_WORK / max(4.0 * evaluate.work, 1.0))
     directions, note = None, ""
     if affordable < dim:
-        directions = random_directions(dim, max(1, min(affordable, 8)))
+        directions = random_directions(units, max(1, min(affordable, 8)))
         note = _along(directions)
-    gradient = np.array(
-        [_imaginary_slope(evaluate, theta, u) for u in (np.eye(dim) if directions is None else directions)]
-    )
-    _refuse_unless_analytic(evaluate, theta, base, settled)
+    if directions is None:
+        slopes = np.array([_imaginary_slope(evaluate, theta, u) for u in np.diag(units)])
+        gradient = slopes / units
+    else:
+        gradient = np.array([_imaginary_slope(evaluate, theta, u) for u in directions])
+    _refuse_unless_analytic(evaluate, theta, units, base, settled)
     # An imaginary part that still moves by `change` is that far off at most over the remaining iterations.
     left = evaluate.change * evaluate.horizon if evaluate.change > 1e-13 else 0.0
-    return RouteResult(base, gradient, left * float(np.abs(gradient).max()), directions, note)
+    natural = float(np.abs(gradient if directions is not None else slopes).max())
+    error = left * natural / (units if directions is None else np.ones(len(gradient)))
+    return RouteResult(base, gradient, error, directions, note, value_error=settled + evaluate.rounding)
 
 
 def _along(directions: Array) -> str:
@@ -104,10 +116,13 @@ def _imaginary_slope(evaluate: Evaluator, theta: Array, u: Array) -> float:
     return float(np.imag(j)) / COMPLEX_STEP
 
 
-def _refuse_unless_analytic(evaluate: Evaluator, theta: Array, base: float, settled: float) -> None:
+def _refuse_unless_analytic(evaluate: Evaluator, theta: Array, units: Array, base: float, settled: float) -> None:
     """Hold one complex slope against a real difference of the same J: abs, conj or real are not analytic."""
-    u = random_directions(theta.size, 1)[0]
-    real, error = ridders(evaluate.along(theta, u), base, "a random direction", settled)
+    u = random_directions(units, 1)[0]
+    try:
+        real, error = ridders(evaluate.along(theta, u), base, "a random direction", settled, evaluate.rounding)
+    except NotConverged:
+        return  # the noise of J is all that a real difference sees: nothing to hold it against
     imaginary = _imaginary_slope(evaluate, theta, u)
     if abs(imaginary - real) > 100.0 * error + 1e-3 * abs(real):
         raise NotDifferentiable(
@@ -119,36 +134,40 @@ def _refuse_unless_analytic(evaluate: Evaluator, theta: Array, base: float, sett
 def real_differences(evaluate: Evaluator, theta: Array) -> RouteResult:
     """Shapes: theta (d,) -> slopes along a few random directions (the gradient when d is small).
 
-    Raises: NotSmooth where J is not smooth in θ.
+    Raises: NotSmooth where J is not smooth in θ; Unfinished.
     """
-    (base, settled), dim = _at_rest(evaluate, theta), theta.size
+    (base, settled), dim, units = _at_rest(evaluate, theta), theta.size, evaluate.units(theta)
     affordable = max(1, int(_REAL_WORK / max(25.0 * evaluate.work, 1.0)))
     directions, note = None, ""
     if dim > min(REAL_DIRECTIONS, affordable):
-        directions = random_directions(dim, min(REAL_DIRECTIONS, affordable))
+        directions = random_directions(units, min(REAL_DIRECTIONS, affordable))
         note = _along(directions)
     found = [
-        ridders(evaluate.along(theta, u), base, f"direction {k}", settled)
-        for k, u in enumerate(np.eye(dim) if directions is None else directions)
+        ridders(evaluate.along(theta, u), base, f"direction {k}", settled, evaluate.rounding)
+        for k, u in enumerate(np.diag(units) if directions is None else directions)
     ]
-    slopes, errors = np.array([f[0] for f in found]), max(f[1] for f in found)
-    return RouteResult(base, slopes, errors, directions, note)
+    per = units if directions is None else np.ones(len(directions))
+    slopes, errors = np.array([f[0] for f in found]) / per, np.array([f[1] for f in found]) / per
+    return RouteResult(base, slopes, errors, directions, note, value_error=settled + evaluate.rounding)
 
 
-def ridders(f: Callable[[float], float], at_zero: float, where: str, settled: float = 0.0) -> tuple[float, float]:
+def ridders(
+    f: Callable[[float], float], at_zero: float, where: str, settled: float = 0.0, rounding: float = 0.0
+) -> tuple[float, float]:
     """(f'(0), error estimate) by extrapolated central differences over falling steps.
 
-    `settled` is a known part of the noise of f, besides what is measured.
+    `settled` is a known part of the noise of f, besides what is measured; `rounding` is what f may round off at most, below
+    which nothing is called a kink.
 
     Raises: NotSmooth if f jumps at 0, if its one-sided slopes do not come together, or if it is flat near
-    0 and not further off.
+    0 and not further off; NotConverged if f is defined at too few steps.
     """
-    steps = 0.1 * _RATIO ** -np.arange(9.0)
-    ahead, behind = np.array([f(h) for h in steps]), np.array([f(-h) for h in steps])
-    noise = max(_noise(f, at_zero), 4.0 * settled)
-    if noise > 1e-7 * max(abs(at_zero), float(np.ptp(np.r_[ahead, behind, at_zero]))):
+    steps, ahead, behind = _sampled(f)
+    measured = max(_noise(f, at_zero), 4.0 * settled)
+    noise = max(measured, rounding)
+    if measured > 1e-7 * max(abs(at_zero), float(np.ptp(np.r_[ahead, behind, at_zero]))) and measured > 30.0 * rounding:
         raise NotSmooth(
-            f"J is not smooth at this theta ({where}): it jumps by {noise:.3g} over a step of 1e-13; build has a "
+            f"J is not smooth at this theta ({where}): it jumps by {measured:.3g} over a step of 1e-13; build has a "
             "discontinuity there, or computes in single precision"
         )
     gap = np.abs((ahead - at_zero) - (at_zero - behind)) / steps  # |right slope − left slope|
@@ -167,17 +186,38 @@ def ridders(f: Callable[[float], float], at_zero: float, where: str, settled: fl
                 f"J is constant near this theta and jumps further off ({where}): build rounds or cuts theta"
             )
     table = (ahead - behind) / (2.0 * steps)
+    felt = max(measured, rounding / 16.0)  # the largest rounding does not happen at every step
     best, error, row = float(table[0]), np.inf, [float(table[0])]
     for i in range(1, len(steps)):
         new, factor = [float(table[i])], _RATIO**2
         for j in range(i):
             new.append((factor * new[j] - row[j]) / (factor - 1.0))
             factor *= _RATIO**2
-            off = max(abs(new[-1] - new[-2]), abs(new[-1] - row[j])) + 2.0 * noise / steps[i]
+            off = max(abs(new[-1] - new[-2]), abs(new[-1] - row[j])) + 2.0 * felt / steps[i]
             if off < error:
                 best, error = new[-1], off
         row = new
     return best, error
+
+
+def _sampled(f: Callable[[float], float]) -> tuple[Array, Array, Array]:
+    """(steps, f ahead, f behind), from the largest step on at which f is defined on both sides."""
+    steps, ahead, behind = [], [], []
+    refused = ""
+    for h in 0.1 * _RATIO ** -np.arange(9.0):
+        try:
+            both = f(h), f(-h)
+        except Unfinished:
+            raise
+        except BoltzgradError as error:  # outside of where the model is one: a probability below zero
+            refused, steps, ahead, behind = str(error), [], [], []
+            continue
+        steps.append(h)
+        ahead.append(both[0])
+        behind.append(both[1])
+    if len(steps) < 5:
+        raise NotConverged(f"build refuses values of theta nearby: {refused}")
+    return np.array(steps), np.array(ahead), np.array(behind)
 
 
 def _why(gap: Array) -> str:
@@ -204,25 +244,36 @@ def _noise(f: Callable[[float], float], at_zero: float) -> float:
 
 
 def too_many_sweeps(model: TabularModel) -> str:
-    """Why a chain that never ends is not swept at this discount, or ""."""
+    """Why a model is not swept at its discounts, or "": where dense solves cannot take over and the work would not end."""
+    if model.n_states <= DENSE_STATES:
+        return ""
     discount = max(model.follower_discount, model.leader_discount)
-    never_ends = min(model.kernel.row_sums.min(), model.follower_kernel.row_sums.min()) >= 1.0 - 1e-12
-    needed = np.log(1e-16) / np.log(max(discount, 0.1))
-    if never_ends and needed > _SWEEP_LIMIT:
-        return f"about {needed:.0f} sweeps an evaluation (discount {discount})"
+    needed = needed_sweeps(discount)
+    if needed * np.size(model.kernel.values) > _SWEEP_WORK:
+        return f"about {needed:.0f} sweeps over {np.size(model.kernel.values):.1e} entries an evaluation (discount {discount})"
     return ""
 
 
 def difference_routes(
-    evaluator: Callable[[Any], Evaluator], through: str, skip: Callable[[Any, Array], str] = always
+    evaluator: Callable[[Any], Evaluator],
+    through: str,
+    skip: Callable[[Any, Array], str] = always,
+    work: Callable[[Any], float] = lambda reference: 0.0,
 ) -> tuple[Route, Route]:
-    """The routes `complex-step` and `differences` of a family, from what evaluates its J."""
+    """The routes `complex-step` and `differences` of a family, from what evaluates its J and the `work` of one evaluation."""
     return (
-        Route("complex-step", f"Im J(θ + ihu)/h through {through}", lambda p, t: complex_step(evaluator(p), t), skip),
+        Route(
+            "complex-step",
+            f"Im J(θ + ihu)/h through {through}",
+            lambda p, t: complex_step(evaluator(p), t),
+            skip,
+            work=lambda reference: 4.0 * work(reference) * min(reference.theta.size, _COMPLEX_WORK / (4.0 * work(reference) + 1.0)),
+        ),
         Route(
             "differences",
             f"extrapolated real differences of J through {through}",
             lambda p, t: real_differences(evaluator(p), t),
             skip,
+            work=lambda reference: 25.0 * work(reference) * min(reference.theta.size, REAL_DIRECTIONS),
         ),
     )

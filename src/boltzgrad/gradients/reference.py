@@ -7,6 +7,7 @@ unit, so that no verdict depends on whether θ_j is given in metres or in nanome
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -43,7 +44,12 @@ class Hypergradient(ABC):
     @cached_property
     def coordinate_bounds(self) -> Array:
         """A proved bound on the error of each entry of `gradient` (d,) [J/θ_j]; what it covers is said at `error_bound`."""
-        return self._coordinate_bounds()
+        return self._coordinate_bounds(range(self.theta.size))
+
+    def bound_at(self, coordinate: int) -> float:
+        """The proved bound of one entry, by one push-forward where all of them take d."""
+        known = self.__dict__.get("coordinate_bounds")
+        return float(known[coordinate] if known is not None else self._coordinate_bounds([coordinate])[0])
 
     @property
     def error_bound(self) -> float:
@@ -116,7 +122,7 @@ class Hypergradient(ABC):
         """How the follower was solved, and how well, in words."""
 
     @abstractmethod
-    def _coordinate_bounds(self) -> Array: ...
+    def _coordinate_bounds(self, among: Sequence[int]) -> Array: ...
 
     @abstractmethod
     def _coordinate_estimates(self) -> Array: ...

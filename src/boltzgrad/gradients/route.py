@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from boltzgrad.gradients.reference import Hypergradient
 from boltzgrad.problems.kernel import Array
 
 
@@ -40,8 +42,10 @@ class RouteResult:
 class Route:
     """A named way to a hypergradient: `run(problem, theta)`, and when it does not apply.
 
-    `skip(problem, theta)` returns the reason not to run, or "".  `independent` routes share no code with the
-    reference beyond the problem itself, so that they can witness for it.
+    `skip(problem, theta)` returns the reason not to run, or "".  `independent` routes share none of the reference's solvers,
+    only the problem itself and its build's derivative, so that they can witness for it.  `work(reference)` is about how many
+    multiplications it takes on the reference's problem, `CALL` for each call of NumPy: what a caller with little patience
+    decides by, and not by the clock.
     """
 
     name: str
@@ -49,6 +53,11 @@ class Route:
     run: Callable[[Any, Array], RouteResult]
     skip: Callable[[Any, Array], str]
     independent: bool = True
+    work: Callable[[Hypergradient], float] = lambda reference: 0.0
+
+
+CALL = 3e4
+"""[multiplications] What a call of NumPy costs besides."""
 
 
 def always(problem: Any, theta: Array) -> str:

@@ -18,6 +18,7 @@ from boltzgrad.gradients.tabular.sweeps import sweep
 from boltzgrad.problems.kernel import Array, Kernel, SparseKernel, SparsePattern
 
 Arrays = tuple[Any, ...]
+_COLUMNS = 1_500
 
 
 @primitive
@@ -67,7 +68,9 @@ def _solved_vjp(ans: Array, arrays: Any, step: Callable[[Any, Arrays], Any], sta
     in_arrays, _ = make_vjp(lambda a: traced_tuple((step(ans, a),)), traced_tuple(arrays))
 
     def vjp(g: Array) -> Any:
-        u = sweep(lambda u: g + in_v(u), np.array(g)).x
+        # Where many steps remain, the Jacobian is made column by column and solved with, all by this tape's own products.
+        jacobian = np.stack([in_v(e) for e in np.eye(g.size)], axis=1) if np.ndim(g) == 1 and g.size <= _COLUMNS else None
+        u = sweep(lambda u: g + in_v(u), np.array(g), jacobian=None if jacobian is None else lambda u: jacobian).x
         return in_arrays((u,))
 
     return vjp

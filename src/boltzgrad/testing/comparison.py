@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from boltzgrad.errors import GradientMismatch, InvalidOption, NotDeterministic
-from boltzgrad.gradients import Hypergradient, hypergradient
+from boltzgrad.gradients import Hypergradient, ModelCheck, hypergradient
 from boltzgrad.gradients.families import family_of
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing import wording
@@ -18,27 +18,34 @@ from boltzgrad.testing.candidate import Candidate, read_candidate, read_theta, r
 from boltzgrad.testing.explanations import explanations
 from boltzgrad.testing.second_opinions import second_opinions
 from boltzgrad.verify import AgreementReport, Verdict
-from boltzgrad.verify.mutants.recognise import Mistake, Mistakes, mistakes
-from boltzgrad.verify.tolerances import candidate_allowance, clearly_right, natural_scale, scale_of, size_of
+from boltzgrad.verify.agreement import Known
+from boltzgrad.verify.mutants.recognise import Mistake, Mistakes
+from boltzgrad.verify.tolerances import (
+    Judgement,
+    Yardstick,
+    candidate_allowance,
+    judge,
+    negligible_part,
+    relative,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class HypergradientCheck:
     """A gradient of somebody else's beside the reference.
 
-    `gradient` (d,) as it was computed, in `precision` ("float64" or "float32"); `difference` the largest from the reference,
-    at coordinate `where`; `allowed` the most that is explained by rounding and by `tolerance`, relative to `scale`.
-    `verdict` is "agrees", "disagrees", or "cannot tell" where the allowance is so wide that this could be a known
-    mistake.  Worked out when first asked for: `mistakes`, the known mistakes on this problem, and `report`, what the
-    other routes to the same gradient say.
+    `gradient` (d,) as it was computed, in `precision` ("float64" or "float32").  `verdict` is that of `verify`'s judge: "agrees",
+    "disagrees", "cannot tell" where an allowance is so wide that this could be a known mistake, "zero to rounding" where ∇J is
+    zero as far as its rounding tells, or "model's derivative is wrong", before anybody is blamed.  Each entry has its own
+    allowance, `allowances` (d,) [J/θ_j]; `where` is the coordinate that strains it most, or that the verdict hangs on,
+    `difference` and `allowed` the numbers there.  Worked out when first asked for: `model`, the check of the model's own
+    derivative, `mistakes`, the known mistakes on this problem, and `report`, what the other routes say.
     """
 
     reference: Hypergradient
     gradient: Array = field(repr=False)
     precision: str
     tolerance: float | None
-    scale: float
-    allowed: float
     thorough: bool = False
 
     @property
@@ -47,38 +54,66 @@ class HypergradientCheck:
         return self.reference.problem
 
     @property
+    def model(self) -> ModelCheck:
+        """Whether the model repeats itself, and its derivative is its slope."""
+        return self.reference.model_check
+
+    @cached_property
+    def yardstick(self) -> Yardstick:
+        """What the comparison is measured by."""
+        return Yardstick.of(self.reference)
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """What the judge says of the numbers, whatever the model's own derivative is worth."""
+        precision = np.dtype(self.precision)
+        return judge(
+            self.yardstick,
+            self.gradient,
+            self.allowances,
+            mistakes=self._known,
+            negligible=negligible_part(precision, self.tolerance),
+        )
+
+    @cached_property
+    def allowances(self) -> Array:
+        """The most that is explained by rounding and by `tolerance`, in each entry (d,) [J/θ_j]."""
+        return candidate_allowance(self.yardstick, np.dtype(self.precision), self.tolerance)
+
+    @property
     def off(self) -> Array:
-        """|yours − reference| (d,)."""
+        """|yours − reference| (d,) [J/θ_j]."""
         return np.asarray(np.abs(self.gradient - self.reference.gradient))
 
     @property
-    def unit(self) -> str:
-        """What relative numbers are relative to, in words."""
-        return "‖∇J‖_∞" if self.scale == np.abs(self.reference.gradient).max() else "the scale of its terms"
-
-    @property
     def where(self) -> int:
-        """The coordinate of the largest difference."""
-        return int(np.argmax(self.off))
+        """The coordinate that the verdict hangs on."""
+        return self.judgement.where
 
     @property
     def difference(self) -> float:
-        """The largest difference in any coordinate."""
-        return float(self.off[self.where])
+        """The difference at that coordinate [J/θ_j]."""
+        return self.judgement.difference
 
-    @cached_property
+    @property
+    def allowed(self) -> float:
+        """What is allowed at that coordinate [J/θ_j]."""
+        return self.judgement.allowed
+
+    @property
+    def relative(self) -> float:
+        """The largest difference, relative to the largest entry of ∇J, both in natural steps [1]."""
+        return relative(self.yardstick, self.gradient)
+
+    @property
     def verdict(self) -> Verdict:
         """What is to be said of the gradient."""
-        if not self.difference <= self.allowed:
-            return Verdict.DISAGREES
-        if clearly_right(self.difference, self.allowed, size_of(self.reference)):
-            return Verdict.AGREES
-        return Verdict.CANNOT_TELL if self.mistakes.missing or self.not_excluded else Verdict.AGREES
+        return self.judgement.verdict if self.model.ok else Verdict.MODEL
 
     @property
     def not_excluded(self) -> tuple[Mistake, ...]:
         """The known mistakes that the allowance would let pass and that this gradient is not clearly further from."""
-        return self.mistakes.not_excluded(self.gradient, self.difference, self.allowed)
+        return self.judgement.near
 
     @property
     def ok(self) -> bool:
@@ -86,19 +121,23 @@ class HypergradientCheck:
         return self.verdict == Verdict.AGREES
 
     @cached_property
+    def _known(self) -> Known:
+        return Known(self.reference)
+
+    @property
     def mistakes(self) -> Mistakes:
         """The known mistakes that show on this problem at this θ."""
-        return mistakes(self.reference)
+        return self._known()
 
     @cached_property
     def report(self) -> AgreementReport:
-        """The reference and the other routes; all of them if `thorough`, else those that take about a second."""
-        return second_opinions(self.reference, thorough=self.thorough)
+        """The reference and the other routes; all of them if `thorough`, else those that take little work."""
+        return second_opinions(self.reference, thorough=self.thorough, known=self._known)
 
     @property
     def looks_like(self) -> tuple[str, ...]:
         """In words, the known mistakes that explain the difference; empty where it agrees or none does."""
-        return () if self.ok else explanations(self)
+        return explanations(self) if self.verdict in (Verdict.DISAGREES, Verdict.CANNOT_TELL) else ()
 
     def raise_if_wrong(self) -> None:
         """Raise GradientMismatch unless `ok`: which coordinate, how far, what was allowed, who says what, and why."""
@@ -128,11 +167,11 @@ def check_hypergradient(
 
     `candidate` is a gradient (d,), or a function θ -> gradient; NumPy, JAX and PyTorch arrays will do, in float64 or float32.
     A function gets a copy of θ (made into what it takes by `feed`) and is called twice.
-    `tolerance` is the error that the candidate's own method leaves (a solver stopped early, a step size), relative to the
-    largest entry of ∇J (where that is a cancellation, to a thousandth of the terms it is a sum of; absolute where everything
-    is zero); without it half of float64's digits are allowed.  The rounding that this problem at this θ
-    amplifies is measured and comes on top.  `thorough` first has every witness confirm the reference.
-    `reference` is an earlier result of `bg.hypergradient` for the same problem and θ.
+    `tolerance` is the error that the candidate's own method leaves (a solver stopped early, a step size), in each entry
+    relative to the terms that this entry is a sum of; without it half of float64's digits are allowed, as long as they hide no
+    more than an eighth of the entry.  The rounding that this problem at this θ amplifies is measured and comes on top.
+    `thorough` first has every witness confirm the reference.  `reference` is an earlier result of `bg.hypergradient` for the
+    same problem and θ.
 
     Raises: InvalidCandidate, NotDeterministic, InvalidTheta, InvalidOption, what the function raises, what
     `bg.hypergradient` raises; GradientMismatch if `thorough` and no witness confirms the reference.
@@ -155,32 +194,31 @@ def check_hypergradient(
     elif reference.problem is not problem or not np.array_equal(reference.theta, start):
         raise InvalidOption("reference is a hypergradient of another problem or theta than those of this check")
     found = read_candidate(candidate, start, feed=feed)
-    scale = scale_of(reference.gradient, natural_scale(reference))
-    allowed = candidate_allowance(reference, found.precision, tolerance)
-    _refuse_random(found, allowed, scale)
     check = HypergradientCheck(
         reference=reference,
         gradient=found.gradient,
         precision=str(found.precision),
         tolerance=tolerance,
-        scale=scale,
-        allowed=allowed,
         thorough=thorough,
     )
-    if thorough:
+    _refuse_random(found, check)
+    if thorough and check.model.ok:
         check.report.raise_if_disagree()
     return check
 
 
-def _refuse_random(found: Candidate, allowed: float, scale: float) -> None:
+def _refuse_random(found: Candidate, check: HypergradientCheck) -> None:
     if found.again is None:
         return
     off = np.abs(found.again - found.gradient)
-    j = int(np.argmax(off))
-    if off[j] > allowed:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        strain = np.where(off == 0.0, 0.0, off / check.allowances)
+    j = int(np.argmax(strain))
+    if not strain[j] <= 1.0:
+        share = off[j] / max(abs(found.gradient[j]), abs(found.again[j]))
         raise NotDeterministic(
             f"your function returned two gradients for one theta: coordinate {j} was {found.gradient[j]:.6g} and, called "
-            f"again, {found.again[j]:.6g} (relatively {off[j] / scale:.1g}). If it draws samples, hold their "
+            f"again, {found.again[j]:.6g} (relatively {share:.1g}). If it draws samples, hold their "
             "mean against the exact gradient: bg.testing.assert_unbiased(estimator, problem, theta). If it keeps state "
             "between calls (a warm start), give it a fixed tolerance or a fresh start"
         )

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.tolerances import RESOLUTION
 
 if TYPE_CHECKING:
@@ -13,31 +14,57 @@ if TYPE_CHECKING:
 
 _SHOWN = 3
 # A factor as near to one as this is no wrong length.
-_SAME_FACTOR = 1e-5
+_SAME_FACTOR = 1e-12
+# A tolerance is advised only where it could hide no known mistake: each moves some entry by more than this part of it.
+_SAFE_TO_ADVISE = RESOLUTION
 
 
 def explanations(check: HypergradientCheck) -> tuple[str, ...]:
     """Known mistakes and simple distortions that explain a wrong gradient, the nearest first."""
     known = [
-        f"‘{mistake.name}’ (it matches yours {_to(off, check)}{'' if off <= check.allowed else ', nearly: more is wrong'})"
-        for mistake, off in check.mistakes.like(check.gradient, check.allowed)
+        f"‘{mistake.name}’ (it matches yours {_to(off)}{'' if _within(check, mistake.gradient) else ', nearly: more is wrong'})"
+        for mistake, off in check.mistakes.like(check.gradient, check.allowances)
     ]
-    return tuple(known[:_SHOWN] if known else _distortions(check))
+    if known:
+        return tuple(known[:_SHOWN])
+    found = _distortions(check)
+    if found or _is_slight(check):
+        return tuple(found)
+    nearest = check.mistakes.nearest(check.gradient)
+    if nearest is None:
+        return ()
+    mistake, off = nearest
+    return (
+        f"nearly ‘{mistake.name}’ ({off:.1e} of ‖∇J‖_∞ from it, {check.relative:.1e} from the truth): that and more, or something "
+        "like it",
+    )
 
 
-def _to(off: float, check: HypergradientCheck) -> str:
-    return f"to {off / check.scale:.0e} of {check.unit}" if off else "to the last digit"
+def _to(off: float) -> str:
+    return f"to {off:.0e} of ‖∇J‖_∞" if off else "to the last digit"
+
+
+def _within(check: HypergradientCheck, gradient: Array) -> bool:
+    return bool(np.all(np.abs(check.gradient - gradient) <= check.allowances))
+
+
+def _is_slight(check: HypergradientCheck) -> bool:
+    """Whether the difference is smaller than that of any formula's mistake."""
+    return check.relative <= RESOLUTION and check.precision == "float64"
 
 
 def _distortions(check: HypergradientCheck) -> list[str]:
     """Another factor, another order."""
-    yours, exact = check.gradient, check.reference.gradient
-    size = float(exact @ exact)
-    # An explanation has to leave next to nothing of the difference.
-    near = min(max(check.allowed, 1e-6 * check.scale), 0.01 * check.difference)
-    if not size or yours.size < 2:
-        return []
+    yours, exact, units = check.gradient, check.reference.gradient, check.yardstick.units
     with np.errstate(over="ignore", invalid="ignore"):
+        # In natural steps, so that no unit of θ decides which entries count.
+        yours, exact = yours * units, exact * units
+        size = float(exact @ exact)
+        largest = float(np.abs(exact).max())
+        # An explanation has to leave next to nothing of the difference.
+        near = min(max(float((check.allowances * units).max()), 1e-6 * largest), 0.01 * check.relative * largest)
+        if not size or yours.size < 2:
+            return []
         factor = float(yours @ exact) / size
     if (
         np.isfinite(factor)
@@ -45,7 +72,9 @@ def _distortions(check: HypergradientCheck) -> list[str]:
         and abs(factor) > 1e-3
         and abs(factor - 1.0) > _SAME_FACTOR
     ):
-        return [f"it is {factor:.6g} × ∇J: right in direction, wrong in length"]
+        return [f"it is {factor:.9g} × ∇J: right in direction, wrong in length"]
+    yours, exact = check.gradient, check.reference.gradient
+    near = min(max(float(check.allowances.max()), 1e-6 * float(np.abs(exact).max())), 0.01 * float(check.off.max()))
     if yours.size > 2 and np.abs(np.sort(yours) - np.sort(exact)).max() <= near:
         for rows in range(2, yours.size):
             if yours.size % rows == 0 and np.abs(yours.reshape(rows, -1).T.ravel() - exact).max() <= near:
@@ -56,13 +85,16 @@ def _distortions(check: HypergradientCheck) -> list[str]:
 
 def unexplained(check: HypergradientCheck) -> str:
     """What is to be said of a difference that nothing explains."""
-    tried, scale = check.mistakes, check.scale
-    if check.difference <= RESOLUTION * check.scale and check.precision == "float64":
-        return (
-            f"no formula's mistake ({check.difference / scale:.0e} of {check.unit} is smaller than any of them): a "
-            "solver stopped early, a step size, or single precision somewhere inside; if that is your method's accuracy, "
-            f"say so with tolerance={_rounded_up(check.difference / scale)}"
+    tried = check.mistakes
+    if _is_slight(check):
+        words = (
+            f"no formula's mistake ({check.relative:.0e} of ‖∇J‖_∞ is smaller than any of them): a solver stopped early, a step "
+            "size, or single precision somewhere inside"
         )
+        needed = _rounded_up(float(np.max(check.off / np.maximum(check.yardstick.terms, 5e-324))))
+        if needed <= _SAFE_TO_ADVISE:
+            words += f"; if that is your method's accuracy, say so with tolerance={needed:.0e}"
+        return words
     if tried.missing:
         return f"unknown; {tried.missing}"
     return (
@@ -71,7 +103,7 @@ def unexplained(check: HypergradientCheck) -> str:
     )
 
 
-def _rounded_up(x: float) -> str:
+def _rounded_up(x: float) -> float:
     """The next number of one digit above x."""
     power = 10.0 ** np.floor(np.log10(x))
-    return f"{np.ceil(1.01 * x / power) * power:.0e}"
+    return float(np.ceil(1.01 * x / power) * power)

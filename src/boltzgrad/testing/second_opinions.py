@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import time
-
 from boltzgrad.gradients import Hypergradient, select
 from boltzgrad.verify import AgreementReport, Row, Verdict
-from boltzgrad.verify.agreement import reference_row, witness_row
+from boltzgrad.verify.agreement import Known, reference_row, witness_row
 
-# These sweep until rounding, several times per coordinate: last, and only while the others took next to no time.
-_SLOW = ("differences", "complex-step", "unrolled")
-_BUDGET, _BEFORE_SLOW = 1.0, 0.2
-_LATER = "not run: a failing check gives the other routes a second; thorough=True, or boltzgrad.verify, runs all"
+# What a failing check spends on them, in multiplications (`Route.work`): about a second, and the same on every machine.
+_BUDGET = 6e8
 
 
-def second_opinions(reference: Hypergradient, *, thorough: bool = False) -> AgreementReport:
-    """The report of `boltzgrad.verify` about a reference; unless `thorough`, of the routes that a second is enough for.
+def second_opinions(
+    reference: Hypergradient, *, thorough: bool = False, known: Known | None = None
+) -> AgreementReport:
+    """The report of `boltzgrad.verify` about a reference; unless `thorough`, of the routes that are cheap here.
 
-    Those left out have a row that says so.
+    Work is counted, not timed, so that the same check says the same on a loaded machine.  Those left out have a row that says so.
     """
-    rows, began = [reference_row(reference)], time.perf_counter()
-    for route in sorted(select(reference.problem, None), key=lambda r: r.name in _SLOW):
-        spent = time.perf_counter() - began
-        if not thorough and (spent > _BUDGET or (route.name in _SLOW and spent > _BEFORE_SLOW)):
-            rows.append(Row(route=route.name, summary=route.summary, verdict=Verdict.SKIPPED, note=_LATER))
+    rows, left = [reference_row(reference)], _BUDGET
+    for route in select(reference.problem, None):
+        work = route.work(reference)
+        if not thorough and work > left:
+            note = f"not run: about {work:.0e} multiplications; thorough=True, or boltzgrad.verify, runs all"
+            rows.append(Row(route=route.name, summary=route.summary, verdict=Verdict.SKIPPED, note=note))
         else:
-            rows.append(witness_row(route, reference))
+            left -= work
+            rows.append(witness_row(route, reference, known))
     return AgreementReport(reference.problem, reference, tuple(rows))

@@ -9,7 +9,7 @@ import numpy as np
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing.explanations import explanations, unexplained
 from boltzgrad.verify import Row, Verdict
-from boltzgrad.verify.tolerances import SAFETY, SINGLE_SAFETY, size_of
+from boltzgrad.verify.tolerances import SAFETY, SINGLE_SAFETY, relative
 
 if TYPE_CHECKING:
     from boltzgrad.testing.comparison import HypergradientCheck
@@ -19,13 +19,18 @@ _SHOWN = 3
 
 def text(check: HypergradientCheck) -> str:
     """The whole message; one line where the gradient agrees."""
+    if check.verdict == Verdict.MODEL:
+        return "\n".join([title(check), f"{Verdict.MODEL}: {check.model}", _NOT_YOURS])
     if check.ok:
-        return f"{title(check)}: agrees; {_difference(check)}{_vanishing(check)}"
+        return f"{title(check)}: agrees; {_difference(check)}{_negligible(check)}"
     lines = [
         title(check),
         f"coordinate {check.where}: {_numbers(check)}; {_difference(check)}",
         f"allowed: {_allowance(check)}",
     ]
+    if check.verdict == Verdict.ZERO:
+        lines.append(_zero(check))
+        return "\n".join(lines)
     if check.verdict == Verdict.CANNOT_TELL:
         lines.append(_cannot_tell(check))
         return "\n".join(lines)
@@ -36,6 +41,11 @@ def text(check: HypergradientCheck) -> str:
     return "\n".join(lines)
 
 
+_NOT_YOURS = (
+    "nothing can be said of your gradient: the reference and every other route differentiate this model, so mend it first"
+)
+
+
 def title(check: HypergradientCheck) -> str:
     """The problem in a line."""
     reference = check.reference
@@ -44,8 +54,8 @@ def title(check: HypergradientCheck) -> str:
 
 def _numbers(check: HypergradientCheck) -> str:
     j, reference = check.where, check.reference
-    bound = reference.coordinate_bounds[j]
-    sure = f" ± {bound:.1e}" if np.isfinite(bound) else f" (± {reference.error_estimate:.1e}, estimated)"
+    bound = reference.bound_at(j)
+    sure = f" ± {bound:.1e}" if np.isfinite(bound) else f" (± {reference.coordinate_estimates[j]:.1e}, estimated)"
     return f"yours {check.gradient[j]:.12g}, reference {reference.gradient[j]:.12g}{sure}"
 
 
@@ -54,31 +64,58 @@ def _difference(check: HypergradientCheck) -> str:
 
 
 def _allowance(check: HypergradientCheck) -> str:
-    own = "half of float64's digits" if check.tolerance is None else f"your tolerance of {check.tolerance:.2g}"
+    if check.tolerance is None:
+        own = "half of float64's digits of its terms, but at most an eighth of itself"
+    else:
+        own = f"your tolerance of {check.tolerance:.2g} of its terms"
     rounding = (
         f"{SINGLE_SAFETY:g} × the rounding of single precision"
         if check.precision == "float32"
         else f"{SAFETY:g} × the rounding of both sides"
     )
-    return f"{rounding} on this problem, and {own}, together {check.allowed / check.scale:.1e} of {check.unit}"
+    return f"{rounding} in this entry, and {own}, together {_of_entry(check, check.allowed)}"
 
 
-def _vanishing(check: HypergradientCheck) -> str:
-    size = float(np.abs(check.reference.gradient).max())
-    if size_of(check.reference) == size:
+def _of_entry(check: HypergradientCheck, x: float) -> str:
+    """A number relative to the entry of ∇J that the verdict hangs on, or to its terms where that is zero."""
+    size = abs(float(check.reference.gradient[check.where]))
+    if check.yardstick.zero[check.where]:
+        terms = float(check.yardstick.terms[check.where])
+        return f"{x / terms:.1e} of its terms" if terms else f"{x:.1e}"
+    return f"{x / size:.1e} of it"
+
+
+def _negligible(check: HypergradientCheck) -> str:
+    count = check.judgement.negligible.size
+    if not count:
         return ""
-    return f"; ∇J is zero as far as rounding tells ({size:.1e}), and all that can be said is that yours is as small"
+    return (
+        f"; {count} of {check.gradient.size} entries {'are' if count > 1 else 'is'} negligible here (zero as far as rounding "
+        f"tells, or nearly), and all that can be said is that {'yours are' if count > 1 else 'yours is'} as small"
+    )
+
+
+def _zero(check: HypergradientCheck) -> str:
+    size = float(np.abs(check.reference.gradient).max())
+    return (
+        f"{Verdict.ZERO}: ∇J is zero as far as its rounding tells (‖∇J‖_∞ = {size:.1e}, its rounding here "
+        f"{float(check.yardstick.rounding.max()):.1e}), and so is yours; that confirms nothing, its negative would pass as well: "
+        "check it at another theta"
+    )
 
 
 def _cannot_tell(check: HypergradientCheck) -> str:
-    near, scale = check.not_excluded, check.scale
+    near, judgement = check.not_excluded, check.judgement
     reasons = []
     if near:
-        names = ", ".join(f"‘{m.name}’ ({m.distance / scale:.1e} from the truth)" for m in near[:_SHOWN])
+        names = ", ".join(f"‘{m.name}’ ({m.distance:.1e} from the truth)" for m in near[:_SHOWN])
         more = f" and {len(near) - _SHOWN} more" if len(near) > _SHOWN else ""
-        reasons.append(f"yours ({check.difference / scale:.1e} from it) could as well be {names}{more}")
-    if check.mistakes.missing:
-        reasons.append(check.mistakes.missing)
+        reasons.append(f"yours ({check.relative:.1e} from it) could as well be {names}{more}")
+    elif judgement.missing:
+        reasons.append(judgement.missing)
+    else:
+        exact = check.reference.gradient[check.where]
+        reasons.append(f"half of entry {check.where} ({0.5 * exact:.3g} for {exact:.3g}) would have passed as well")
     milder = "a problem that amplifies rounding less (higher temperature, lower discounts)"
     if check.precision == "float32":
         advice = f"compute it in float64, or on {milder}"
@@ -94,13 +131,14 @@ def _extent(check: HypergradientCheck) -> str:
 
 
 def _sizes(check: HypergradientCheck, yours: Array, exact: Array) -> str:
-    wrong = int((check.off > check.allowed).sum())
+    off = check.off > check.allowances
+    wrong = int(off.sum())
     size, norm = float(np.linalg.norm(exact)), float(np.linalg.norm(yours))
     share = f"‖yours − ∇J‖ is {_share(float(np.linalg.norm(yours - exact)), size)}"
     cosine = f", cosine {float(yours @ exact) / (size * norm):.4f}" if size and norm else ""
     where = ""
     if 0 < wrong < yours.size:
-        first = np.flatnonzero(check.off > check.allowed)
+        first = np.flatnonzero(off)
         shown = ", ".join(map(str, first[:6])) + (", …" if first.size > 6 else "")
         where = f" ({shown})"
     return f"how far: {wrong} of {yours.size} coordinates are off{where}; {share}{cosine}"
@@ -114,20 +152,23 @@ def _share(part: float, whole: float) -> str:
 
 def sides(check: HypergradientCheck, row: Row) -> tuple[float, float, bool]:
     """Of another route: its number at the worst coordinate (NaN where it has only slopes), how far all of yours is from its
-    gradient or slopes, and whether it takes your side.
+    gradient or slopes relative to the largest entry [1], and whether it takes your side.
     """
     assert row.gradient is not None
+    assert row.allowances is not None
     seen = check.gradient if row.directions is None else row.directions @ check.gradient
     number = float(row.gradient[check.where]) if row.directions is None else float("nan")
-    apart = float(np.abs(seen - row.gradient).max())
-    return number, apart, bool(apart <= row.allowed and row.difference > row.allowed)
+    yardstick = check.yardstick.along(row.directions)
+    apart = relative(yardstick, yardstick.gradient + seen - row.gradient)
+    yours = bool(np.all(np.abs(seen - row.gradient) <= row.allowances))
+    return number, apart, yours and row.verdict == Verdict.DISAGREES
 
 
 def _opinions(check: HypergradientCheck) -> list[str]:
     """What every other route says at this coordinate, and the conclusion."""
     rows = check.report.rows[1:]
     spoke = [row for row in rows if row.gradient is not None]
-    lines, scale = ["other routes:"], check.scale
+    lines = ["other routes:"]
     width = max((len(row.route) for row in rows), default=0)
     silent: dict[str, list[str]] = {}
     for row in rows:
@@ -137,8 +178,8 @@ def _opinions(check: HypergradientCheck) -> list[str]:
         number, apart, _ = sides(check, row)
         what = f"{number:.12g}" if np.isfinite(number) else f"slopes along {len(row.gradient)} directions"
         lines.append(
-            f"  {row.route.ljust(width)}  {what}; from the reference {row.difference / scale:.0e}, "
-            f"from yours {apart / scale:.0e} of {check.unit}{'' if row.verdict == Verdict.AGREES else f'; {row.verdict}'}"
+            f"  {row.route.ljust(width)}  {what}; from the reference {row.relative:.0e}, "
+            f"from yours {apart:.0e} of ‖∇J‖_∞{'' if row.verdict == Verdict.AGREES else f'; {row.verdict}'}"
         )
     lines += [f"  {', '.join(names)}: {why}" for why, names in silent.items()]
     yours = [row.route for row in spoke if sides(check, row)[2]]
@@ -161,13 +202,14 @@ def record(check: HypergradientCheck) -> dict[str, Any]:
     return {
         "problem": getattr(check.problem, "name", ""),
         "ok": check.ok,
+        "model": str(check.model),
         "verdict": str(check.verdict),
         "difference": check.difference,
         "coordinate": check.where,
         "yours": float(check.gradient[check.where]),
         "reference": float(reference[check.where]),
         "allowed": check.allowed,
-        "relative_difference": check.difference / check.scale,
+        "relative_difference": check.relative,
         "precision": check.precision,
         "looks_like": list(check.looks_like),
         "message": text(check),

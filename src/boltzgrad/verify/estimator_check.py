@@ -14,7 +14,7 @@ from boltzgrad.verify import statistics
 from boltzgrad.verify.estimator_record import BiasVerdict, EstimatorCheck
 from boltzgrad.verify.sampling import Estimator, Stream, as_samples
 from boltzgrad.verify.sign_flips import flip_test, inverse
-from boltzgrad.verify.tolerances import allowance
+from boltzgrad.verify.tolerances import SAFETY
 
 FEWEST = 20
 # The four statistics of `sign_flips` and the test of the silent coordinates: the joint p-value is corrected for five.
@@ -37,10 +37,10 @@ class _Options:
 
 @dataclass(frozen=True, eq=False)
 class _Exact:
-    """∇J (d,), the estimate and the proved bound of its error (NaN where unknown)."""
+    """∇J (d,), its rounding (d,), and the proved bound on its error (NaN where unknown)."""
 
     gradient: Array
-    rounding: float = 0.0
+    rounding: Array | float = 0.0
     bound: float = float("nan")
 
 
@@ -132,13 +132,14 @@ def _assess(samples: Array, exact: _Exact, options: _Options, *, name: str, look
     norm = float(np.linalg.norm(gradient))
     scale, each = norm or 1.0, level / TESTS
     # The exact gradient is known up to its own error: the null hypothesis is that box, tested at its nearest point.
-    own = allowance(exact.rounding, 0.0, None)
+    own = 2.0 * SAFETY * exact.rounding
     rows = samples - (gradient + np.clip(samples.mean(axis=0) - gradient, -own, own))
     bias = rows.mean(axis=0)
     # A coordinate that moves by no more than rounding is silent, and is right if it is off by no more than that.
     eps = float(np.finfo(float).eps)
-    silent = np.ptp(samples, axis=0) <= max(allowance(eps * float(np.abs(samples).max()), 0.0, None), own)
-    off = silent & (np.abs(bias) > allowance(exact.rounding + eps * float(np.abs(samples).max()), 0.0, None))
+    sampled = 2.0 * SAFETY * eps * np.abs(samples).max(axis=0)
+    silent = np.ptp(samples, axis=0) <= np.maximum(sampled, own)
+    off = silent & (np.abs(bias) > own + sampled)
     live = np.where(silent, 0.0, rows)
     reach = float(np.abs(live).max())
 
@@ -261,9 +262,10 @@ def _notes(
                 "the tests reject, but no bias stands out of the noise: called biased only if more batches bear it out"
             )
     smallest = float((live.std(axis=0, ddof=1) / np.sqrt(n))[~silent].min())
-    if not exact.bound <= _NEGLIGIBLE * smallest and exact.rounding > _NEGLIGIBLE * smallest:
+    rounding = float(np.max(exact.rounding))
+    if not exact.bound <= _NEGLIGIBLE * smallest and rounding > _NEGLIGIBLE * smallest:
         notes.append(
-            f"the exact gradient's own error ({exact.rounding:.1g}) is not negligible against the smallest standard "
+            f"the exact gradient's own error ({rounding:.1g}) is not negligible against the smallest standard "
             f"error ({smallest:.1g})"
         )
     return notes
@@ -271,8 +273,7 @@ def _notes(
 
 def _exact(reference: Any) -> _Exact:
     if isinstance(reference, Hypergradient):
-        rounding = reference.error_estimate + reference.rounding_floor
-        return _Exact(reference.gradient, rounding, reference.error_bound)
+        return _Exact(reference.gradient, reference.rounding, reference.error_bound)
     array = np.asarray(reference)
     if array.ndim != 1 or not array.size or not (array.dtype.kind in "fiu" and np.isfinite(array).all()):
         raise InvalidOption(

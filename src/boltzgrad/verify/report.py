@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,12 +11,15 @@ import numpy as np
 
 from boltzgrad import __version__
 from boltzgrad.errors import GradientMismatch
-from boltzgrad.gradients import Hypergradient
+from boltzgrad.gradients import Hypergradient, ModelCheck
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.tolerances import SAFETY, Verdict
 
 # What `to_json` writes and `verify.collection` reads; the number after the stroke changes when a key changes its meaning.
 FORMAT = "boltzgrad-verification/1"
+
+# Notes longer than this stand below the table, wrapped.
+_INLINE, _WIDTH = 32, 112
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +27,8 @@ class Row:
     """One route of a report.
 
     `gradient` (d,), or slopes (k,) along `directions` (k, d).  `difference` is the largest from the reference, at
-    entry `where`; `allowed` the bound it was judged by (for the reference itself, its proved error bound).
+    entry `where`, measured by what was allowed there, `allowed` (for the reference itself, its proved error bound);
+    `allowances` (d,) or (k,) are those of all entries, `relative` the largest difference in natural steps beside ‖∇J‖_∞.
     """
 
     route: str
@@ -35,6 +40,8 @@ class Row:
     difference: float = 0.0
     where: int = 0
     allowed: float = float("nan")
+    allowances: Array | None = None
+    relative: float = float("nan")
     seconds: float = 0.0
     note: str = ""
     independent: bool = True
@@ -58,12 +65,18 @@ class Row:
 class AgreementReport:
     """The reference and every witness.
 
-    `ok` is true when no witness disagrees, J is smooth, and at least one independent witness agrees.
+    `model` is the check of the model's own derivative.  `ok` is true when that is its slope, no witness disagrees, J is smooth,
+    and at least one independent witness agrees.
     """
 
     problem: Any
     reference: Hypergradient
     rows: tuple[Row, ...]
+
+    @property
+    def model(self) -> ModelCheck:
+        """Whether the model repeats itself, and its derivative is its slope."""
+        return self.reference.model_check
 
     @property
     def agreeing(self) -> tuple[Row, ...]:
@@ -78,12 +91,14 @@ class AgreementReport:
     @property
     def ok(self) -> bool:
         """Whether the reference hypergradient is confirmed."""
-        return bool(self.agreeing) and not self.against
+        return self.model.ok and bool(self.agreeing) and not self.against
 
     def raise_if_disagree(self) -> None:
         """Raise GradientMismatch unless `ok`, naming the route, the coordinate, the difference and what was allowed."""
         if self.ok:
             return
+        if not self.model.ok:
+            raise GradientMismatch(f"{self._title()}: {Verdict.MODEL}: {self.model}")
         if not self.against:
             reasons = "; ".join(f"{r.route}: {r.verdict}{f' ({r.note})' if r.note else ''}" for r in self.rows[1:])
             raise GradientMismatch(
@@ -99,16 +114,19 @@ class AgreementReport:
             for v in Verdict
             if counts[v]
         ]
-        scale = float(np.abs(self.reference.gradient).max()) or 1.0
         if self.ok:
-            nearest = min(self.agreeing, key=lambda r: r.difference)
-            furthest = max(self.agreeing, key=lambda r: r.difference)
-            span = f"{nearest.difference / scale:.0e} ({nearest.route})"
+            nearest = min(self.agreeing, key=lambda r: r.relative)
+            furthest = max(self.agreeing, key=lambda r: r.relative)
+            span = f"{nearest.relative:.0e} ({nearest.route})"
             if furthest is not nearest:
-                span += f" … {furthest.difference / scale:.0e} ({furthest.route})"
+                span += f" … {furthest.relative:.0e} ({furthest.route})"
             verdict = f"AGREEMENT to {span} of ‖∇J‖_∞"
+        elif not self.model.ok:
+            verdict = f"MODEL'S DERIVATIVE IS WRONG: {self.model.array or self.model.kind}"
         elif self.against:
             verdict = "DISAGREEMENT: " + ", ".join(f"{r.route} {r.verdict}" for r in self.against)
+        elif counts[Verdict.ZERO]:
+            verdict = "ZERO TO ROUNDING: ∇J is zero as far as rounding tells, and nothing can be confirmed"
         else:
             verdict = "CANNOT TELL: no independent witness agrees"
         return f"{verdict}; witnesses: {', '.join(parts) or 'none'}"
@@ -116,7 +134,7 @@ class AgreementReport:
     def __str__(self) -> str:
         reference = self.reference
         lines = [self._title(), f"follower: {reference.solution}", ""]
-        head = ("route", "J", "‖∇J‖", "max |Δ|", "allowed", "seconds", "verdict")
+        head = ("route", "J", "‖∇J‖", "worst |Δ|", "allowed", "seconds", "verdict")
         table = [head, *(self._cells(row) for row in self.rows)]
         widths = [max(len(r[i]) for r in table) for i in range(len(head))]
         for k, cells in enumerate(table):
@@ -126,11 +144,13 @@ class AgreementReport:
             lines.append(text.rstrip())
             if k == 0:
                 lines.append("─" * len(text))
-        lines += [
-            "",
+        notes = [f"{row.route}: {row.note}" for row in self.rows if len(row.note) > _INLINE]
+        lines += ["", *(line for note in notes for line in textwrap.wrap(note, _WIDTH, subsequent_indent="  "))]
+        lines += [""] * bool(notes) + [
             f"Reference: proved |error| ≤ {_number(reference.error_bound)} in every entry"
             f"{' (vacuous)' if not np.isfinite(reference.error_bound) else ''}, "
             f"estimated {_number(reference.error_estimate)}; allowed = {SAFETY:g} × (2 × rounding + the witness's own).",
+            f"Model: {self.model}.",
             self.summary(),
         ]
         return "\n".join(lines)
@@ -150,6 +170,7 @@ class AgreementReport:
             "size": reference.size,
             "solution": reference.solution,
             "ok": self.ok,
+            "model": {"ok": self.model.ok, "kind": self.model.kind, "said": str(self.model)},
             "summary": self.summary(),
             "theta": reference.theta.tolist(),
             "value": _finite(reference.value),
@@ -191,7 +212,7 @@ class AgreementReport:
         return f"{getattr(self.problem, 'name', '') or 'problem'}: {reference.size}, d = {reference.theta.size}"
 
     def _cells(self, row: Row) -> tuple[str, ...]:
-        verdict = str(row.verdict) + (f" — {row.note}" if row.note else "")
+        verdict = str(row.verdict) + (f" — {row.note}" if 0 < len(row.note) <= _INLINE else "")
         if row.gradient is None:
             took = f"{row.seconds:.2f}" if row.seconds else ""
             return (row.route, "", "", "", "", took, verdict)

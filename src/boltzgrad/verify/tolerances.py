@@ -1,144 +1,240 @@
-r"""When two gradients agree: the only file in which a tolerance is argued about.
+r"""When two gradients agree: the only file in which a tolerance is argued about, and the only judge.
 
-A difference between the reference and a witness has three honest sources: rounding of the reference, rounding of the
-witness, and what the witness's method leaves (truncation, step size, solver residual).  The first two are
-about equal and are *measured* for this problem at this θ (`Hypergradient.error_estimate`); the third the witness
-reports.  The allowance is their sum times `SAFETY`:
+**Units.**  θ_j has the unit that its author gave it, J has another; ∂J/∂θ_j is in [J/θ_j].  Whatever is compared with it is in
+that unit, too: nothing here is a number of its own size, and no entry is measured against another entry's.  Under θ → Dθ, or
+J → cJ, every allowance moves with the gradient, and no verdict moves at all.
 
-    allowed = SAFETY · (2 · rounding + method),     rounding = estimate + u · horizon · Σ |cotangent||array|,
+**An allowance** is what honest arithmetic explains of a difference in one entry.  It has three sources: rounding of the
+reference, rounding of the other side, and what the other side's method leaves (truncation, step size, solver residual).  The
+first two are about equal and are *measured* for this problem at this θ (`Hypergradient.rounding`); the third the other side
+reports.  Their sum is taken `SAFETY` times:
 
-times ‖u‖₁ for a slope along u, because |u·e| ≤ ‖u‖₁ ‖e‖_∞.  A comparison is always with the whole vector's scale,
-never entry by entry relative, and never "absolute or relative".
+    allowed_j = SAFETY · (2 · rounding_j + method_j)                                     [J/θ_j]
 
-The second part of the rounding is what plain iterations lose from J's ingredients however small the gradient is.
+and along a direction u, |u| · allowed, because a slope is Σ u_j ∂J/∂θ_j.
 
-An allowance that could hide a plausible mistake proves nothing.  `RESOLUTION` is the relative size of
-difference that a comparison must be able to see; every mutant in `mutants/` is further from the truth than
-that, and a test says so.  A larger allowance gives the verdict "cannot tell".  For a gradient of somebody else's, whose
-method may leave more, the mistakes are made on the very problem instead (`clearly_right`, `CLEARLY`).
+**An allowance that could hide a mistake proves nothing.**  An entry within its allowance is
+
+- *told*, if the allowance or the difference itself is below `RESOLUTION` of it, which is less than what any known mistake
+  does where it shows at all;
+- *negligible*, if it is zero as far as rounding tells or its allowance reaches it, and in natural steps (`Hypergradient.units`)
+  that allowance is still below `RESOLUTION` of the largest entry: its size is confirmed, its digits are not;
+- *open*, otherwise.  Where half of an open entry would still have been accepted, so would its negative, and the verdict is
+  "cannot tell".  Else every known mistake is made on this very problem, and the verdict is "cannot tell" if the allowance would
+  let one pass that the gradient is not `CLEARLY` further from than from the truth.
+
+Where every entry is zero as far as rounding tells, nothing can be confirmed: "zero to rounding".
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from boltzgrad.gradients import Hypergradient
 from boltzgrad.problems.kernel import Array
 
+if TYPE_CHECKING:
+    from boltzgrad.verify.mutants.recognise import Mistake, Mistakes
+
 SAFETY = 16.0
+"""[1] How many times the measured errors a difference may be."""
 RESOLUTION = 1e-5
-# A gradient that is a cancellation is judged against this fraction of the terms it is a sum of.
-CANCELLATION = 1e-3
-# A gradient that vanishes is judged against this fraction of what J is made of, Σ |cotangent||array|.
-VANISHING = 1e-4
-# Values J are compared to this relative size: no estimate of their rounding is needed to see a wrong one.
+"""[1] The relative size of difference that a comparison must be able to see; each mutant is further from the truth."""
 VALUE_RESOLUTION = 1e-6
-# What a gradient of somebody else's may be off by, relative to its scale, where nothing is known of its method.
+"""[1] Values J are compared to this part of the terms that J is a sum of; no estimate is needed to see a wrong one."""
 HALF_THE_DIGITS = float(np.sqrt(np.finfo(np.float64).eps))
-# Single precision: JAX sweeping on the zoo (rewards, kernels, four temperatures) is off by 0.07 to 0.7 of the estimate.
+"""[1] What a gradient of somebody else's may be off by, relative to its terms, where nothing is known of its method."""
+UNKNOWN_METHOD = 0.125
+"""[1] But never more than this part of the entry itself: an unknown method must not hide half of it."""
 SINGLE_SAFETY = 4.0
-# Where an allowance is wide enough to let a known mistake pass, a gradient must be this many times nearer to the truth
-# than to the mistake: rounding has no reason to point from the one to the other in every coordinate at once.
+"""[1] The same as `SAFETY` in single precision: JAX sweeping on the zoo is off by 0.07 to 0.7 of the estimate."""
+SINGLE_RESOLUTION = 1e-3
+"""[1] What is negligible beside the largest entry where a gradient was computed in single precision."""
 CLEARLY = 4.0
+"""[1] How many times nearer to the truth than to a mistake a gradient must be, where an allowance would let both pass:
+rounding has no reason to point from the one to the other in every coordinate at once."""
 
 
 class Verdict(StrEnum):
-    """What a witness says."""
+    """What is said of a gradient, a route, or a model, everywhere."""
 
     AGREES = "agrees"
     DISAGREES = "disagrees"
     CANNOT_TELL = "cannot tell"
+    ZERO = "zero to rounding"
     NOT_SMOOTH = "not smooth"
+    MODEL = "model's derivative is wrong"
+    UNFINISHED = "unfinished"
     FAILED = "failed"
     SKIPPED = "skipped"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Yardstick:
+    """What a comparison needs to know of the reference.
+
+    `gradient` (d,), `rounding` (d,) what a plain float64 route to each entry may be off by, `terms` (d,) the size of the terms
+    that each is a sum of, all [J/θ_j]; `units` (d,) [θ_j] the natural steps; `value`, `value_scale` [J].
+    """
+
+    gradient: Array
+    rounding: Array
+    terms: Array
+    units: Array
+    value: float = float("nan")
+    value_scale: float = float("nan")
+
+    @classmethod
+    def of(cls, reference: Hypergradient) -> Yardstick:
+        """That of a reference."""
+        return cls(
+            reference.gradient,
+            reference.rounding,
+            reference.term_sizes,
+            reference.units,
+            reference.value,
+            reference.value_scale,
+        )
+
+    @cached_property
+    def zero(self) -> Array:
+        """Which entries (d,) are zero as far as their own rounding tells."""
+        return np.asarray(np.abs(self.gradient) <= CLEARLY * self.rounding)
+
+    def along(self, directions: Array | None) -> Yardstick:
+        """The same for slopes (k,) along the rows of `directions` (k, d) [θ]; their natural step is the direction itself."""
+        if directions is None:
+            return self
+        size = np.abs(directions)
+        return Yardstick(
+            np.asarray(directions @ self.gradient),
+            np.asarray(size @ self.rounding),
+            np.asarray(size @ self.terms),
+            np.ones(len(directions)),
+            self.value,
+            self.value_scale,
+        )
+
+
+@dataclass(frozen=True, eq=False)
 class Judgement:
-    """A comparison: the largest difference, where it is, what was allowed, and the verdict."""
+    """A comparison: the verdict, the entry `where` it hangs on, the `difference` there and what was `allowed` [J/θ_j].
 
-    difference: float
-    where: int
-    allowed: float
+    `allowances` are those of all entries.  `open` are the entries that a mistake could hide in, `negligible` those whose size
+    alone is confirmed; `near` the known mistakes that would have passed, and `missing` why not all of them were tried.
+    """
+
     verdict: Verdict
+    where: int
+    difference: float
+    allowed: float
+    allowances: Array
+    open: Array
+    negligible: Array
+    near: tuple[Mistake, ...] = ()
+    missing: str = ""
+    values_differ: bool = False
 
 
-def natural_scale(reference: Hypergradient) -> float:
-    """The size against which `judge` measures a gradient that cancels or vanishes (before `CANCELLATION`)."""
-    return max(reference.magnitude, VANISHING / CANCELLATION * reference.ingredients)
+def witness_allowance(yardstick: Yardstick, method: float | Array) -> Array:
+    """The largest difference (k,) [J/θ_j] that honest arithmetic explains of a route whose method leaves `method` [J/θ_j]."""
+    return np.asarray(SAFETY * (2.0 * yardstick.rounding + np.abs(method)))
 
 
-def scale_of(gradient: Array, magnitude: float) -> float:
-    """The size that differences of a gradient are relative to; `magnitude` as in `judge`.
+def candidate_allowance(yardstick: Yardstick, precision: np.dtype[Any], tolerance: float | None) -> Array:
+    """The largest difference (d,) [J/θ_j] that a gradient computed elsewhere, in `precision`, may have.
 
-    One where everything is zero: differences are then absolute.
+    In double precision that is a witness's, with `tolerance` [1] for what the candidate's own method leaves, relative to the
+    terms of each entry; one that says nothing of its method may leave half of its digits unused.  In single precision the
+    rounding is as many times larger as a unit in the last place, and 16 times that would hide every mistake: `SINGLE_SAFETY`.
     """
-    return max(float(np.abs(gradient).max()), CANCELLATION * magnitude) or 1.0
-
-
-def candidate_allowance(reference: Hypergradient, precision: np.dtype[Any], tolerance: float | None) -> float:
-    """The largest difference from the reference that a gradient computed elsewhere, in `precision`, may have.
-
-    In double precision that is `allowance`'s, with `tolerance` for what the candidate's own method leaves, relative to
-    `scale_of`; one that says nothing of its method may leave half of its digits unused.  In single precision the estimate
-    is as many times larger as a unit in the last place, and 16 times that would hide every mistake: `SINGLE_SAFETY`.
-    """
-    eps, scale = float(np.finfo(np.float64).eps), scale_of(reference.gradient, natural_scale(reference))
-    method = (HALF_THE_DIGITS if tolerance is None else tolerance) * scale
+    if tolerance is None:
+        method = np.minimum(HALF_THE_DIGITS * yardstick.terms, UNKNOWN_METHOD * np.abs(yardstick.gradient))
+    else:
+        method = tolerance * yardstick.terms
     if precision == np.float32:
-        return SINGLE_SAFETY * reference.error_estimate * float(np.finfo(np.float32).eps) / eps + method
-    return allowance(reference.error_estimate + reference.rounding_floor, 0.0, None) + method
+        return np.asarray(SINGLE_SAFETY * _single(yardstick.rounding) + method)
+    return np.asarray(witness_allowance(yardstick, 0.0) + method)
 
 
-def clearly_right(difference: float, allowed: float, size: float) -> bool:
-    """Whether a difference within its allowance needs no look at known mistakes: the allowance or it is below them all.
-
-    `size` is `size_of` the reference: relative to the terms of a gradient that cancels, even its negative is near.
-    """
-    return allowed <= RESOLUTION * size or (1.0 + CLEARLY) * difference <= RESOLUTION * size
+def _single(rounding: Array) -> Array:
+    """Rounding [J/θ_j] of double precision as it would be in single."""
+    return np.asarray(rounding * (float(np.finfo(np.float32).eps) / float(np.finfo(np.float64).eps)))
 
 
-def size_of(reference: Hypergradient) -> float:
-    """‖∇J‖_∞, what mistakes are measured against; the whole scale where ∇J is zero as far as its own rounding tells."""
-    size = float(np.abs(reference.gradient).max())
-    if size <= CLEARLY * reference.error_estimate:
-        return scale_of(reference.gradient, natural_scale(reference))
-    return size
-
-
-def allowance(rounding: float, method: float, directions: Array | None) -> float:
-    """The largest difference that honest arithmetic explains."""
-    stretch = 1.0 if directions is None else float(np.abs(directions).sum(axis=1).max())
-    return SAFETY * (2.0 * rounding * stretch + method)
+def negligible_part(precision: np.dtype[Any] | None = None, tolerance: float | None = None) -> float:
+    """Below which part [1] of the largest entry, in natural steps, an entry need not be told apart from zero."""
+    least = SINGLE_RESOLUTION if precision == np.float32 else RESOLUTION
+    return max(least, min(tolerance or 0.0, SINGLE_RESOLUTION))
 
 
 def judge(
-    reference: Array,
-    candidate: Array,
+    yardstick: Yardstick,
+    found: Array,
+    allowed: Array,
     *,
-    allowed: float,
-    magnitude: float,
+    mistakes: Callable[[], Mistakes] | None = None,
+    directions: Array | None = None,
+    negligible: float = RESOLUTION,
     values: tuple[float, float] | None = None,
 ) -> Judgement:
-    """Compare a candidate with what the reference says of the same entries.
+    """Hold entries `found` (k,) against those of the reference; a NaN anywhere is a disagreement.
 
-    `magnitude` is the natural scale: the size of the terms that the gradient is a sum of; `values` the two J's.
-    A NaN anywhere is a disagreement.
+    `yardstick` is already that `along` the `directions`, which are given again for the mistakes.  `mistakes` makes the known
+    ones on this problem, if that becomes necessary; `values` is (the other J, its own error) [J].
     """
-    off = np.abs(candidate - reference)
+    exact, size = yardstick.gradient, np.abs(yardstick.gradient)
+    off = np.abs(found - exact)
     off[np.isnan(off)] = np.inf
-    where = int(np.argmax(off))
-    difference = float(off[where])
-    scale = scale_of(reference, magnitude)
-    wrong_value = values is not None and not abs(values[0] - values[1]) <= VALUE_RESOLUTION * max(1.0, abs(values[0]))
-    if wrong_value or not difference <= allowed:
-        verdict = Verdict.DISAGREES
-    elif allowed > RESOLUTION * scale:
-        verdict = Verdict.CANNOT_TELL
-    else:
-        verdict = Verdict.AGREES
-    return Judgement(difference, where, allowed, verdict)
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        strain = np.where(off == 0.0, 0.0, off / allowed)
+    natural = float((size * yardstick.units).max(initial=0.0))
+    told = ((allowed <= RESOLUTION * size) | ((1.0 + CLEARLY) * off <= RESOLUTION * size)) & (size > 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        reached = yardstick.zero | (2.0 * allowed >= size)
+        small = ~told & reached & (allowed * yardstick.units <= negligible * natural)
+    unclear = ~told & ~small
+
+    def judged(verdict: Verdict, where: int, **more: Any) -> Judgement:
+        return Judgement(
+            verdict, where, float(off[where]), float(allowed[where]), allowed, np.flatnonzero(unclear),
+            np.flatnonzero(small), **more,
+        )  # fmt: skip
+
+    worst = int(np.argmax(strain))
+    if not strain[worst] <= 1.0:
+        return judged(Verdict.DISAGREES, worst)
+    if values is not None and _values_differ(yardstick, *values):
+        return judged(Verdict.DISAGREES, worst, values_differ=True)
+    if yardstick.zero.all():
+        return judged(Verdict.ZERO, worst)
+    hidden = np.flatnonzero(unclear & (2.0 * allowed >= size))
+    if hidden.size:
+        return judged(Verdict.CANNOT_TELL, int(hidden[np.argmax(allowed[hidden] / np.maximum(size[hidden], 5e-324))]))
+    if not unclear.any():
+        return judged(Verdict.AGREES, worst)
+    known = mistakes() if mistakes is not None else None
+    if known is None:
+        return judged(Verdict.CANNOT_TELL, worst)
+    near = known.not_excluded(found, exact, allowed, directions)
+    verdict = Verdict.CANNOT_TELL if near or known.missing else Verdict.AGREES
+    return judged(verdict, worst, near=near, missing=known.missing)
+
+
+def relative(yardstick: Yardstick, found: Array) -> float:
+    """The largest difference of any entry from the reference, relative to the largest entry, both in natural steps [1]."""
+    natural = float((np.abs(yardstick.gradient) * yardstick.units).max(initial=0.0))
+    off = float((np.abs(found - yardstick.gradient) * yardstick.units).max(initial=0.0))
+    return off / natural if natural else (0.0 if not off else float("inf"))
+
+
+def _values_differ(yardstick: Yardstick, value: float, error: float) -> bool:
+    """Whether two values J differ by more than the other one's own error [J] explains."""
+    allowed = VALUE_RESOLUTION * yardstick.value_scale + SAFETY * error
+    return not abs(value - yardstick.value) <= allowed

@@ -6,6 +6,8 @@ import numpy as np
 
 from boltzgrad.gradients.differences import Evaluator, difference_routes, too_many_sweeps
 from boltzgrad.gradients.game.sweeps import acting_policy, follower_values, leader_values, q_follower
+from boltzgrad.gradients.tabular.differences import rounding_of
+from boltzgrad.gradients.tabular.sweeps import evaluation_work
 from boltzgrad.problems.game import MarkovGame
 from boltzgrad.problems.kernel import Array
 
@@ -28,11 +30,21 @@ class GameEvaluator(Evaluator):
         v = leader_values(game, f[:, :, None] * acting_policy(game, f, q_follower(game, u.x)), starts[1])
         self.change = max(self.change, u.change, v.change)
         if self._starts is None:
+            weights = (f[:, :, None] * acting_policy(game, f, q_follower(game, u.x))).reshape(game.n_states, -1)
+            self.rounding = rounding_of(game.joint, u.x, weights, v.x)
             self.work = (u.sweeps + v.sweeps) * self._entries
             self._starts = (u.x, v.x)
         return complex(game.joint.initial @ v.x)
 
+    def units(self, theta: Array) -> Array:
+        """The problem's own natural steps (d,)."""
+        units: Array = self.problem.array_map(theta).units
+        return units
+
 
 COMPLEX, DIFFERENCES = difference_routes(
-    GameEvaluator, "value iteration on the game", lambda problem, theta: too_many_sweeps(problem.joint)
+    GameEvaluator,
+    "value iteration on the game",
+    lambda problem, theta: too_many_sweeps(problem.joint),
+    lambda reference: evaluation_work(reference.problem.joint, reference.remaining_steps),
 )

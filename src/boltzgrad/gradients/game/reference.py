@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,20 +60,17 @@ class GameHypergradient(Hypergradient):
         planning = "" if self.problem.acts_on == self.problem.plans_on else ", plans as if it would not"
         return f"{sees}{planning}; {self.follower.describe()}"
 
-    def _columns(self) -> Any:
-        for u in np.eye(self.theta.size):
-            yield self.pushforward(u)
-
-    def _coordinate_bounds(self) -> Array:
+    def _coordinate_bounds(self, among: Sequence[int]) -> Array:
         error, eps = cotangent_bounds(self.problem, self.solved, self.guidance, self.adjoint), self.problem.entry_error
         size = np.abs(self.cotangent)
         out = []
-        for j, column in enumerate(self._columns()):
+        for j in among:
+            column = self.pushforward(np.eye(1, self.theta.size, j)[0])
             slope = np.abs(column)
             terms = int(np.count_nonzero(slope)) + 4
             lost = abs(float(self.gradient[j]) - float((column * self.cotangent).sum()))
             out.append(((1 + eps) * slope * error).sum() + (2 * eps + terms * EPS) * (slope * size).sum() + lost)
-        bounds = np.asarray(out) + MEASURED * self._pullback_rounding(RUNS)
+        bounds = np.asarray(out) + MEASURED * self._pullback_rounding(RUNS)[list(among)]
         return np.where(np.isnan(bounds), np.inf, bounds)
 
     def _coordinate_estimates(self) -> Array:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.gradients.tabular.sweeps import Swept, matrix_of, sweep
+from boltzgrad.gradients.tabular.sweeps import Swept, affordable, matrix_of, state_kernel, sweep
 from boltzgrad.problems.game import MarkovGame
 from boltzgrad.problems.kernel import Array
 
@@ -49,7 +49,22 @@ def acting_policy(game: MarkovGame, f: Array, q: Array) -> Array:
 def follower_values(game: MarkovGame, f: Array, start: Array | None = None) -> Swept:
     """U by value iteration."""
     u = np.zeros(game.n_states) if start is None else start
-    return sweep(lambda x: continuation(game, f, q_follower(game, x)), u.astype(f.dtype))
+    joint, matrix = game.joint, matrix_of(game.joint.transition)
+
+    def jacobian(x: Array) -> Array:
+        q, tau = q_follower(game, x), joint.temperature
+        if game.plans_on == "action":
+            weights = f[:, :, None] * lse(q, tau)[1]
+        else:
+            weights = f[:, :, None] * lse((f[:, :, None] * q).sum(axis=1), tau)[1][:, None, :]
+        return joint.follower_discount * state_kernel(matrix, weights.reshape(game.n_states, -1))
+
+    return sweep(
+        lambda x: continuation(game, f, q_follower(game, x)),
+        u.astype(f.dtype),
+        max_sweeps=affordable(joint, joint.follower_discount),
+        jacobian=jacobian,
+    )
 
 
 def leader_values(game: MarkovGame, weights: Array, start: Array | None = None) -> Swept:
@@ -62,4 +77,9 @@ def leader_values(game: MarkovGame, weights: Array, start: Array | None = None) 
         q = joint.leader_reward + joint.leader_discount * (matrix @ x).reshape(flat.shape)
         return (flat * q).sum(axis=1)
 
-    return sweep(step, v.astype(weights.dtype))
+    def jacobian(x: Array) -> Array:
+        return joint.leader_discount * state_kernel(matrix, flat)
+
+    return sweep(
+        step, v.astype(weights.dtype), max_sweeps=affordable(joint, joint.leader_discount), jacobian=jacobian
+    )

@@ -28,5 +28,10 @@ class LQEvaluator(Evaluator):
             self._start = P
         return complex(np.asarray(value(model, P)).item())
 
+    def units(self, theta: Array) -> Array:
+        """The problem's own natural steps (d,)."""
+        units: Array = self.problem.array_map(theta).units
+        return units
+
 
 COMPLEX, DIFFERENCES = difference_routes(LQEvaluator, "Riccati doubling")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,10 +52,11 @@ class LQHypergradient(Hypergradient):
         seen = ", sees the disturbance" if self.model.observed else ""
         return self.follower.describe() + seen
 
-    def _coordinate_bounds(self) -> Array:
-        return coordinate_bounds(
+    def _coordinate_bounds(self, among: Sequence[int]) -> Array:
+        bounds = coordinate_bounds(
             self.linearised, self.follower, self.cotangent, self.gradient, self.problem.entry_error
         )
+        return bounds[list(among)]
 
     def _coordinate_estimates(self) -> Array:
         """Roundings of every entry, and of P in a Riccati sweep; everything solved again (see `tabular/error_estimate.py`)."""

@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from boltzgrad.gradients.differences import Evaluator, difference_routes, too_many_sweeps
-from boltzgrad.gradients.tabular.sweeps import leader_values, planned, soft_backup, soft_values
+from boltzgrad.gradients.tabular.sweeps import (
+    EPS,
+    evaluation_work,
+    expected_steps,
+    leader_values,
+    matrix_of,
+    planned,
+    soft_backup,
+    soft_values,
+)
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.contexts import as_contexts
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import PolicyObjective
+from boltzgrad.problems.tabular import TabularModel
 
 
 class TabularEvaluator(Evaluator):
@@ -30,10 +42,14 @@ class TabularEvaluator(Evaluator):
             change, sweeps, v_leader = follower.change, follower.sweeps, np.zeros(0)
             if isinstance(problem.objective, PolicyObjective):
                 total += weight * problem.objective.function(theta, policy)
+                if first:
+                    self.rounding += EPS * float(np.abs(total)) * (1.0 + float(np.abs(follower.x).max()) / model.temperature)
             else:
                 leader = leader_values(model, policy, start_l)
                 change, sweeps, v_leader = max(change, leader.change), sweeps + leader.sweeps, leader.x
                 total += weight * (model.initial @ v_leader)
+                if first:
+                    self.rounding += float(np.real(weight)) * rounding_of(model, follower.x, policy, v_leader)
             entries = model.transition.size if isinstance(model.transition, np.ndarray) else model.transition.nnz
             self.change = max(self.change, change)
             self.horizon = max(self.horizon, 1.0 / (1.0 - max(model.follower_discount, model.leader_discount)))
@@ -44,9 +60,28 @@ class TabularEvaluator(Evaluator):
             total += problem.regulariser.function(theta)
         return total
 
+    def units(self, theta: Array) -> Array:
+        """The problem's own natural steps (d,)."""
+        units: Array = self.problem.array_map(theta).units
+        return units
+
+
+def rounding_of(model: TabularModel, v: Array, policy: Array, v_leader: Array) -> float:
+    """What J can round off [J]: log π is off by a rounding of Q_F/τ, V_L by one of itself, at every step that remains."""
+    world = matrix_of(model.transition)
+    q_leader = model.leader_reward + model.leader_discount * (world @ v_leader).reshape(policy.shape)
+    benefit = float((policy * np.abs(q_leader - v_leader[:, None])).sum(axis=1).max())
+    cold = float(np.abs(v).max()) / model.temperature
+    return 4.0 * EPS * expected_steps(model, policy) * (float(np.abs(v_leader).max()) + cold * benefit)
+
+
+def _work(reference: Any) -> float:
+    return sum(evaluation_work(s.model, reference.remaining_steps) for s in reference.contexts)
+
 
 COMPLEX, DIFFERENCES = difference_routes(
     TabularEvaluator,
     "value iteration",
     lambda problem, theta: next(filter(None, map(too_many_sweeps, problem.contexts(theta).models)), ""),
+    _work,
 )

@@ -20,6 +20,8 @@ eight times over.  A hand-written derivative is taken to be right to `entry_erro
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from boltzgrad.gradients.tabular.adjoint import ContextSolution
@@ -43,8 +45,9 @@ def coordinate_bounds(
     cotangent: ContextualArrays,
     outside: Array,
     gradient: Array,
+    among: Sequence[int],
 ) -> Array:
-    """The bound (d,) on each entry of the reference hypergradient."""
+    """The bounds on the entries `among` those of the reference hypergradient, one push-forward for each."""
     weights, eps = linearised.contexts.probabilities, entry_error(problem, linearised)
     errors, beside, values = [], np.zeros(problem.dim), []
     with np.errstate(invalid="ignore", over="ignore"):
@@ -56,13 +59,14 @@ def coordinate_bounds(
             values.append(value)
         total = ContextualArrays(tuple(errors), np.array(values))
         bounds = beside + 4.0 * EPS * (len(solutions) + 1) * np.abs(outside)
-        for j, column in enumerate(linearised.columns()):
+        for j in among:
+            column = linearised.pushforward(np.eye(1, problem.dim, j)[0])
             bounds[j] += _paired(column, cotangent, total, eps)
             # What the pull-back made of the cotangents, against the same sum by the push-forward.
             bounds[j] += abs(float(gradient[j] - outside[j]) - cotangent.dot(column))
         if linearised.rounded is not None:
             bounds += MEASURED * pullback_rounding(linearised, cotangent, gradient - outside)
-    return np.where(np.isnan(bounds), np.inf, bounds)
+    return np.where(np.isnan(bounds), np.inf, bounds)[list(among)]
 
 
 def entry_error(problem: ConfigurableMDP, linearised: LinearisedBuild) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -57,7 +58,7 @@ class TabularHypergradient(Hypergradient):
         """How each context's follower was solved, and how well."""
         return "; ".join(s.follower.describe() for s in self.contexts)
 
-    def _coordinate_bounds(self) -> Array:
+    def _coordinate_bounds(self, among: Sequence[int]) -> Array:
         return coordinate_bounds(
             self.problem,
             self.theta,
@@ -66,6 +67,7 @@ class TabularHypergradient(Hypergradient):
             self.contextual_cotangent,
             self.outside,
             self.gradient,
+            among,
         )
 
     def _coordinate_estimates(self) -> Array:

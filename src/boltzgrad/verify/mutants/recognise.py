@@ -13,7 +13,7 @@ from boltzgrad.gradients import Hypergradient
 from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, TabularModel
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.mutants import game, lqr, tabular
-from boltzgrad.verify.tolerances import CLEARLY, RESOLUTION, natural_scale, scale_of, size_of
+from boltzgrad.verify.tolerances import CLEARLY, RESOLUTION, Yardstick, relative, witness_allowance
 
 # A gradient is taken for a mistake's when it is this many times nearer to it than the right one is.
 _NEARER = 1e3
@@ -23,7 +23,9 @@ _MOST_NUMBERS, _MOST_STATES, _MOST_DIMENSIONS = 1e8, 1500, 60
 
 @dataclass(frozen=True, eq=False)
 class Mistake:
-    """A known mistake made on one problem: its name in words, its gradient (d,), how far that is from the right one."""
+    """A known mistake made on one problem: its name in words, its gradient (d,), and how far that is from the right one,
+    relative to the largest entry, both in natural steps [1].
+    """
 
     name: str
     gradient: Array
@@ -37,36 +39,66 @@ class Mistakes:
     `shown` are formulas with a step wrong; `lengths` is ∇J times factors that people lose, and its negative.
     """
 
+    yardstick: Yardstick
     shown: tuple[Mistake, ...]
     tried: int
     missing: str = ""
     lengths: tuple[Mistake, ...] = ()
 
-    def like(self, gradient: Array, allowed: float) -> tuple[tuple[Mistake, float], ...]:
-        """The mistakes that a gradient (d,) is within rounding of, each with the difference, nearest first."""
-        near = [(m, float(np.abs(gradient - m.gradient).max())) for m in (*self.shown, *self.lengths)]
+    def like(self, gradient: Array, allowed: Array) -> tuple[tuple[Mistake, float], ...]:
+        """The mistakes that a gradient (d,) is within rounding of, each with the relative difference [1], nearest first."""
+        near = [(m, self._apart(gradient, m)) for m in (*self.shown, *self.lengths)]
         return tuple(
-            sorted(((m, off) for m, off in near if off <= max(allowed, m.distance / _NEARER)), key=lambda x: x[1])
+            sorted(
+                (
+                    (m, off)
+                    for m, off in near
+                    if off <= m.distance / _NEARER or bool(np.all(np.abs(gradient - m.gradient) <= allowed))
+                ),
+                key=lambda x: x[1],
+            )
         )
 
-    def not_excluded(self, gradient: Array, difference: float, allowed: float) -> tuple[Mistake, ...]:
-        """The mistakes that an allowance would let pass and that a gradient is not `CLEARLY` further from than from the
-        truth, from which it is `difference` away; nearest first.
+    def nearest(self, gradient: Array) -> tuple[Mistake, float] | None:
+        """The mistake that a gradient (d,) is nearest to, and the relative difference [1]; None where the truth is nearer."""
+        own = relative(self.yardstick, gradient)
+        near = [(m, self._apart(gradient, m)) for m in (*self.shown, *self.lengths)]
+        best = min(near, key=lambda x: x[1], default=None)
+        return best if best is not None and best[1] < own else None
+
+    def _apart(self, gradient: Array, mistake: Mistake) -> float:
+        """The largest difference from a mistake's gradient, in natural steps beside the largest entry of the right one [1]."""
+        return relative(self.yardstick, self.yardstick.gradient + gradient - mistake.gradient)
+
+    def not_excluded(
+        self, found: Array, exact: Array, allowed: Array, directions: Array | None = None
+    ) -> tuple[Mistake, ...]:
+        """The mistakes that an allowance (k,) would let pass and that entries `found` (k,) are not `CLEARLY` further from than
+        from the truth `exact`, each entry measured by what is allowed there; nearest first.
         """
-        near = [
-            (off, m)
-            for m in (*self.shown, *self.lengths)
-            if m.distance <= allowed and (off := float(np.abs(gradient - m.gradient).max())) < CLEARLY * difference
-        ]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            own = float(np.max(_strain(found - exact, allowed)))
+            near = []
+            for m in (*self.shown, *self.lengths):
+                seen = m.gradient if directions is None else directions @ m.gradient
+                if np.all(np.abs(seen - exact) <= allowed):
+                    off = float(np.max(_strain(found - seen, allowed)))
+                    if off < CLEARLY * own or off == 0.0:
+                        near.append((off, m))
         return tuple(m for _, m in sorted(near, key=lambda x: x[0]))
+
+
+def _strain(off: Array, allowed: Array) -> Array:
+    return np.where(off == 0.0, 0.0, np.abs(off) / allowed)
 
 
 def mistakes(reference: Hypergradient) -> Mistakes:
     """Every known mistake made on the reference's problem at its θ, as far as it makes a difference there."""
-    wrong_lengths = _lengths(reference)
-    formula = _formula(reference)
+    yardstick = Yardstick.of(reference)
+    wrong_lengths = _lengths(reference, yardstick)
+    formula = _formula(reference, yardstick)
     if isinstance(formula, str):
-        return Mistakes((), 0, formula, wrong_lengths)
+        return Mistakes(yardstick, (), 0, formula, wrong_lengths)
     room, problem = formula
     shown, failed = [], []
     for mutant in room.MUTANTS:
@@ -74,14 +106,19 @@ def mistakes(reference: Hypergradient) -> Mistakes:
         if wrong is None:
             failed.append(mutant.mistake)
             continue
-        distance = float(np.abs(wrong - reference.gradient).max())
-        if distance > RESOLUTION * size_of(reference):
-            shown.append(Mistake(mutant.mistake, wrong, distance))
+        if _shows(yardstick, wrong):
+            shown.append(Mistake(mutant.mistake, wrong, relative(yardstick, wrong)))
     missing = f"could not be evaluated here: {'; '.join(failed)}" if failed else ""
-    return Mistakes(tuple(shown), len(room.MUTANTS), missing, wrong_lengths)
+    return Mistakes(yardstick, tuple(shown), len(room.MUTANTS), missing, wrong_lengths)
 
 
-def _formula(reference: Hypergradient) -> tuple[Any, Any] | str:
+def _shows(yardstick: Yardstick, wrong: Array) -> bool:
+    """Whether a wrong gradient differs from the right one in any entry by more than rounding and than what is resolved."""
+    least = np.maximum(RESOLUTION * np.abs(yardstick.gradient), CLEARLY * yardstick.rounding)
+    return bool(np.any(np.abs(wrong - yardstick.gradient) > least))
+
+
+def _formula(reference: Hypergradient, yardstick: Yardstick) -> tuple[Any, Any] | str:
     """The family's formulas and the problem that they apply to, or why none does."""
     problem, theta = reference.problem, reference.theta
     room: Any = tabular
@@ -97,14 +134,14 @@ def _formula(reference: Hypergradient) -> tuple[Any, Any] | str:
     too_large = _too_large(problem, theta)
     if too_large:
         return f"known mistakes were not tried: {too_large}"
-    scale = scale_of(reference.gradient, natural_scale(reference))
     right = _evaluated(room.Formula, problem, theta)
-    if right is None or not float(np.abs(right - reference.gradient).max()) <= RESOLUTION * scale:
+    least = RESOLUTION * yardstick.terms + witness_allowance(yardstick, 0.0)
+    if right is None or not np.all(np.abs(right - reference.gradient) <= least):
         return "known mistakes were not tried: their formula is not right for this problem to begin with"
     return room, problem
 
 
-def _lengths(reference: Hypergradient) -> tuple[Mistake, ...]:
+def _lengths(reference: Hypergradient, yardstick: Yardstick) -> tuple[Mistake, ...]:
     """∇J times the factors that people lose or count twice."""
     problem, exact = reference.problem, reference.gradient
     model: Any
@@ -122,11 +159,10 @@ def _lengths(reference: Hypergradient) -> tuple[Mistake, ...]:
     }
     named["−∇J: the gradient of a loss, or a step of descent"] = -1.0
     named["zero: a graph that is cut (stop_gradient, detach), or a gradient never written"] = 0.0
-    size = float(np.abs(exact).max())
     return tuple(
-        Mistake(name, factor * exact, abs(factor - 1.0) * size)
+        Mistake(name, factor * exact, abs(factor - 1.0))
         for name, factor in named.items()
-        if abs(factor - 1.0) * size > RESOLUTION * size_of(reference)
+        if _shows(yardstick, factor * exact)
     )
 
 
