@@ -89,7 +89,8 @@ def check_model(arrays: ArrayMap, further: tuple[ArrayMap, ...] = ()) -> ModelCh
     return ModelCheck(method=" and ".join(methods), unchecked=unchecked)
 
 
-def _check(at: ArrayMap) -> ModelCheck:
+def _check(given_map: ArrayMap) -> ModelCheck:
+    at = given_map.in_one_unit  # the largest entry of an array is taken below: like with like
     given = at.theta.copy()
     first = at.evaluate(given)
     kept = tuple(np.array(x) for x in first)
@@ -102,11 +103,11 @@ def _check(at: ArrayMap) -> ModelCheck:
             "call; let it work on a copy",
             coordinate=j,
         )
-    unlike = _unlike(at, at.values, kept)
+    unlike = _unlike(given_map, at.values, kept)
     if unlike:
         return unlike
-    found = _Probe(at).check()
-    changed = _unlike(at, kept, first)
+    found = _Probe(at, given_map.unit_of).check()
+    changed = _unlike(given_map, kept, first)
     if changed:
         return ModelCheck(
             "changes its arrays",
@@ -114,17 +115,18 @@ def _check(at: ArrayMap) -> ModelCheck:
             f"called with another theta, is {changed.slope:.6g}; return a fresh array each time",
             array=changed.array,
         )
-    return found if not found.ok else _unlike(at, kept, at.evaluate(at.theta.copy())) or found
+    return found if not found.ok else _unlike(given_map, kept, at.evaluate(at.theta.copy())) or found
 
 
 def _unlike(at: ArrayMap, one: Parts, other: Parts) -> ModelCheck | None:
-    """The complaint about arrays that should be the same, or None."""
+    """The complaint about arrays, with the entries of each in one unit, that should be the same, or None."""
     if [np.shape(x) for x in one] != [np.shape(x) for x in other]:
         return ModelCheck("random", "build returned arrays of other shapes when it was called again with the same theta")
-    for name, x, y in zip(at.names, one, other, strict=True):
+    for k, (name, x, y) in enumerate(zip(at.names, one, other, strict=True)):
         off = np.abs(np.asarray(y) - np.asarray(x))
         if off.size and not off.max() <= _REPEATS * float(np.abs(x).max()):
-            label, before, after = _entry(name, off), x.ravel()[int(np.argmax(off))], y.ravel()[int(np.argmax(off))]
+            i = int(np.argmax(off))
+            label, before, after = _entry(name, off), *(z.ravel()[i] * at.unit_of(k, i) for z in (x, y))
             return ModelCheck(
                 "random",
                 f"build returned other numbers when it was called again with the same theta: {label} was {before:.6g} and then "
@@ -145,8 +147,8 @@ def _entry(name: str, off: Array) -> str:
 class _Probe:
     """Slopes of one map along one random direction, by whichever way the build allows."""
 
-    def __init__(self, at: ArrayMap) -> None:
-        self.at, self.rng = at, np.random.default_rng(_SEED)
+    def __init__(self, at: ArrayMap, unit_of: Callable[[int, int], float]) -> None:
+        self.at, self.unit_of, self.rng = at, unit_of, np.random.default_rng(_SEED)
         self.direction = at.units * self.rng.choice((-1.0, 1.0), size=at.theta.size)
         self.pushed = at.push(self.direction)
         self.direction, self.pushed = self._in_step(self.direction, self.pushed)
@@ -326,7 +328,7 @@ class _Probe:
         pushed, slope = at.push(here)[k], self.by_differences(here).parts[k]
         off = np.abs(pushed - slope)
         label, i = _entry(at.names[k], off), int(np.argmax(off))
-        says, rises = float(pushed.ravel()[i] / v[j]), float(slope.ravel()[i] / v[j])
+        says, rises = (float(x.ravel()[i] / v[j]) * self.unit_of(k, i) for x in (pushed, slope))
         pulled = _ratio(says, rises)
         cut = (
             "; a graph that is cut (stop_gradient, detach, item, round, a cast to a plain array)"

@@ -7,7 +7,7 @@ that a step in θ can be measured by what it does to the model and not by the un
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,14 +26,14 @@ class ArrayMap:
     """The arrays of a model as a function of θ (d,).
 
     `names`, `values` and `scales` go together: an array at `theta`, and the size of change of it that matters, in its own
-    units (a probability: 1; the follower's reward: its temperature).  `evaluate(theta)` calls the problem's own build, also
+    units (a probability: 1; the follower's reward: its temperature): one number, or one for each entry where entries differ in unit.  `evaluate(theta)` calls the problem's own build, also
     at a complex θ; `pull(cotangents) -> (d,)` and `push(direction) -> tangents` are its derivative as the library uses it.
     """
 
     theta: Array
     names: tuple[str, ...]
     values: Parts
-    scales: tuple[float, ...]
+    scales: tuple[float | Array, ...]
     evaluate: Callable[[Array], Parts]
     pull: Callable[[Parts], Array]
     push: Callable[[Array], Parts]
@@ -60,10 +60,34 @@ class ArrayMap:
             return self.steps
         with np.errstate(divide="ignore", over="ignore"):
             found = 1.0 / self.root_sum_squares(
-                tuple(np.full(np.shape(x), 1.0 / scale) for x, scale in zip(self.values, self.scales, strict=True))
+                tuple(np.broadcast_to(1.0 / scale, np.shape(x)) for x, scale in zip(self.values, self.scales, strict=True))
             )
         fallback = np.where(self.theta != 0.0, np.abs(self.theta), 1.0)
         return np.where(np.isfinite(found) & (found > 0.0), found, fallback)
+
+    @property
+    def in_one_unit(self) -> ArrayMap:
+        """The same map with the entries of each array in one unit: those whose scales differ are divided by them."""
+        if all(np.ndim(scale) == 0 for scale in self.scales):
+            return self
+        per = tuple(np.asarray(scale) if np.ndim(scale) else np.ones(()) for scale in self.scales)
+
+        def over(parts: Parts) -> Parts:
+            return tuple(x / s if np.shape(s) == np.shape(x) else x for x, s in zip(parts, per, strict=True))
+
+        return replace(
+            self,
+            values=over(self.values),
+            scales=tuple(1.0 if np.ndim(scale) else scale for scale in self.scales),
+            evaluate=lambda theta: over(self.evaluate(theta)),
+            pull=lambda parts: self.pull(over(parts)),
+            push=lambda direction: over(self.push(direction)),
+        )
+
+    def unit_of(self, k: int, entry: int) -> float:
+        """What an entry of array k, in row-major order, is divided by in `in_one_unit`."""
+        scale = self.scales[k]
+        return float(np.ravel(scale)[entry]) if np.ndim(scale) else 1.0
 
 
 def scalar_map(

@@ -67,6 +67,32 @@ class Units:
         """Arrays, or tangents of them, in these units."""
         return LQArrays(*(x * s for x, s in zip(a.parts(), self.factors.parts(), strict=True)))
 
+    def scales(self, model: LQModel, steps: float) -> LQArrays:
+        """The change of each entry that matters, in the user's units, where the slowest mode of the closed loop remains `steps`.
+
+        A covariance or a follower's cost changes by a part of itself, √(X_ii X_jj), so that it stays definite; A and B by what changes
+        a sum over those steps; the mean by the spread of the first state.
+        """
+        factors = self.factors
+
+        def own(name: str) -> Array:
+            root = np.sqrt(np.abs(np.diag(getattr(model, name))))
+            return np.asarray(np.where(np.multiply.outer(root, root) > 0.0, np.multiply.outer(root, root), 1.0 / getattr(factors, name)))
+
+        spread = np.sqrt(model.mean**2 + np.abs(np.diag(model.covariance)))
+        return LQArrays(
+            A=1.0 / (factors.A * steps),
+            B=1.0 / (factors.B * steps),
+            W=own("W"),
+            Q=own("Q"),
+            R=own("R"),
+            mean=np.where(spread > 0.0, spread, self.state),
+            covariance=own("covariance"),
+            leader_Q=1.0 / factors.leader_Q,
+            leader_R=1.0 / factors.leader_R,
+            leader_constant=np.asarray(self.reward),
+        )
+
     def model(self, model: LQModel) -> LQModel:
         """The model in these units."""
         bump = model.bump

@@ -20,7 +20,7 @@ import numpy as np
 from boltzgrad.errors import MissingExtra, NotConverged, Unfinished
 from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, gain
 from boltzgrad.gradients.lqr.explicit import explicit, riccati_forcing
-from boltzgrad.gradients.lqr.sweeps import backup
+from boltzgrad.gradients.lqr.sweeps import backup, value_rounding
 from boltzgrad.gradients.route import Route, RouteResult
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearQuadratic, LQArrays, LQModel
@@ -122,7 +122,7 @@ def run(problem: LinearQuadratic, theta: Array) -> RouteResult:
         units.reward * value,
         units.reward * gradient,
         2.0 * units.reward * np.abs(gradient - further),
-        value_error=2.0 * units.reward * abs(value - again),
+        value_error=units.reward * (2.0 * abs(value - again) + value_rounding(model, better)),
     )
 
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, gain, newton, scaled_solve
 from boltzgrad.gradients.lqr.explicit import riccati_forcing
+from boltzgrad.gradients.lqr.sweeps import value_rounding
 from boltzgrad.gradients.route import Route, RouteResult
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearQuadratic, LQArrays, LQModel
@@ -126,7 +127,7 @@ def run(problem: LinearQuadratic, theta: Array) -> RouteResult:
     value, gradient = gradient_of(model, columns, P)
     # What the steps left: one Newton step further.
     again, further = gradient_of(model, columns, newton(model, P)[0])
-    return RouteResult(value, gradient, np.abs(gradient - further), value_error=abs(value - again))
+    return RouteResult(value, gradient, np.abs(gradient - further), value_error=abs(value - again) + value_rounding(model, P))
 
 
 def skip(problem: LinearQuadratic, theta: Array) -> str:

@@ -1,13 +1,21 @@
-"""J of a linear-quadratic problem by doubling, for differencing."""
+"""J of a linear-quadratic problem by doubling, for differencing.
+
+The steps are natural ones, by `solvers/balancing.py`, which the reference uses, too, from this family's own P; J itself is computed in the
+user's units.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from boltzgrad.gradients.differences import Evaluator, difference_routes
-from boltzgrad.gradients.lqr.sweeps import cost_matrix, value
+from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, gain
+from boltzgrad.gradients.lqr.sweeps import value, value_rounding
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearQuadratic
+from boltzgrad.solvers.balancing import units_of
 
 
 class LQEvaluator(Evaluator):
@@ -25,13 +33,16 @@ class LQEvaluator(Evaluator):
         if self._start is None:
             # Multiplications; a step in Python is worth a hundred thousand.
             self.work = 40.0 * (sweeps + 20.0) * (model.n_states**3 * 8.0 + 1e4)
-            self._start = P
+            self._start, self.rounding = P, value_rounding(model, P)
         return complex(np.asarray(value(model, P)).item())
 
     def units(self, theta: Array) -> Array:
         """The problem's own natural steps (d,)."""
-        units: Array = self.problem.array_map(theta).units
-        return units
+        model = self.problem.model(theta)
+        P, _, _ = cost_matrix(model)
+        powers = Powers(gain(model, P)[1], model.follower_discount)
+        scales = units_of(model, P).scales(model, powers.longest)
+        return replace(self.problem.array_map(theta), scales=scales.parts()).units
 
 
 COMPLEX, DIFFERENCES = difference_routes(LQEvaluator, "Riccati doubling")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -81,10 +81,10 @@ class LQHypergradient(Hypergradient):
         return self.array_map.root_sum_squares(self.cotangent.parts())
 
     def _value_scale(self) -> float:
-        """Σ |∂J/∂x · x| over every entry of every array, of which the leader's own are the terms of J; and the bump."""
-        own = {f: getattr(self.cotangent, f) * getattr(self.model, f) for f in vars(self.cotangent)}
-        bump = self.value - sum(float(own[f].sum()) for f in ("leader_Q", "leader_R", "leader_constant"))
-        return sum(float(np.abs(x).sum()) for x in own.values()) + (abs(bump) if self.model.bump is not None else 0.0)
+        """Σ |∂J/∂x · x| over the entries of the leader's arrays, in which J is linear, and the bump."""
+        own = [getattr(self.cotangent, f) * getattr(self.model, f) for f in ("leader_Q", "leader_R", "leader_constant")]
+        bump = self.value - sum(float(x.sum()) for x in own) if self.model.bump is not None else 0.0
+        return sum(float(np.abs(x).sum()) for x in own) + abs(bump)
 
     def _remaining_steps(self) -> float:
         """What a step's rounding grows to, ‖Σ_t γ^t F^t ⊗ F^t‖ in natural units, for the follower and the leader."""
@@ -109,7 +109,9 @@ class LQHypergradient(Hypergradient):
         return max(steps, float(np.linalg.norm(grown, 2)))
 
     def _array_map(self) -> ArrayMap:
-        return self.problem.array_map(self.theta, self.linearised)
+        steps = min(self.remaining_steps, 1.0 / EPS)
+        scales = self.follower.units.scales(self.model, steps)
+        return replace(self.problem.array_map(self.theta, self.linearised), scales=scales.parts())
 
 
 def _refined(model: LQModel, nudged: LQArrays, P: Array) -> Array:

@@ -11,12 +11,15 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 
-from boltzgrad.gradients.lqr.doubling import cost_matrix, doublings
+from boltzgrad.gradients.lqr.doubling import cost_matrix, doublings, newton
 from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.lqr import LQModel
+from boltzgrad.problems.lqr import LQArrays, LQModel
 from boltzgrad.problems.validation import untraced
 
-__all__ = ["backup", "cost_matrix", "solve", "value"]
+__all__ = ["backup", "cost_matrix", "solve", "value", "value_rounding"]
+
+EPS = float(np.finfo(float).eps)
+_SEED, _PROBES, _LARGEST = 20_260_104, 2, 8.0
 
 
 def _unit(M: Any) -> Array:
@@ -89,3 +92,19 @@ def _stepwise(model: LQModel, F: Any, noise: Any, cost: Any, step: Any) -> Any:
         mean, covariance = anp.dot(F, mean), anp.dot(F, anp.dot(covariance, F.T)) + noise
         weight, t = weight * gamma, t + 1
     return total
+
+
+def value_rounding(model: LQModel, P: Array) -> float:
+    """About the most that J rounds off [J]: what random roundings of the matrices' entries do to it, times a safety factor."""
+    rng, base = np.random.default_rng(_SEED), float(value(model, P))
+
+    def rounded(x: Array) -> Array:
+        sign = rng.choice((-1.0, 1.0), size=np.shape(x))
+        sign = np.triu(sign) + np.triu(sign, 1).T if np.ndim(x) == 2 and np.shape(x)[0] == np.shape(x)[1] else sign
+        return np.asarray(x * (1.0 + 2.0 * EPS * sign))
+
+    moved = [abs(base) * EPS]
+    for _ in range(_PROBES):
+        nudged = model.rescaled(LQArrays(*map(rounded, model.arrays().parts())), model.bump, model.temperature)
+        moved.append(abs(float(value(nudged, newton(nudged, newton(nudged, P)[0])[0])) - base))
+    return _LARGEST * max(moved)

@@ -16,7 +16,7 @@ from autograd.extend import defvjp, primitive
 
 from boltzgrad.errors import NotDifferentiable, Unfinished
 from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, gain
-from boltzgrad.gradients.lqr.sweeps import backup, value
+from boltzgrad.gradients.lqr.sweeps import backup, value, value_rounding
 from boltzgrad.gradients.route import Route, RouteResult
 from boltzgrad.gradients.tape import Arrays, FixedPoint, taped
 from boltzgrad.problems.kernel import Array
@@ -108,7 +108,7 @@ def _differentiate(problem: LinearQuadratic, theta: Array, how: Callable[[LQMode
     except (TypeError, NotImplementedError) as error:
         raise NotDifferentiable(f"autograd cannot trace this problem's build: {error}") from error
     gradient = np.asarray(vjp(1.0))
-    return RouteResult(float(J0), gradient, 4e-16 * np.abs(gradient), value_error=4e-16 * abs(float(J0)))
+    return RouteResult(float(J0), gradient, 4e-16 * np.abs(gradient), value_error=value_rounding(base, start))
 
 
 def _skip_implicit(problem: LinearQuadratic, theta: Array) -> str:

@@ -6,11 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.errors import Unfinished
 from boltzgrad.gradients.lqr.adjoint import LeaderAdjoint, Loop, finite_leader, infinite_leader, loop
+from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix
 from boltzgrad.gradients.lqr.explicit import riccati_forcing
-from boltzgrad.gradients.lqr.sweeps import cost_matrix
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQArrays, LQModel
+from boltzgrad.solvers.balancing import units_of
 from boltzgrad.verify.mutants.mutant import WrongFormula, mutants_of
 
 LQR = "random-lqr"
@@ -30,12 +32,14 @@ class Formula(WrongFormula):
     def gradient(self) -> Array:
         """∇J (d,) as this formula has it."""
         at = self.problem.linearise(self.theta)
-        model, a = at.model, at.model.arrays()
-        P, _, _ = cost_matrix(model)
+        # In natural units, so that a mistake is the same in any: in others some of them would only be rounding.
+        units = units_of(at.model, cost_matrix(at.model)[0])
+        model = units.model(at.model)
+        a, (P, _, _) = model.arrays(), cost_matrix(model)
         closed = loop(model, a, P)
         forever = model.horizon is None and model.bump is None
         lead = infinite_leader(model, a, closed) if forever else finite_leader(model, a, closed)
-        return np.array([self.slope(model, P, closed, lead, column) for column in at.columns()])
+        return np.array([units.reward * self.slope(model, P, closed, lead, units.arrays(column)) for column in at.columns()])
 
     def slope(self, m: LQModel, P: Array, at: Loop, lead: LeaderAdjoint, c: LQArrays) -> float:
         """DJ along one coordinate."""
@@ -61,13 +65,11 @@ class Formula(WrongFormula):
         return m.follower_discount
 
     def fixed_point(self, F: Array, forcing: Array, discount: float) -> Array:
-        """X = γF'XF + forcing, by sweeps."""
-        out = forcing
-        for _ in range(3000):
-            last, out = out, forcing + discount * F.T @ out @ F
-            if np.array_equal(last, out):
-                break
-        return np.asarray(out)
+        """X = γF'XF + forcing, by doubling; only as many terms as a solve of the right equation has, should it be a wrong one."""
+        try:
+            return np.asarray(Powers(F, discount).backward(forcing))
+        except Unfinished:
+            return np.full_like(forcing, np.nan)
 
     def dK(self, m: LQModel, P: Array, at: Loop, c: LQArrays, dP: Array, dM: Array) -> Array:
         """d(γM⁻¹B'PA)."""
