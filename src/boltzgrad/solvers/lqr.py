@@ -150,7 +150,8 @@ def _start(model: LQModel, units: Units) -> Array:
 def _by_scipy(model: LQModel) -> tuple[Array, float]:
     """(P, its relative residual).  Raises: LinAlgError, ValueError."""
     root = np.sqrt(model.follower_discount)
-    P = np.asarray(solve_discrete_are(root * model.A, root * model.B, model.Q, model.R))
+    with np.errstate(all="ignore"):  # what it makes of numbers near the ends of the range is judged by the residual
+        P = np.asarray(solve_discrete_are(root * model.A, root * model.B, model.Q, model.R))
     return P, _residual(model, P)
 
 

@@ -17,7 +17,7 @@ import warnings
 
 import numpy as np
 
-from boltzgrad.errors import MissingExtra, NotConverged, Unfinished
+from boltzgrad.errors import MissingExtra, Unfinished
 from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, gain
 from boltzgrad.gradients.lqr.explicit import explicit, riccati_forcing
 from boltzgrad.gradients.lqr.sweeps import backup, value_rounding
@@ -33,11 +33,11 @@ STATE_LIMIT = 10
 
 
 def program(model: LQModel, centre: Array, C: Array) -> tuple[Array, Array]:
-    """(P, Z): the optimum and the multiplier's state block, for an objective C ≻ 0.  Raises: NotConverged."""
+    """(P, Z): the optimum and the multiplier's state block, for an objective C ≻ 0.  Raises: Unfinished."""
     import cvxpy as cp
 
     gamma, A, B, n = model.follower_discount, model.A, model.B, model.n_states
-    scale, weight = float(np.linalg.norm(centre)) or 1.0, float(np.linalg.norm(C))
+    scale, weight = max(float(np.linalg.norm(centre)), 1.0), float(np.linalg.norm(C))
     D = cp.Variable((n, n), symmetric=True)
     P = centre + scale * D
     block = cp.bmat(
@@ -56,7 +56,7 @@ def program(model: LQModel, centre: Array, C: Array) -> tuple[Array, Array]:
         if problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
             Z = np.asarray(positive.dual_value)[:n, :n]
             return centre + scale * np.asarray(D.value), weight * (Z + Z.T) / 2
-    raise NotConverged("Riccati semidefinite program: Clarabel gave no solution")
+    raise Unfinished("Riccati semidefinite program: Clarabel gave no solution")
 
 
 def _refined(model: LQModel) -> Array:
@@ -98,7 +98,7 @@ def _assemble(model: LQModel, columns: list[LQArrays], P: Array, Z: Array) -> tu
 
 
 def run(problem: LinearQuadratic, theta: Array) -> RouteResult:
-    """Shapes: theta (d,) -> gradient (d,).  Raises: MissingExtra, NotConverged, Unfinished."""
+    """Shapes: theta (d,) -> gradient (d,).  Raises: MissingExtra, Unfinished."""
     if importlib.util.find_spec("cvxpy") is None:
         raise MissingExtra("the conic route needs cvxpy: pip install 'boltzgrad[conic]'")
     at = problem.linearise(theta)

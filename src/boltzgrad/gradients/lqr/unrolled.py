@@ -24,7 +24,7 @@ from boltzgrad.problems.lqr import LinearQuadratic, LQModel
 from boltzgrad.problems.objectives import constants_allowed
 
 _BELOW = 1e-17
-_SWEEP_LIMIT = 20_000
+_SWEEP_LIMIT = 3_000
 _STATE_LIMIT = 30
 _CORRECTIONS = 3
 
