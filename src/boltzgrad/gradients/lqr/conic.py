@@ -37,7 +37,7 @@ def program(model: LQModel, centre: Array, C: Array) -> tuple[Array, Array]:
     import cvxpy as cp
 
     gamma, A, B, n = model.follower_discount, model.A, model.B, model.n_states
-    scale, weight = max(float(np.linalg.norm(centre)), 1.0), float(np.linalg.norm(C))
+    scale, weight = max(float(np.linalg.norm(centre)), 1.0), float(np.abs(C).max())
     D = cp.Variable((n, n), symmetric=True)
     P = centre + scale * D
     block = cp.bmat(

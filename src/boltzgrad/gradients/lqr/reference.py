@@ -19,6 +19,8 @@ from boltzgrad.solvers.lqr import LQSolution, check_leader_stable, solve_lqr
 
 EPS = float(np.finfo(float).eps)
 _SEED, _PROBES, _ULPS = 20_260_103, 4, 2.0
+# Below this part of natural units products leave float64's range, with a complex step of 1e-30 among the factors.
+_UNDERFLOW = 1e-270
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -75,7 +77,7 @@ class LQHypergradient(Hypergradient):
             P = _refined(model, nudged, P0)
             _, cotangent = cotangents(model, nudged, P)
             largest = np.maximum(largest, np.abs(self.linearised.pullback(units.cotangents(cotangent)) - self.gradient))
-        return largest + EPS * np.abs(self.gradient)
+        return largest + EPS * np.abs(self.gradient) + _UNDERFLOW * units.reward / self.units
 
     def _term_sizes(self) -> Array:
         return self.array_map.root_sum_squares(self.cotangent.parts())
