@@ -206,7 +206,7 @@ class LQModel:
         return replace(self, **{f.name: getattr(arrays, f.name) for f in fields(LQArrays)})
 
     def rescaled(self, arrays: LQArrays, bump: Bump | None, temperature: float) -> LQModel:
-        """The model in other units: what was checked in the user's units is not checked again."""
+        """The model in other units, or untraced: what was checked once is not checked again."""
         out = copy(self)
         for name, value in (*vars(arrays).items(), ("bump", bump), ("temperature", temperature)):
             object.__setattr__(out, name, value)
@@ -216,7 +216,7 @@ class LQModel:
         """The model with plain arrays in place of autograd boxes."""
         if not any(isinstance(x, Box) for x in self.arrays().parts()):
             return self
-        return self.with_arrays(LQArrays(*map(untraced, self.arrays().parts())))
+        return self.rescaled(LQArrays(*map(untraced, self.arrays().parts())), self.bump, self.temperature)
 
 
 def _symmetric(name: str, x: Array) -> None:

@@ -131,7 +131,7 @@ def _start(model: LQModel, units: Units) -> Array:
         at = units if exponent == 0 else replace(units, state=units.state * 2.0**-exponent)
         for _ in range(_AGAIN):
             try:
-                P, left = _by_scipy(at.model(model))
+                P, left = _by_scipy(balanced if at is units else at.model(model))
             except (np.linalg.LinAlgError, ValueError) as error:
                 reason = reason or str(error)
                 break
