@@ -3,12 +3,15 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PYTEST := $(BIN)/python -m pytest
+# In a process of their own: JAX warns of every fork after it.
+ADAPTERS := tests/frameworks src/boltzgrad/testing/jax.py src/boltzgrad/testing/torch.py
 CORES ?= 2
 # Small matrices: more BLAS threads only get in one another's way.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test frameworks docs lint types notebooks notebooks-write ledger check format benchmark clean help
+.PHONY: verify test test-all frameworks docs lint types notebooks notebooks-write ledger check format benchmark clean help
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -16,9 +19,14 @@ help: ## what there is to make
 verify: $(VENV)/.verify ## the main job: Four-Rooms' reference hypergradient against every witness
 	$(BIN)/boltzgrad verify four-rooms
 
-test: $(VENV)/.dev ## every test; those of JAX and PyTorch in a process of their own, where they are installed
-	$(BIN)/python -m pytest -n $(CORES)
-	$(BIN)/python -m pytest tests/frameworks
+test: $(VENV)/.dev ## what takes minutes: every property, with a sample of its random examples; JAX and PyTorch where installed
+	$(PYTEST) -n $(CORES) --dist worksteal -m 'not slow'
+	$(PYTEST) -m 'not slow' $(ADAPTERS)
+
+test-all: export HYPOTHESIS_PROFILE := thorough
+test-all: $(VENV)/.dev ## every test, the slow ones and all random examples included
+	$(PYTEST) -n $(CORES) --dist worksteal
+	$(PYTEST) $(ADAPTERS)
 
 frameworks: $(VENV)/.frameworks ## JAX, PyTorch and Playwright, which `make test` does without
 
@@ -41,7 +49,7 @@ notebooks-write: $(VENV)/.dev ## run the notebooks and keep their outputs
 ledger: $(VENV)/.dev ## prove every statement of the papers, and reject its mutants
 	$(BIN)/boltzgrad ledger
 
-check: lint types docs test notebooks ## all of it
+check: lint types docs test-all notebooks ## all of it
 
 format: $(VENV)/.dev ## put the code into shape
 	$(BIN)/ruff check --fix .

@@ -18,6 +18,7 @@ from boltzgrad.experiments.runner import run
 from boltzgrad.experiments.store import Store
 from boltzgrad.experiments.task import Task
 
+PATIENCE = 300.0  # seconds after which a test counts as hanging: no machine is that busy
 DESCRIPTION = {"experiment": "toy", "preset": "quick", "configuration": {"batch": 10}, "version": "1.2.3"}
 
 
@@ -88,11 +89,11 @@ def surroundings(arguments):
 def waits(arguments):
     """Says that it runs, and where, then waits for longer than any test."""
     Path(arguments["marker"]).write_text(str(os.getpid()))
-    wait_for(Path(arguments["marker"]).with_suffix(".never"), 100)
+    wait_for(Path(arguments["marker"]).with_suffix(".never"), 100 * PATIENCE)
     return []
 
 
-def wait_for(path, seconds=30.0):
+def wait_for(path, seconds=PATIENCE):
     """Until a file is there with something in it, or a condition holds."""
     end = time.monotonic() + seconds
     ready = path if callable(path) else Path(path).exists

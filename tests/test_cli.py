@@ -167,10 +167,24 @@ def test_argparse_wrong_use(arguments):
 
 
 def test_a_progress_line_when_a_route_takes_more_than_a_second(capsys, monkeypatch):
-    import time
+    import sys
+    import threading
+
+    said, error = threading.Event(), sys.stderr
+
+    class Listening:
+        """Standard error, which lets the route end once something was said of it."""
+
+        def write(self, text):
+            error.write(text)
+            said.set()
+
+        def flush(self):
+            error.flush()
 
     def slow(problem, theta):
-        time.sleep(1.3)
+        monkeypatch.setattr(sys, "stderr", Listening())
+        assert said.wait(300)
         ref = bg.hypergradient(problem, theta)
         return RouteResult(ref.value, ref.gradient, 0.0)
 

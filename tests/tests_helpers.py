@@ -7,15 +7,19 @@ import shutil
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from hypothesis import settings
 
 import boltzgrad as bg
 
 
 def random_model(rng, S=5, A=3, *, ending=0.0, own=False, sparse=False, **options):
-    """A dense random model; `ending` cuts rows, `own` gives the follower a kernel of its own."""
+    """A dense random model; `ending` cuts rows, `own` gives the follower a kernel of its own.
+
+    A row that ends at all ends with a hundredth of `ending`, so that no draw, however rare, looks like float32 rounding.
+    """
 
     def kernel():
-        p = rng.dirichlet(np.ones(S), size=(S, A)) * (1.0 - ending * rng.uniform(size=(S, A, 1)))
+        p = rng.dirichlet(np.ones(S), size=(S, A)) * (1.0 - ending * rng.uniform(0.01, 1.0, size=(S, A, 1)))
         return bg.problems.SparseKernel.from_scipy(_csr(p), A) if sparse else p
 
     options = {"follower_discount": 0.9, "leader_discount": 0.85, "temperature": 0.2, **options}
@@ -67,6 +71,22 @@ def smooth_problem(seed=0, S=4, A=3, d=5, *, own=False, contexts=1, objective="r
     return bg.ConfigurableMDP(
         build, dim=d, objective=objective, regulariser=regulariser, initial_scale=0.3, name="smooth"
     )
+
+
+def slow(*case):
+    """A case for `parametrize` that runs under `make check` and in CI only."""
+    return pytest.param(*case, marks=pytest.mark.slow)
+
+
+def sample(cases, *quick):
+    """`cases` for `parametrize`, of which only those in `quick` run under `make test`."""
+    assert set(quick) <= set(cases), "a case that does not exist"
+    return [case if case in quick else slow(case) for case in cases]
+
+
+def examples(many):
+    """How many random examples to draw: `many` under `make check` and in CI, a share of them under `make test`."""
+    return max(1, many * settings.default.max_examples // settings.get_profile("thorough").max_examples)
 
 
 def optional(module):

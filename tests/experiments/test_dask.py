@@ -6,6 +6,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,10 +17,13 @@ from boltzgrad.errors import ClusterUnusable, NotConverged, TaskFailed, WorkersL
 from boltzgrad.experiments import encoding, results, workers
 from boltzgrad.experiments.runner import run
 from boltzgrad.experiments.task import Task
-from experiments_toys import dies, dies_once, fails, open_store, surroundings, wait_for, waits, walk, walks
+from experiments_toys import PATIENCE, dies, dies_once, fails, open_store, surroundings, wait_for, waits, walk, walks
+from tests_helpers import optional, sample, slow
 
+dask = optional("dask")
+optional("distributed")
 TESTS = str(Path(__file__).parents[1])
-pytestmark = pytest.mark.slow
+PYTHONPATH = os.pathsep.join([TESTS, os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 
 
 @contextlib.contextmanager
@@ -29,7 +33,7 @@ def process(*arguments, **environment):
     with log.open("w") as out:
         started = subprocess.Popen(
             [sys.executable, "-m", *arguments],
-            env={**os.environ, "PYTHONPATH": TESTS, "OMP_NUM_THREADS": "1", **environment},
+            env={**os.environ, "PYTHONPATH": PYTHONPATH, "OMP_NUM_THREADS": "1", **environment},
             stdout=out,
             stderr=subprocess.STDOUT,
         )
@@ -60,7 +64,7 @@ def scheduler(folder, **environment):
 @contextlib.contextmanager
 def dask_workers(address, folder, count=1, **environment):
     """Processes with one thread each, each with a nanny that starts it again when it is killed."""
-    options = ["--nworkers", str(count), "--nthreads", "1", "--no-dashboard", "--death-timeout", "30"]
+    options = ["--nworkers", str(count), "--nthreads", "1", "--no-dashboard", "--death-timeout", str(PATIENCE)]
     place = ["--local-directory", str(folder), "--host", "127.0.0.1"]
     with process("distributed.cli.dask_worker", address, *options, *place, log=folder / "w.log", **environment) as (
         _,
@@ -103,6 +107,7 @@ def test_a_cluster_finds_the_same_rows_in_two_processes(tmp_path, store, address
     assert len({row["pid"] for row in rows} - {os.getpid()}) == 2
 
 
+@pytest.mark.slow
 def test_a_worker_killed_while_it_runs_a_task(tmp_path, store, address):
     tasks = walks(8, pause=0.05)
     marker = tmp_path / "marker"
@@ -112,6 +117,7 @@ def test_a_worker_killed_while_it_runs_a_task(tmp_path, store, address):
     assert encoding.dumps(rows) == serial(tmp_path, tasks)
 
 
+@pytest.mark.slow
 def test_a_task_that_kills_every_worker_is_named(store, address):
     run(walks(2), store, dask=address)
     with pytest.raises(
@@ -135,15 +141,16 @@ def test_what_is_done_is_not_sent(store, address):
     assert len(run([Task(t.key, fails, t.arguments) for t in walks(2)], store, dask="tcp://127.0.0.1:1")) == 4
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_the_cluster_in_order(tmp_path, store, address):
     marker = tmp_path / "marker"
     code = "import sys, experiments_toys as t; t.send_and_interrupt(*sys.argv[1:])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "other"), str(marker), address],
-        env={**os.environ, "PYTHONPATH": TESTS},
+        env={**os.environ, "PYTHONPATH": PYTHONPATH},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert done.stderr.strip().endswith("KeyboardInterrupt"), done.stderr
     assert done.returncode != 0
@@ -156,7 +163,7 @@ def test_ctrl_c_leaves_the_cluster_in_order(tmp_path, store, address):
 @pytest.mark.parametrize(
     ("source", "found"),
     [
-        ("raise ImportError('no such thing')", r"none \(ImportError: no such thing\)"),
+        slow("raise ImportError('no such thing')", r"none \(ImportError: no such thing\)"),
         ("__version__ = '0.0.7'", r"0\.0\.7"),
     ],
 )
@@ -170,30 +177,39 @@ def test_workers_with_another_boltzgrad_or_none(tmp_path, store, address, source
     assert results.read(store.folder).records == ()
 
 
-@pytest.mark.parametrize("address_of", ["nobody", "a web page", "no address"])
+@pytest.mark.parametrize("address_of", sample(["nobody", "a web page", "no address"], "no address"))
 def test_an_address_that_does_not_answer(store, monkeypatch, address_of):
     monkeypatch.setattr(workers, "CONNECT", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as server:  # it accepts, and says nothing
         port = server.getsockname()[1]
         given = {"nobody": "tcp://127.0.0.1:1", "a web page": f"tcp://127.0.0.1:{port}", "no address": "foo://bar"}
         begin = time.monotonic()
-        with pytest.raises(ClusterUnusable, match=r"no dask scheduler answers at '.*' within 1 s \(\w+"):
+        with (
+            dask.config.set({"distributed.comm.timeouts.connect": f"{2 * PATIENCE} s"}),  # dask itself would wait on
+            pytest.raises(ClusterUnusable, match=r"no dask scheduler answers at '.*' within 1 s \(\w+"),
+        ):
             run(walks(1), store, dask=given[address_of])
-        assert time.monotonic() - begin < 8
+        assert time.monotonic() - begin < PATIENCE
 
 
+@pytest.mark.slow
 def test_a_cluster_without_workers_and_one_that_goes_away(tmp_path, store, monkeypatch):
     monkeypatch.setattr(workers, "FIRST_WORKER", 0.5)
-    monkeypatch.setattr(workers, "CONNECT", 2.0)
+    monkeypatch.setattr(workers, "CONNECT", PATIENCE)
     marker = tmp_path / "marker"
     with scheduler(tmp_path) as (alone, it):
         with pytest.raises(ClusterUnusable, match=r"has had no worker for 0\.5 s; start one: dask worker tcp"):
             run(walks(1), store, dask=alone)
         with dask_workers(alone, tmp_path):
-            code = "import os, pathlib, sys, time\nwhile not pathlib.Path(sys.argv[1]).exists(): time.sleep(0.01)\n"
-            killer = subprocess.Popen([sys.executable, "-c", f"{code}os.kill({it.pid}, 9)", str(marker)])
+
+            def kill():  # once the third task runs and the others are in
+                wait_for(lambda: marker.exists() and len(results.read(store.folder).records) == 2)
+                it.kill()
+
+            killer = threading.Thread(target=kill, daemon=True)
+            killer.start()
             with pytest.raises(WorkersLost, match=r"the dask cluster at tcp.* went away.*2 of 3 tasks are in"):
                 run([*walks(2), Task("waits", waits, {"marker": str(marker)})], store, dask=alone)
-            killer.wait()
+            killer.join()
             marker.with_suffix(".never").touch()
     assert len(run([*walks(2), Task("waits", walk, {"marker": str(marker), "seeds": []})][:2], store)) == 4

@@ -4,11 +4,13 @@ import sys
 
 import numpy as np
 import pytest
-from matplotlib.colors import to_hex
 
 from boltzgrad.errors import MissingExtra
 from boltzgrad.experiments import figures
 from boltzgrad.experiments.experiment import Curve, Experiment, objective, objective_end
+from tests_helpers import optional
+
+to_hex = optional("matplotlib.colors").to_hex
 
 POINTS = list(range(0, 50, 10))
 

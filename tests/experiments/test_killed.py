@@ -8,22 +8,26 @@ import sys
 import time
 from pathlib import Path
 
-import psutil
 import pytest
 
 from boltzgrad.experiments import encoding, results
 from boltzgrad.experiments.runner import run
 from boltzgrad.experiments.task import Task
-from experiments_toys import open_store, wait_for, walk, walks
+from experiments_toys import PATIENCE, open_store, wait_for, walk, walks
+from tests_helpers import optional
+
+psutil = optional("psutil")
+optional("joblib")
 
 COUNT = 25
 TESTS = Path(__file__).parents[1]
+PYTHONPATH = os.pathsep.join([str(TESTS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
 
 
-def start(folder, workers, **environment):
+def start(folder, workers, count=COUNT, **environment):
     return subprocess.Popen(
-        [sys.executable, "-m", "experiments_toys", str(folder), str(COUNT), str(workers)],
-        env={**os.environ, "PYTHONPATH": str(TESTS), **environment},
+        [sys.executable, "-m", "experiments_toys", str(folder), str(count), str(workers)],
+        env={**os.environ, "PYTHONPATH": PYTHONPATH, **environment},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
@@ -83,7 +87,7 @@ def test_ctrl_c(tmp_path, uninterrupted, workers):
     worker = int(marker.read_text())
     assert alive(worker)
     os.killpg(run_of.pid, signal.SIGINT)
-    _, words = run_of.communicate(timeout=60)  # the task would take 100 s
+    _, words = run_of.communicate(timeout=PATIENCE)  # the task would take a hundred times that
     assert words.count("Traceback") == 1, words
     assert words.strip().endswith("KeyboardInterrupt"), words
     wait_for(lambda: not alive(worker))
@@ -91,16 +95,23 @@ def test_ctrl_c(tmp_path, uninterrupted, workers):
     assert finish(tmp_path / "out") == uninterrupted
 
 
-def test_workers_do_not_outlive_a_killed_run(tmp_path):
+@pytest.mark.parametrize("count", [COUNT, 0])
+def test_workers_do_not_outlive_a_killed_run(tmp_path, count):
+    """Nor do those that were never given a task: with a single one, the second worker has none."""
     marker = tmp_path / "marker"
-    run_of = start(tmp_path / "out", 2, TOY_WAITS=str(marker))
+    run_of = start(tmp_path / "out", 2, count, TOY_WAITS=str(marker))
+
+    def workers():
+        return [p.pid for p in psutil.Process(run_of.pid).children() if "--process-name" in p.cmdline()]
+
     wait_for(said(marker))
-    worker = int(marker.read_text())
-    assert worker != run_of.pid
-    assert alive(worker)
+    wait_for(lambda: len(workers()) == 2)
+    both = workers()
+    assert int(marker.read_text()) in both
+    assert all(map(alive, both))
     os.kill(run_of.pid, signal.SIGKILL)
+    wait_for(lambda: not any(map(alive, both)), 100)  # joblib itself ends what is idle for 300 s
     run_of.communicate()
-    wait_for(lambda: not alive(worker))
 
 
 def test_the_comparison_can_fail(tmp_path, uninterrupted):

@@ -1,11 +1,14 @@
 """Every route computes the same hypergradient, on problems where everything depends on θ and on the zoo."""
 
+import itertools
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
 
 import boltzgrad as bg
 from boltzgrad.gradients import witnesses
+from tests_helpers import optional, sample, slow
 
 OBJECTIVE = bg.PolicyObjective(
     lambda theta, pi: (
@@ -65,7 +68,7 @@ def test_real_differences_within_their_own_estimate(make_problem, case):
 
 @pytest.mark.parametrize("case", PROBLEMS)
 def test_conic_within_its_own_estimate(make_problem, case):
-    pytest.importorskip("cvxpy")
+    optional("cvxpy")
     problem = make_problem(seed=4, **PROBLEMS[case])
     theta = problem.initial_theta(seed=5)
     reference = bg.hypergradient(problem, theta)
@@ -75,9 +78,13 @@ def test_conic_within_its_own_estimate(make_problem, case):
     assert result.error_estimate <= 1e-6 * np.abs(reference.gradient).max()
 
 
-@pytest.mark.parametrize("temperature", [0.001, 0.003, 0.005])
-@pytest.mark.parametrize("kernel", ["simulator", "matrix", "as-published"])
-@pytest.mark.parametrize("seed", [None, 1])
+ROOMS = list(itertools.product((0.001, 0.003, 0.005), ("simulator", "matrix", "as-published"), (None, 1)))
+QUICK_ROOMS = [(0.001, "simulator", None), (0.003, "matrix", 1), (0.005, "as-published", None)]
+
+
+@pytest.mark.parametrize(
+    ("temperature", "kernel", "seed"), [room if room in QUICK_ROOMS else slow(*room) for room in ROOMS]
+)
 def test_four_rooms(temperature, kernel, seed):
     """Adjoint against complex step to 1e-11, all exact routes to 1e-9, conic within its own bound."""
     problem = bg.problems.load("four-rooms", kernel=kernel, temperature=temperature)
@@ -112,7 +119,7 @@ def test_sparse_kernels(options):
     assert {r.route for r in report.agreeing} >= {*EXACT, "differences"}
 
 
-@pytest.mark.parametrize("discount", [0.99, 0.9999])
+@pytest.mark.parametrize("discount", sample([0.99, 0.9999], 0.99))
 def test_small_temperature_and_long_horizons(discount):
     """τ = 1e-4, γ to 0.9999: the routes that do not need 10⁵ sweeps still confirm the gradient."""
     problem = bg.problems.load(

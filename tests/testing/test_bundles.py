@@ -11,8 +11,9 @@ from boltzgrad.testing import bundles
 from boltzgrad.testing.bundles import layout, reading
 from boltzgrad.verify import Verdict
 from boltzgrad.verify.mutants import FAMILIES
+from tests_helpers import optional
 
-jsonschema = pytest.importorskip("jsonschema")
+jsonschema = optional("jsonschema")
 CASES = [(name, {}) for name in bg.problems.names()] + [
     ("toy-game", {"observes": False}),
     ("random-lqr", {"observed": True}),

@@ -6,6 +6,7 @@ from scipy.special import logsumexp, softmax
 
 import boltzgrad as bg
 from boltzgrad.testing import assert_follower
+from tests_helpers import slow
 
 
 def answer(problem, theta):
@@ -22,8 +23,9 @@ def answer(problem, theta):
     return {"P": f.P, "K": f.K, "covariance": f.covariance}
 
 
-CASES = [(name, {}) for name in bg.problems.names()] + [
-    ("toy-game", {"observes": False}),
+SLOW = ("garnet", "grid-world", "toy-game")  # the tests of each mistake sweep for long
+CASES = [slow(name, {}) if name in SLOW else (name, {}) for name in bg.problems.names()] + [
+    slow("toy-game", {"observes": False}),
     ("toy-game", {"as_published": True}),
     ("random-lqr", {"observed": True}),
 ]

@@ -4,6 +4,9 @@ import re
 
 import pytest
 
+import boltzgrad.testing.zoo_cases  # noqa: F401 - what pytest imports within a test it forgets afterwards
+from tests_helpers import optional
+
 MINE = """
 import numpy as np
 import pytest
@@ -23,12 +26,13 @@ def test_mine(assert_hypergradient, problem, theta):
 )
 
 
-def run(pytester, *arguments, source=None):
-    """Pytest in a process of its own, as a user's; warnings are errors there, too."""
+def run(pytester, *arguments, source=None, here=False):
+    """Pytest as a user's, in a process of its own unless `here`, where nothing is computed; warnings are errors there, too."""
     if source is not None:
         pytester.makepyfile(test_mine=source)
     pytester.makeini("[pytest]\nfilterwarnings = error\n")
-    return pytester.runpytest_subprocess("-p", "no:randomly", "-p", "no:cacheprovider", *arguments)
+    start = pytester.runpytest_inprocess if here else pytester.runpytest_subprocess
+    return start("-p", "no:randomly", "-p", "no:cacheprovider", *arguments)
 
 
 def test_the_marker_runs_a_test_on_every_suitable_problem(pytester):
@@ -54,12 +58,12 @@ def test_the_whole_zoo(pytester):
     ],
 )  # fmt: skip
 def test_which_problems(pytester, arguments, expected):
-    result = run(pytester, "--collect-only", "-q", source=RIGHT.replace('family="lqr"', arguments))
+    result = run(pytester, "--collect-only", "-q", source=RIGHT.replace('family="lqr"', arguments), here=True)
     assert set(re.findall(r"test_mine\[(.*?)\]", result.stdout.str())) == expected
 
 
 def test_seeds(pytester):
-    first = run(pytester, "--collect-only", "-q", "--boltzgrad-seed=7", source=RIGHT)
+    first = run(pytester, "--collect-only", "-q", "--boltzgrad-seed=7", source=RIGHT, here=True)
     assert set(re.findall(r"seed\d+", first.stdout.str())) == {"seed7", "seed8"}
     seen = (
         MINE
@@ -75,13 +79,15 @@ def test_mine(problem, theta):
 
 @pytest.mark.parametrize("seed", ["-1", "1.5", "x"])
 def test_bad_seeds(pytester, seed):
-    result = run(pytester, f"--boltzgrad-seed={seed}", source=RIGHT)
+    result = run(pytester, f"--boltzgrad-seed={seed}", source=RIGHT, here=True)
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     assert f"--boltzgrad-seed {seed}: expected a whole number" in result.stderr.str()
 
 
 def test_thorough(pytester):
-    result = run(pytester, "--collect-only", "-q", "--boltzgrad-thorough", source=RIGHT.replace('family="lqr"', ""))
+    result = run(
+        pytester, "--collect-only", "-q", "--boltzgrad-thorough", source=RIGHT.replace('family="lqr"', ""), here=True
+    )
     found = set(re.findall(r"test_mine\[(.*?)\]", result.stdout.str()))
     assert {"random-lqr-observed=True-seed3", "four-rooms-temperature=0.003-seed0"} <= found
     assert len(found) > 80
@@ -197,6 +203,7 @@ def test_markers_that_ask_for_nothing(pytester, marker, signature, message):
     result = run(
         pytester,
         source=f"import pytest\n@pytest.mark.hypergradient_zoo({marker})\ndef test_mine({signature}): pass\n",
+        here=True,
     )
     assert result.ret != 0
     assert f"test_mine.py::test_mine: {message}" in result.stdout.str()
@@ -276,7 +283,7 @@ class TestMine:
 
 
 def test_with_xdist(pytester):
-    pytest.importorskip("xdist")
+    optional("xdist")
     result = run(pytester, "-n", "2", "--boltzgrad-seed=3", source=RIGHT)
     result.assert_outcomes(passed=6)
 
@@ -312,11 +319,11 @@ def test_switched_off(pytester):
 
 def test_it_is_announced(pytester):
     pytester.makepyfile(test_mine="def test_plain(): pass")
-    assert "hypergradient_zoo(family=None" in run(pytester, "--markers").stdout.str()
-    help_ = run(pytester, "--help").stdout.str()
+    assert "hypergradient_zoo(family=None" in run(pytester, "--markers", here=True).stdout.str()
+    help_ = run(pytester, "--help", here=True).stdout.str()
     assert "--boltzgrad-seed=N" in help_
     assert "--boltzgrad-thorough" in help_
-    fixtures = run(pytester, "--fixtures").stdout.str()
+    fixtures = run(pytester, "--fixtures", here=True).stdout.str()
     for name in ("assert_hypergradient", "assert_follower", "assert_unbiased"):
         assert name in fixtures
 

@@ -9,6 +9,7 @@ from boltzgrad.testing import check_hypergradient
 from boltzgrad.testing import strategies as bst
 from boltzgrad.verify import Verdict
 from independent_gradients import game, lqr, tabular
+from tests_helpers import examples, sample
 
 # (strategy, a gradient that owes nothing to the reference, how many problems).
 FAMILIES = {
@@ -23,16 +24,16 @@ def test_there_are_2000():
     assert sum(count for *_, count in FAMILIES.values()) == 2000
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("shard", range(SHARDS))
+@pytest.mark.parametrize("shard", sample(range(SHARDS), 0))
 @pytest.mark.parametrize("family", FAMILIES)
 def test_no_false_alarm_and_no_crash(family, shard):
     strategy, independent, count = FAMILIES[family]
+    drawn = max(50, examples(count // SHARDS))
     seen = {"problems": 0, "told": 0, "wide": 0}
 
     @seed(100 + shard)
     @settings(
-        max_examples=count // SHARDS,
+        max_examples=drawn,
         deadline=None,
         database=None,
         phases=[Phase.generate],  # add Phase.shrink to have a failure made small: minutes
@@ -53,7 +54,7 @@ def test_no_false_alarm_and_no_crash(family, shard):
         assert check_hypergradient(wrong, problem, theta, reference=reference).verdict == Verdict.DISAGREES
 
     run()
-    assert seen["problems"] >= count // SHARDS
+    assert seen["problems"] >= drawn
     # "Cannot tell" and allowances that an error of 1e-4 fits in are honest where rounding is that large, and must be rare.
     assert seen["told"] >= 0.98 * seen["problems"]
     assert seen["wide"] <= 0.05 * seen["problems"]

@@ -10,8 +10,9 @@ import pytest
 from boltzgrad.errors import InvalidOption, MissingExtra
 from boltzgrad.verify import check_samples
 from boltzgrad.verify import estimator_pictures as pictures
+from tests_helpers import optional
 
-pytest.importorskip("matplotlib")
+optional("matplotlib")
 
 G = np.array([3.0, -1.0, 0.5])
 

@@ -55,11 +55,12 @@ def serial(tasks: Iterator[Task]) -> Outcomes:
 def processes(tasks: Iterator[Task], count: int) -> Outcomes:
     """In processes of this machine.  Raises: MissingExtra; WorkersLost if one of them is killed."""
     joblib = optional("joblib", "workers > 1")
-    with joblib.parallel_config(backend="loky", inner_max_num_threads=1):
+    begin = {"initializer": _begin_child, "initargs": (os.getpid(),)}
+    with joblib.parallel_config(backend="loky", inner_max_num_threads=1, **begin):
         parallel = joblib.Parallel(
             n_jobs=count, return_as="generator_unordered", batch_size=1, pre_dispatch=count, max_nbytes=None
         )
-    outcomes = parallel(joblib.delayed(_perform_in_child)(task, os.getpid()) for task in tasks)
+    outcomes = parallel(joblib.delayed(perform_elsewhere)(task) for task in tasks)
     try:
         yield from outcomes
     except BrokenExecutor as error:
@@ -168,13 +169,11 @@ def _outcome(distributed: Any, future: Any, task: Task, address: str) -> Outcome
     return Outcome(task.key, [], 0.0, __version__, error)
 
 
-def _perform_in_child(task: Task, parent: int) -> Outcome:
-    """`perform_elsewhere`, in a process that leaves Ctrl-C to its parent and does not outlive it."""
+def _begin_child(parent: int) -> None:
+    """What a worker process begins with: it leaves Ctrl-C to its parent and does not outlive it, be there a task or none yet."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    if not any(thread.name == "boltzgrad-parent" for thread in threading.enumerate()):
-        threading.Thread(target=_end_with, args=(parent,), name="boltzgrad-parent", daemon=True).start()
-    return perform_elsewhere(task)
+    threading.Thread(target=_end_with, args=(parent,), name="boltzgrad-parent", daemon=True).start()
 
 
 def _end_with(parent: int) -> None:

@@ -91,7 +91,7 @@ def complex_step(evaluate: Evaluator, theta: Array) -> RouteResult:
         gradient = np.array([_imaginary_slope(evaluate, theta, u) for u in directions])
     _refuse_unless_analytic(evaluate, theta, units, base, settled)
     # An imaginary part that still moves by `change` is that far off at most over the remaining iterations.
-    left = evaluate.change * evaluate.horizon if evaluate.change > 1e-13 else 0.0
+    left = evaluate.change * evaluate.horizon
     natural = float(np.abs(gradient if directions is not None else slopes).max())
     error = left * natural / (units if directions is None else np.ones(len(gradient)))
     return RouteResult(base, gradient, error, directions, note, value_error=settled + evaluate.rounding)

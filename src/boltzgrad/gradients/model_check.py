@@ -72,10 +72,11 @@ class ModelCheck:
 
 
 class _Slope(NamedTuple):
-    """d(arrays)/dt at 0 along a direction, and how far off each array's may be."""
+    """d(arrays)/dt at 0 along a direction, how far off each array's may be, and whether slopes from right and left differ."""
 
     parts: Parts
     errors: tuple[float, ...]
+    kinked: tuple[bool, ...] = ()
 
 
 def check_model(arrays: ArrayMap, further: tuple[ArrayMap, ...] = ()) -> ModelCheck:
@@ -177,6 +178,9 @@ class _Probe:
         except BoltzgradError as error:
             return ModelCheck(unchecked=f"build does not take values of theta nearby ({error})")
         at_fault = self._disagrees(self.pushed, slope)
+        if any(slope.kinked):
+            where = self.at.names[slope.kinked.index(True)]
+            return ModelCheck(unchecked=f"{where} has a kink at this theta, where no derivative is its slope")
         if at_fault is not None:
             return self._complain(at_fault, slope)
         rough = [
@@ -223,18 +227,21 @@ class _Probe:
         best: list[Array] = []
         errors: list[float] = []
         rows: list[list[Array]] = []
+        gaps: list[list[float]] = [[] for _ in self.at.values]
         for i in range(_STEPS):
             t = _FIRST * _RATIO**-i
             ahead, behind = self.at.evaluate(self.at.theta + t * v), self.at.evaluate(self.at.theta - t * v)
             for k, (a, b) in enumerate(zip(ahead, behind, strict=True)):
                 row, factor = [np.asarray((a - b) / (2.0 * t))], _RATIO**2
+                noise = 2.0 * EPS * float(np.abs(a).max(initial=0.0)) / t
+                gap = float(np.abs(a - 2.0 * self.at.values[k] + b).max(initial=0.0)) / t
+                gaps[k].append(gap if gap > 40.0 * noise else 0.0)
                 if i == 0:
                     rows.append(row)
                     best.append(row[0])
                     errors.append(np.inf)
                     continue
                 old = rows[k]
-                noise = 2.0 * EPS * float(np.abs(a).max(initial=0.0)) / t
                 for j in range(i):
                     row.append((factor * row[j] - old[j]) / (factor - 1.0))
                     factor *= _RATIO**2
@@ -242,7 +249,9 @@ class _Probe:
                     if off < errors[k]:
                         best[k], errors[k] = row[-1], off
                 rows[k] = row
-        return _Slope(tuple(best), tuple(errors))
+        # A smooth array brings the slopes from right and left together as the step falls, a kink keeps them apart.
+        kinked = tuple(len(g) >= 3 and min(g[-3:]) > 0.0 and g[-1] > 0.5 * g[-3] for g in gaps)
+        return _Slope(tuple(best), tuple(errors), kinked)
 
     def _allowed(self, k: int, pushed: Parts, slope: _Slope) -> float:
         """How far the derivative of array k may be from its slope [array per step]."""

@@ -13,11 +13,14 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.errors import BoltzgradError
 from boltzgrad.problems.kernel import Array
 
 Parts = tuple[Array, ...]
 
-_PROBES = 8
+_PROBES = 6
+_SHORTER, _BENT = 24, 3.0
+_NOTHING = 64.0 * float(np.finfo(float).eps)
 _SEED = 20_261_127  # the directions are part of the definition of what is measured along them
 
 
@@ -26,8 +29,9 @@ class ArrayMap:
     """The arrays of a model as a function of θ (d,).
 
     `names`, `values` and `scales` go together: an array at `theta`, and the size of change of it that matters, in its own
-    units (a probability: 1; the follower's reward: its temperature): one number, or one for each entry where entries differ in unit.  `evaluate(theta)` calls the problem's own build, also
-    at a complex θ; `pull(cotangents) -> (d,)` and `push(direction) -> tangents` are its derivative as the library uses it.
+    units (a probability: 1; the follower's reward: its temperature): one number, or one for each entry where entries differ
+    in unit.  `evaluate(theta)` calls the problem's own build, also at a complex θ; `pull(cotangents) -> (d,)` and
+    `push(direction) -> tangents` are its derivative as the library uses it, and `again(theta)` is the same map at another θ.
     """
 
     theta: Array
@@ -39,6 +43,7 @@ class ArrayMap:
     push: Callable[[Array], Parts]
     takes_complex: bool = True
     steps: Array | None = None
+    again: Callable[[Array], ArrayMap] | None = None
 
     def root_sum_squares(self, weights: Parts) -> Array:
         r"""$\sqrt{\sum_i w_i^2 (\partial x_i/\partial\theta_j)^2}$ for each j (d,), in a number of pull-backs that does not grow
@@ -51,19 +56,53 @@ class ArrayMap:
         return np.asarray(np.sqrt(total / _PROBES))
 
     @cached_property
-    def units(self) -> Array:
-        r"""The natural step of each coordinate (d,), in the units of θ: one that moves the arrays by about their `scales`.
+    def slopes(self) -> Array:
+        """How much of their `scales` the arrays move for each coordinate (d,) [1/θ_j]."""
+        return self.root_sum_squares(
+            tuple(np.broadcast_to(1.0 / scale, np.shape(x)) for x, scale in zip(self.values, self.scales, strict=True))
+        )
 
-        Where no array moves, |θ_j|, or one.  `steps` are they, where they were given.
+    @cached_property
+    def units(self) -> Array:
+        r"""The natural step of each coordinate (d,), in the units of θ: one that moves the arrays by about their `scales`, or
+        as far as they move in proportion, if that is less.
+
+        A softmax that is saturated moves by 10⁻¹⁷ a unit of its logit; no step of 10¹⁷ is meant by that.  So the slopes are
+        looked at again half a step away, and steps along which they have changed threefold are made shorter.  Where no array
+        moves by more than rounding when θ_j moves by itself, |θ_j|, or one.  `steps` are they, where they were given.
         """
         if self.steps is not None:
             return self.steps
         with np.errstate(divide="ignore", over="ignore"):
-            found = 1.0 / self.root_sum_squares(
-                tuple(np.broadcast_to(1.0 / scale, np.shape(x)) for x, scale in zip(self.values, self.scales, strict=True))
-            )
+            found = 1.0 / self.slopes
         fallback = np.where(self.theta != 0.0, np.abs(self.theta), 1.0)
-        return np.where(np.isfinite(found) & (found > 0.0), found, fallback)
+        dead = (self.slopes * np.abs(self.theta) <= _NOTHING) & (self.theta != 0.0)
+        units = np.where(np.isfinite(found) & (found > 0.0) & ~dead, found, fallback)
+        signs = np.random.default_rng(_SEED).choice((-1.0, 1.0), size=units.size)
+        for _ in range(_SHORTER):
+            bent = self._bent(self.theta + 0.5 * units * signs)
+            if not bent.any():
+                break
+            # The boldest of them first: their neighbours may be bent by them alone.
+            bold = units * self.slopes
+            units = np.where(bent & (8.0 * bold >= bold[bent].max()), units / 8.0, units)
+        return np.where(bent, fallback, units)  # slopes that never settle are rounding, and nothing moves
+
+    def _bent(self, theta: Array) -> Array:
+        """Which coordinates (d,) have slopes elsewhere that differ threefold; all, where the model is none there."""
+        if self.again is None:
+            return np.zeros(theta.size, bool)
+        try:
+            there = self.again(theta)
+            if [np.shape(x) for x in there.values] != [np.shape(x) for x in self.values]:
+                return np.ones(theta.size, bool)
+            # With the scales of here: those of there may have grown, too.
+            slopes = replace(there, scales=self.scales).slopes
+        except (BoltzgradError, ArithmeticError):
+            return np.ones(theta.size, bool)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            ratio = slopes / self.slopes
+        return np.asarray(np.where(self.slopes > 0.0, ~((ratio >= 1.0 / _BENT) & (ratio <= _BENT)), False))
 
     @property
     def in_one_unit(self) -> ArrayMap:
@@ -79,6 +118,7 @@ class ArrayMap:
             self,
             values=over(self.values),
             scales=tuple(1.0 if np.ndim(scale) else scale for scale in self.scales),
+            steps=self.units,
             evaluate=lambda theta: over(self.evaluate(theta)),
             pull=lambda parts: self.pull(over(parts)),
             push=lambda direction: over(self.push(direction)),

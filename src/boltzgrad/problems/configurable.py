@@ -180,6 +180,7 @@ class ConfigurableMDP(ParametricProblem):
             evaluate=evaluate,
             pull=lambda parts: at.pullback(unflatten(list(parts), like)),
             push=lambda direction: at.pushforward(direction).parts(),
+            again=self.array_map,
             takes_complex=getattr(self.build, "takes_complex", True),
         )
 

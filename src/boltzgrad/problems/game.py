@@ -181,6 +181,7 @@ class MarkovGame(ParametricProblem):
             evaluate=lambda t: (np.asarray(self.policy.function(t)),),
             pull=lambda parts: pull(parts[0]),
             push=lambda direction: (push(direction),),
+            again=self.array_map,
             takes_complex=getattr(self.policy.function, "takes_complex", True),
         )
 

@@ -339,6 +339,7 @@ class LinearQuadratic(ParametricProblem):
             evaluate=lambda t: tuple(np.asarray(x) for x in self._checked_build(t).arrays().parts()),
             pull=lambda parts: at.pullback(LQArrays(*parts)),
             push=lambda direction: tuple(np.asarray(x, float) for x in at.pushforward(direction).parts()),
+            again=self.array_map,
             takes_complex=getattr(self.build, "takes_complex", True),
         )
 

@@ -73,6 +73,7 @@ class HypergradientCheck:
             self.allowances,
             mistakes=self._known,
             negligible=negligible_part(precision, self.tolerance),
+            by_difference=True,
         )
 
     @cached_property

@@ -155,7 +155,4 @@ def _noted(note: str, judgement: Judgement) -> str:
         )  # fmt: skip
     elif judgement.values_differ:
         said.append("the values J differ")
-    elif judgement.negligible.size and judgement.verdict == Verdict.AGREES:
-        count = judgement.negligible.size
-        said.append(f"{count} {'entries are' if count > 1 else 'entry is'} negligible: only {'their' if count > 1 else 'its'} size")
     return "; ".join(said)

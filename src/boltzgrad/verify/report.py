@@ -13,7 +13,7 @@ from boltzgrad import __version__
 from boltzgrad.errors import GradientMismatch
 from boltzgrad.gradients import Hypergradient, ModelCheck
 from boltzgrad.problems.kernel import Array
-from boltzgrad.verify.tolerances import SAFETY, Verdict
+from boltzgrad.verify.tolerances import SAFETY, Verdict, Yardstick
 
 # What `to_json` writes and `verify.collection` reads; the number after the stroke changes when a key changes its meaning.
 FORMAT = "boltzgrad-verification/1"
@@ -150,10 +150,19 @@ class AgreementReport:
             f"Reference: proved |error| ≤ {_number(reference.error_bound)} in every entry"
             f"{' (vacuous)' if not np.isfinite(reference.error_bound) else ''}, "
             f"estimated {_number(reference.error_estimate)}; allowed = {SAFETY:g} × (2 × rounding + the witness's own).",
+            *self._zeros(),
             f"Model: {self.model}.",
             self.summary(),
         ]
         return "\n".join(lines)
+
+    def _zeros(self) -> list[str]:
+        """What is to be known of entries that cannot be told from zero, where not all of them are."""
+        zero = Yardstick.of(self.reference).zero
+        count = int(zero.sum())
+        if not 0 < count < zero.size:
+            return []
+        return [f"{count} of {zero.size} entries of ∇J are zero as far as their rounding tells: their size is confirmed, no more."]
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The report as JSON, for machines (`boltzgrad report` among them).  NaN and infinity become null.

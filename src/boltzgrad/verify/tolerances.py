@@ -15,8 +15,8 @@ and along a direction u, |u| · allowed, because a slope is Σ u_j ∂J/∂θ_j.
 
 **An allowance that could hide a mistake proves nothing.**  An entry within its allowance is
 
-- *told*, if the allowance or the difference itself is below `RESOLUTION` of it, which is less than what any known mistake
-  does where it shows at all;
+- *told*, if the allowance (of a gradient of somebody else's: or the difference itself, clearly) is below `RESOLUTION` of it,
+  which is less than what any known mistake does where it shows at all;
 - *negligible*, if it is zero as far as rounding tells or its allowance reaches it, and in natural steps (`Hypergradient.units`)
   that allowance is still below `RESOLUTION` of the largest entry: its size is confirmed, its digits are not;
 - *open*, otherwise.  Where half of an open entry would still have been accepted, so would its negative, and the verdict is
@@ -80,13 +80,13 @@ class Yardstick:
     """What a comparison needs to know of the reference.
 
     `gradient` (d,), `rounding` (d,) what a plain float64 route to each entry may be off by, `terms` (d,) the size of the terms
-    that each is a sum of, all [J/θ_j]; `units` (d,) [θ_j] the natural steps; `value`, `value_scale` [J].
+    that each is a sum of, all [J/θ_j]; `natural()` the natural steps (d,) [θ_j]; `value`, `value_scale` [J].
     """
 
     gradient: Array
     rounding: Array
     terms: Array
-    units: Array
+    natural: Callable[[], Array]
     value: float = float("nan")
     value_scale: float = float("nan")
 
@@ -97,10 +97,15 @@ class Yardstick:
             reference.gradient,
             reference.rounding,
             reference.term_sizes,
-            reference.units,
+            lambda: reference.units,
             reference.value,
             reference.value_scale,
         )
+
+    @property
+    def units(self) -> Array:
+        """The natural steps (d,) [θ_j], worked out where a verdict needs them."""
+        return self.natural()
 
     @cached_property
     def zero(self) -> Array:
@@ -116,7 +121,7 @@ class Yardstick:
             np.asarray(directions @ self.gradient),
             np.asarray(size @ self.rounding),
             np.asarray(size @ self.terms),
-            np.ones(len(directions)),
+            lambda: np.ones(len(directions)),
             self.value,
             self.value_scale,
         )
@@ -182,23 +187,29 @@ def judge(
     mistakes: Callable[[], Mistakes] | None = None,
     directions: Array | None = None,
     negligible: float = RESOLUTION,
+    by_difference: bool = False,
     values: tuple[float, float] | None = None,
 ) -> Judgement:
     """Hold entries `found` (k,) against those of the reference; a NaN anywhere is a disagreement.
 
     `yardstick` is already that `along` the `directions`, which are given again for the mistakes.  `mistakes` makes the known
-    ones on this problem, if that becomes necessary; `values` is (the other J, its own error) [J].
+    ones on this problem, if that becomes necessary; `values` is (the other J, its own error) [J].  `by_difference`: an entry is
+    told by its difference alone, as a gradient is that was handed in once and for all; a witness must be able to resolve it.
     """
     exact, size = yardstick.gradient, np.abs(yardstick.gradient)
     off = np.abs(found - exact)
     off[np.isnan(off)] = np.inf
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         strain = np.where(off == 0.0, 0.0, off / allowed)
-    natural = float((size * yardstick.units).max(initial=0.0))
-    told = ((allowed <= RESOLUTION * size) | ((1.0 + CLEARLY) * off <= RESOLUTION * size)) & (size > 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
+    told = (allowed <= RESOLUTION * size) & (size > 0.0)
+    if by_difference:
+        told |= ((1.0 + CLEARLY) * off <= RESOLUTION * size) & (size > 0.0)
+    small = np.zeros_like(told)
+    if not told.all():
+        natural = size * yardstick.units
         reached = yardstick.zero | (2.0 * allowed >= size)
-        small = ~told & reached & (allowed * yardstick.units <= negligible * natural)
+        with np.errstate(over="ignore", invalid="ignore"):
+            small = ~told & reached & (allowed * yardstick.units <= negligible * float(natural.max()))
     unclear = ~told & ~small
 
     def judged(verdict: Verdict, where: int, **more: Any) -> Judgement:

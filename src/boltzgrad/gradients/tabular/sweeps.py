@@ -76,12 +76,13 @@ def sweep(step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callab
     most = min(max_sweeps, FEW_SWEEPS) if dense else max_sweeps
     for count in range(1, most + 1):  # noqa: B007 - returned
         old, x = x, step(x)
-        change = _change(x, old)
+        change, whole = _change(x, old)
         if change < 0.9 * best:
             best, since = change, 0
         else:
             since += 1
-        settled = change <= EPS or (since >= 30 and best < 1e-13) or (since >= 100 and _is_noise(x, old))
+        # An entry that cancels never rests relative to itself: there it is enough that the whole does.
+        settled = change <= EPS or (since >= 30 and best < 1e-13) or (since >= 100 and (whole < 1e-13 or _is_noise(x, old)))
         if settled:
             break
     if not settled and dense:
@@ -89,7 +90,7 @@ def sweep(step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callab
         return _newton(step, jacobian, x, count)
     if not settled:
         raise Unfinished(f"after {count} sweeps the values still move by {change:.1e} of themselves")
-    return Swept(x, change, count)
+    return Swept(x, min(change, whole), count)
 
 
 def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int) -> Swept:
@@ -98,7 +99,7 @@ def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int)
     for _ in range(_NEWTON):
         correction = np.linalg.solve(eye - jacobian(x), step(x) - x)
         old, x = x, x + correction
-        change = _change(x, old)
+        _, change = _change(x, old)
         best, since = (change, 0) if change < 0.5 * best else (best, since + 1)
         if change <= EPS or since >= 2:
             break
@@ -107,9 +108,10 @@ def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int)
     return Swept(x, best, count)
 
 
-def _change(new: Array, old: Array) -> float:
-    change = _relative(new.real, old.real)
-    return max(change, _relative(new.imag, old.imag)) if np.iscomplexobj(new) else change
+def _change(new: Array, old: Array) -> tuple[float, float]:
+    """The largest change of any entry relative to itself, and of the whole relative to its largest entry."""
+    parts = [(new.real, old.real), (new.imag, old.imag)] if np.iscomplexobj(new) else [(new, old)]
+    return max(_relative(*p, each=True) for p in parts), max(_relative(*p) for p in parts)
 
 
 def _is_noise(new: Array, old: Array) -> bool:
@@ -119,9 +121,17 @@ def _is_noise(new: Array, old: Array) -> bool:
     return bool(np.abs(new.imag - old.imag).max() <= 64.0 * EPS * COMPLEX_STEP * np.abs(new.real).max())
 
 
-def _relative(new: Array, old: Array) -> float:
-    size, moved = float(np.abs(new).max()), float(np.abs(new - old).max())
-    return 0.0 if not moved else moved / size if size > 0.0 else 1.0
+def _relative(new: Array, old: Array, each: bool = False) -> float:
+    moved = np.abs(new - old)
+    largest = float(moved.max())
+    if not largest:
+        return 0.0
+    size = np.abs(new)
+    if not each:
+        whole = float(size.max())
+        return largest / whole if whole > 0.0 else 1.0
+    felt = moved > 1e-290  # what underflows is at rest
+    return float((moved[felt] / np.maximum(size[felt], 1e-290)).max()) if felt.any() else 0.0
 
 
 def soft_values(model: TabularModel, start: Array | None = None) -> Swept:

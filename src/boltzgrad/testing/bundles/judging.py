@@ -13,28 +13,33 @@ import numpy as np
 
 from boltzgrad.errors import BundleUnusable, GradientMismatch, InvalidCandidate, InvalidOption
 from boltzgrad.problems.kernel import Array
+from boltzgrad.testing.bundles.layout import YARDSTICK
 from boltzgrad.testing.bundles.reading import Bundle, read
 from boltzgrad.testing.candidate import as_gradient, relative_tolerance
 from boltzgrad.testing.comparison import HypergradientCheck, check_hypergradient
 from boltzgrad.verify import Verdict
-from boltzgrad.verify.tolerances import clearly_right
+from boltzgrad.verify.tolerances import (
+    Judgement,
+    Yardstick,
+    candidate_allowance,
+    judge,
+    negligible_part,
+    witness_allowance,
+)
 
 
 @dataclass(frozen=True, eq=False)
 class BundleCheck:
-    """A gradient (d,) beside a bundle's: the largest `difference`, at coordinate `where`, and what was `allowed`.
+    """A gradient (d,) beside a bundle's, judged entry by entry by the judge of `verify`.
 
-    `again` is the full check against a reference computed anew, where the zoo can make the problem; with it come the known
-    mistakes and the other routes.
+    `again` is the full check against a reference computed anew, where the zoo can make the problem: it decides, and with it come
+    the known mistakes and the other routes.  For somebody's own problem the bundle's own numbers are all there is.
     """
 
     bundle: Bundle
     gradient: Array = field(repr=False)
     precision: str
     tolerance: float | None
-    difference: float
-    where: int
-    allowed: float
 
     @cached_property
     def again(self) -> HypergradientCheck | None:
@@ -43,22 +48,59 @@ class BundleCheck:
         if problem is None:
             return None
         check = check_hypergradient(self.gradient.astype(self.precision), problem, theta, tolerance=self.tolerance)
-        apart = float(np.abs(check.reference.gradient - self.bundle.array("gradient")).max())
-        if apart > self.bundle.manifest["errors"]["allowed"]["float64"]:
+        apart = np.abs(check.reference.gradient - self.bundle.array("gradient"))
+        allowed = witness_allowance(check.yardstick, 0.0)
+        if not np.all(apart <= allowed):
+            j = int(np.argmax(apart - allowed))
             raise BundleUnusable(
                 f"{self.bundle.folder}: solved again here, {self.bundle.name} has a gradient that differs from the bundle's by "
-                f"{apart:.2g}; its problem has changed since, or this machine computes differently: export it again"
+                f"{apart[j]:.2g} in coordinate {j}; its problem has changed since, or this machine computes differently: export "
+                "it again"
             )
         return check
+
+    @cached_property
+    def judgement(self) -> Judgement:
+        """What the judge says, of the reference solved again or of the bundle's own numbers."""
+        if self.again is not None:
+            return self.again.judgement
+        precision = np.dtype(self.precision)
+        return judge(
+            self.yardstick,
+            self.gradient,
+            candidate_allowance(self.yardstick, precision, self.tolerance),
+            negligible=negligible_part(precision, self.tolerance),
+            by_difference=True,
+        )
+
+    @cached_property
+    def yardstick(self) -> Yardstick:
+        """What the bundle says of its own gradient.  Raises: BundleUnusable."""
+        gradient, rounding, terms, units = (self.bundle.array(name) for name in ("gradient", *YARDSTICK))
+        for name, x, positive in (("rounding", rounding, False), ("terms", terms, False), ("units", units, True)):
+            if not np.all(np.isfinite(x) & (x > 0.0 if positive else x >= 0.0)):
+                raise BundleUnusable(f"{self.bundle.folder}: {name}.npy holds what no size is; export the bundle again")
+        return Yardstick(gradient, rounding, terms, lambda: units, self.bundle.value)
+
+    @property
+    def where(self) -> int:
+        """The coordinate that the verdict hangs on."""
+        return self.judgement.where
+
+    @property
+    def difference(self) -> float:
+        """The difference there."""
+        return self.judgement.difference
+
+    @property
+    def allowed(self) -> float:
+        """What is allowed there."""
+        return self.judgement.allowed
 
     @property
     def verdict(self) -> Verdict:
         """What is to be said of the gradient."""
-        if not self.difference <= self.allowed:
-            return Verdict.DISAGREES
-        if clearly_right(self.difference, self.allowed, self.bundle.manifest["errors"]["size"]):
-            return Verdict.AGREES
-        return Verdict.CANNOT_TELL if self.again is None else self.again.verdict
+        return self.judgement.verdict if self.again is None else self.again.verdict
 
     @property
     def ok(self) -> bool:
@@ -78,9 +120,10 @@ class BundleCheck:
         title = f"{problem['name'] or 'problem'}: {problem['size']}, d = {problem['parameters']}"
         if self.ok:
             return f"{title}: agrees; difference {self.difference:.2g}, allowed {self.allowed:.2g}"
-        said = (
-            "cannot tell: so wide an allowance would let a mistake pass" if self.verdict == Verdict.CANNOT_TELL else ""
-        )
+        said = {
+            Verdict.CANNOT_TELL: "cannot tell: so wide an allowance would let a mistake pass",
+            Verdict.ZERO: f"{Verdict.ZERO}: the bundle's gradient is no larger than its own rounding, and confirms nothing",
+        }.get(self.verdict, "")
         return "\n".join(
             [
                 title,
@@ -120,19 +163,13 @@ def check(
     Raises: BundleUnusable, InvalidCandidate, InvalidOption.
     """
     known = bundle if isinstance(bundle, Bundle) else read(bundle)
-    exact, errors = known.array("gradient"), known.manifest["errors"]
+    exact = known.array("gradient")
     found = read_gradient(gradient) if isinstance(gradient, (str, os.PathLike)) else gradient
     yours, dtype = as_gradient(found, exact.size, "the gradient")
     chosen = precision or str(dtype)
-    if chosen not in errors["allowed"]:
+    if chosen not in ("float64", "float32"):
         raise InvalidOption(f"precision is {precision!r}; expected 'float64' or 'float32'")
-    tolerance = None if tolerance is None else relative_tolerance(tolerance)
-    allowed = errors["allowed"][chosen]
-    if tolerance is not None:
-        allowed = errors["allowed_with_tolerance_zero"][chosen] + tolerance * errors["scale"]
-    off = np.abs(yours - exact)
-    where = int(np.argmax(off))
-    return BundleCheck(known, yours, chosen, tolerance, float(off[where]), where, float(allowed))
+    return BundleCheck(known, yours, chosen, None if tolerance is None else relative_tolerance(tolerance))
 
 
 def read_gradient(path: str | os.PathLike[str]) -> Array:

@@ -6,8 +6,10 @@ import hashlib
 from importlib.resources import files
 from pathlib import Path
 
-FORMAT, FORMAT_VERSION = "boltzgrad-bundle", 1
+FORMAT, FORMAT_VERSION = "boltzgrad-bundle", 2
 MANIFEST, SCHEMA, README, SUMS = "bundle.json", "schema.json", "README.md", "SHA256SUMS"
+# What a gradient is judged by, entry by entry.
+YARDSTICK = ("rounding", "terms", "units")
 # Jacobians beyond this many numbers are left out, and the manifest says so.
 MOST_NUMBERS = 5_000_000
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from boltzgrad.errors import BundleUnusable
+from boltzgrad.testing.bundles import layout
 
 
 def check_manifest(manifest: Any, files: set[str]) -> None:
@@ -25,14 +26,10 @@ def check_manifest(manifest: Any, files: set[str]) -> None:
     _object(manifest, "constants")
     _a(manifest, "value", (int, float))
     errors = _object(manifest, "errors")
-    for key in ("gradient_estimate", "scale", "size"):
+    for key in ("gradient_estimate", "value_scale"):
         _size(errors, key)
-    for key in ("allowed", "allowed_with_tolerance_zero"):
-        each = _object(errors, key)
-        for precision in ("float64", "float32"):
-            _size(each, precision)
     arrays = _object(manifest, "arrays")
-    for name in ("theta", "gradient"):
+    for name in ("theta", "gradient", *layout.YARDSTICK):
         entry = _object(arrays, name)
         if entry.get("shape") != [problem["parameters"]]:
             raise BundleUnusable(f"bundle.json: arrays.{name} has the shape {entry.get('shape')}, expected d numbers")

@@ -62,7 +62,7 @@ Write the d entries of your ∇J(θ), in the order of θ, as `.npy`, as a JSON l
     boltzgrad check . --gradient yours.json
 
 It says yes, or which coordinate is off by how much{" and which known mistake it looks like" if problem["options"] is not None else ""}.  The exit status is 0, 1 or 2 (wrong use).
-By hand: no entry may differ from `gradient.npy` by more than {errors["allowed"]["float64"]:.2g} (`errors.allowed` in `bundle.json`).
+By hand: no entry may differ from that of `gradient.npy` by more than that of `allowed.npy`.
 
 ## Files
 

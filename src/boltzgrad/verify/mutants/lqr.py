@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
-from boltzgrad.errors import Unfinished
 from boltzgrad.gradients.lqr.adjoint import LeaderAdjoint, Loop, finite_leader, infinite_leader, loop
-from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix
 from boltzgrad.gradients.lqr.explicit import riccati_forcing
+from boltzgrad.gradients.lqr.sweeps import backup, cost_matrix
+from boltzgrad.problems import LinearQuadratic
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQArrays, LQModel
-from boltzgrad.solvers.balancing import units_of
+from boltzgrad.solvers.balancing import Units, units_of
 from boltzgrad.verify.mutants.mutant import WrongFormula, mutants_of
 
 LQR = "random-lqr"
 LEADER_ONLY: tuple[str, dict[str, Any]] = (LQR, {"moves": "leader"})  # the follower's answer does not depend on θ
+
+# Every mistake begins with the same matrices and their derivatives: traced once for all that are made at one θ.
+
+
+@lru_cache(maxsize=2)
+def _linearised(problem: LinearQuadratic, theta: bytes) -> tuple[LQModel, tuple[LQArrays, ...]]:
+    at = problem.linearise(np.frombuffer(theta))
+    return at.model, tuple(at.columns())
+
+
+@lru_cache(maxsize=4)
+def _cost_matrix(m: LQModel) -> Array:
+    return cost_matrix(m)[0]
+
+
+@lru_cache(maxsize=4)
+def _natural(m: LQModel) -> tuple[Units, LQModel]:
+    units = units_of(m, cost_matrix(m)[0])
+    return units, units.model(m)
 
 
 class Formula(WrongFormula):
@@ -31,45 +52,72 @@ class Formula(WrongFormula):
 
     def gradient(self) -> Array:
         """∇J (d,) as this formula has it."""
-        at = self.problem.linearise(self.theta)
-        # In natural units, so that a mistake is the same in any: in others some of them would only be rounding.
-        units = units_of(at.model, cost_matrix(at.model)[0])
-        model = units.model(at.model)
-        a, (P, _, _) = model.arrays(), cost_matrix(model)
-        closed = loop(model, a, P)
-        forever = model.horizon is None and model.bump is None
-        lead = infinite_leader(model, a, closed) if forever else finite_leader(model, a, closed)
-        return np.array([units.reward * self.slope(model, P, closed, lead, units.arrays(column)) for column in at.columns()])
+        model, columns = _linearised(self.problem, self.theta.tobytes())
+        return self.of_model(model, columns)
+
+    def of_model(self, m: LQModel, columns: tuple[LQArrays, ...]) -> Array:
+        """The gradient of one model's value; in natural units, so that rounding is no mistake in any."""
+        self.units, m = _natural(m)
+        P = self.cost_matrix(m)
+        closed = loop(m, m.arrays(), P)
+        lead = self.leader(m, closed)
+        slopes = [self.slope(m, P, closed, lead, self.units.arrays(column)) for column in columns]
+        return self.units.reward * np.array(slopes)
 
     def slope(self, m: LQModel, P: Array, at: Loop, lead: LeaderAdjoint, c: LQArrays) -> float:
         """DJ along one coordinate."""
         dP = self.dP(m, P, c)
-        dM = c.R + m.follower_discount * (c.B.T @ P @ m.B + m.B.T @ dP @ m.B + m.B.T @ P @ c.B)
+        dM = self.dM(m, P, c, dP)
         dK = self.dK(m, P, at, c, dP, dM)
         dsigma = self.dsigma(m, at, dM)
         dK_w = self.dK_w(m, P, at, c, dP, dM) if m.observed else None
         dF = self.dF(m, at, c, dK)
         follower = float((lead.F * dF).sum()) + self.action_terms(m, at, lead, c, dK, dsigma, dK_w)
+        follower += self.entropy_term(m, at, lead, dsigma)
         follower += self.noise_term(m, lead, self.dnoise(m, at, c, dsigma, dK_w))
         return follower + self.start_terms(lead, c) + self.leader_terms(lead, c)
 
     # The steps, in order.
 
+    def cost_matrix(self, m: LQModel) -> Array:
+        """P, the follower's cost matrix."""
+        return _cost_matrix(m)
+
+    def leader(self, m: LQModel, at: Loop) -> LeaderAdjoint:
+        """J's cotangents in the closed loop."""
+        forever = m.horizon is None and m.bump is None
+        return (infinite_leader if forever else finite_leader)(m, m.arrays(), at)
+
     def dP(self, m: LQModel, P: Array, c: LQArrays) -> Array:
         """DP = γF'dPF + dS."""
-        F, forcing = riccati_forcing(m, P, c)
+        F, forcing = self.forcing(m, P, c)
         return self.fixed_point(F, forcing, self.riccati_discount(m))
+
+    def forcing(self, m: LQModel, P: Array, c: LQArrays) -> tuple[Array, Array]:
+        """(F, dS), dS = dQ + K'dRK + γ(dA − dB K)'PF + its transpose."""
+        return riccati_forcing(m, P, c)
 
     def riccati_discount(self, m: LQModel) -> float:
         """The discount in the Riccati equation's derivative."""
         return m.follower_discount
 
     def fixed_point(self, F: Array, forcing: Array, discount: float) -> Array:
-        """X = γF'XF + forcing, by doubling; only as many terms as a solve of the right equation has, should it be a wrong one."""
-        try:
-            return np.asarray(Powers(F, discount).backward(forcing))
-        except Unfinished:
-            return np.full_like(forcing, np.nan)
+        """X = γF'XF + forcing = Σ γᵗF'ᵗ forcing Fᵗ, by doubling the number of terms."""
+        out, power = forcing, np.sqrt(discount) * F
+        for _ in range(40):
+            last, out, power = out, out + power.T @ out @ power, power @ power
+            if np.array_equal(last, out):
+                break
+        return np.asarray(out)
+
+    def dM(self, m: LQModel, P: Array, c: LQArrays, dP: Array) -> Array:
+        """D(R + γB'PB)."""
+        moved = c.B.T @ P @ m.B + m.B.T @ dP @ m.B + m.B.T @ P @ c.B
+        return np.asarray(c.R + self.matrix_discount(m) * moved)
+
+    def matrix_discount(self, m: LQModel) -> float:
+        """The discount in M."""
+        return m.follower_discount
 
     def dK(self, m: LQModel, P: Array, at: Loop, c: LQArrays, dP: Array, dM: Array) -> Array:
         """d(γM⁻¹B'PA)."""
@@ -115,6 +163,10 @@ class Formula(WrongFormula):
             daction = dsigma + half + half.T + at.K_w @ c.W @ at.K_w.T
         return float((lead.K * dK).sum() + (lead.action * daction).sum())
 
+    def entropy_term(self, m: LQModel, at: Loop, lead: LeaderAdjoint, dsigma: Array) -> float:
+        """What the policy's entropy is worth to the leader: nothing."""
+        return 0.0
+
     def start_terms(self, lead: LeaderAdjoint, c: LQArrays) -> float:
         """∇ of x₀'s distribution."""
         return float((lead.mean * c.mean).sum() + (lead.covariance * c.covariance).sum())
@@ -138,6 +190,150 @@ class LeadersDiscountInRiccati(Formula):
 
     def riccati_discount(self, m: LQModel) -> float:
         return m.leader_discount
+
+
+class LeadersDiscountForFollower(Formula):
+    mistake = "γ_L for γ_F wherever the follower plans: in P, K, Σ and their derivatives"
+    hidden_by = (LQR, {"leader_discount": 0.9})
+
+    def of_model(self, m: LQModel, columns: tuple[LQArrays, ...]) -> Array:
+        return super().of_model(replace(m, follower_discount=m.leader_discount), columns)
+
+
+class FollowersDiscountForLeader(Formula):
+    mistake = "γ_F for γ_L throughout the leader's sum"
+    hidden_by = (LQR, {"leader_discount": 0.9})
+
+    def leader(self, m: LQModel, at: Loop) -> LeaderAdjoint:
+        return super().leader(replace(m, leader_discount=m.follower_discount), at)
+
+
+class FollowersDiscountInMoments(Formula):
+    mistake = "γ_F in Y = Σ γ_L^t E[xx'], γ_L in the cost-to-go: discounted differently on the two sides"
+    hidden_by = (LQR, {"leader_discount": 0.9})
+
+    def leader(self, m: LQModel, at: Loop) -> LeaderAdjoint:
+        right = super().leader(m, at)
+        if m.horizon is not None or m.bump is not None:
+            return right  # no such Y: moments and costs-to-go go step by step
+        Y = -super().leader(replace(m, leader_discount=m.follower_discount), at).leader_Q
+        moved = -2.0 * m.leader_discount * (-right.covariance @ at.F @ Y)
+        return replace(right, F=moved, K=-2.0 * (m.leader_R @ at.K @ Y), leader_Q=-Y)
+
+
+class FollowersDiscountInCostToGo(Formula):
+    mistake = "γ_F in the leader's cost-to-go P_L, γ_L in the moments: discounted differently on the two sides"
+    hidden_by = (LQR, {"leader_discount": 0.9})
+
+    def leader(self, m: LQModel, at: Loop) -> LeaderAdjoint:
+        right = super().leader(m, at)
+        if m.horizon is not None or m.bump is not None:
+            return right
+        P_L = -super().leader(replace(m, leader_discount=m.follower_discount), at).covariance
+        gamma = m.leader_discount
+        return replace(
+            right,
+            F=-2.0 * gamma * (P_L @ at.F @ -right.leader_Q),
+            noise=-gamma / (1.0 - gamma) * P_L,
+            mean=-2.0 * (P_L @ m.mean),
+            covariance=-P_L,
+        )
+
+
+class UndiscountedLeader(Formula):
+    mistake = "the leader's sum over H steps without its discount"
+    exposed_by = (LQR, {"horizon": 6})
+    hidden_by = (LQR, {"horizon": None})
+
+    def leader(self, m: LQModel, at: Loop) -> LeaderAdjoint:
+        # A discount of one is refused; this one differs from it by less than rounding shows.
+        return super().leader(m if m.horizon is None else replace(m, leader_discount=1.0 - 2.0**-53), at)
+
+
+class OneStepTooMany(Formula):
+    mistake = "H + 1 steps for H in the leader's sum"
+    exposed_by = (LQR, {"horizon": 6})
+    hidden_by = (LQR, {"horizon": None})
+
+    def leader(self, m: LQModel, at: Loop) -> LeaderAdjoint:
+        return super().leader(m if m.horizon is None else replace(m, horizon=m.horizon + 1), at)
+
+
+class OneStepTooFew(Formula):
+    mistake = "H − 1 steps for H in the leader's sum"
+    exposed_by = (LQR, {"horizon": 6})
+    hidden_by = (LQR, {"horizon": None})
+
+    def leader(self, m: LQModel, at: Loop) -> LeaderAdjoint:
+        return super().leader(m if m.horizon is None else replace(m, horizon=max(1, m.horizon - 1)), at)
+
+
+class VisitsLongerThanCosts(Formula):
+    mistake = "moments counted over H + 1 steps, costs-to-go over H"
+    exposed_by = (LQR, {"horizon": 6})
+    hidden_by = (LQR, {"horizon": None})
+
+    def leader(self, m: LQModel, at: Loop) -> LeaderAdjoint:
+        right = super().leader(m, at)
+        if m.horizon is None:
+            return right
+        longer = super().leader(replace(m, horizon=m.horizon + 1), at)
+        return replace(right, K=longer.K, action=longer.action, leader_Q=longer.leader_Q, leader_R=longer.leader_R)
+
+
+class RiccatiStoppedEarly(Formula):
+    mistake = "the Riccati equation stopped after three sweeps"
+    hidden_by = (LQR, {"follower_discount": 0.0})
+
+    def cost_matrix(self, m: LQModel) -> Array:
+        P = m.Q
+        for _ in range(3):
+            P = backup(m, P)
+        return np.asarray(P)
+
+
+class IdentityForInverse(Formula):
+    mistake = "dP = dS: the identity for the inverse of the Lyapunov equation, one step of its sum"
+
+    def fixed_point(self, F: Array, forcing: Array, discount: float) -> Array:
+        return forcing
+
+
+class ThreeTermsOfTheInverse(Formula):
+    mistake = "three terms of the Lyapunov equation's sum"
+
+    def fixed_point(self, F: Array, forcing: Array, discount: float) -> Array:
+        out = forcing
+        for _ in range(2):
+            out = forcing + discount * F.T @ out @ F
+        return np.asarray(out)
+
+
+class ForcingOnce(Formula):
+    mistake = "2γ(dA − dB K)'PF for its sum with its transpose in dS: not symmetric"
+
+    def forcing(self, m: LQModel, P: Array, c: LQArrays) -> tuple[Array, Array]:
+        F, both = super().forcing(m, P, c)
+        gamma = m.follower_discount
+        K = np.linalg.solve(m.R + gamma * m.B.T @ P @ m.B, gamma * m.B.T @ P @ m.A)
+        half = gamma * F.T @ P @ (c.A - c.B @ K)
+        return F, np.asarray(both - half + half.T)
+
+
+class ForcingWithoutDiscount(Formula):
+    mistake = "dS = dQ + K'dRK + (dA − dB K)'PF + its transpose: its γ_F forgotten"
+
+    def forcing(self, m: LQModel, P: Array, c: LQArrays) -> tuple[Array, Array]:
+        F, both = super().forcing(m, P, c)
+        costs = super().forcing(m, P, replace(c, A=np.zeros_like(c.A), B=np.zeros_like(c.B)))[1]
+        return F, np.asarray(costs + (both - costs) / m.follower_discount)
+
+
+class MatrixWithoutDiscount(Formula):
+    mistake = "M = R + B'PB differentiated without its γ"
+
+    def matrix_discount(self, m: LQModel) -> float:
+        return 1.0
 
 
 class TransposedLyapunov(Formula):
@@ -181,6 +377,22 @@ class TauForHalfTau(Formula):
 
     def dsigma(self, m: LQModel, at: Loop, dM: Array) -> Array:
         return 2.0 * super().dsigma(m, at, dM)
+
+
+class TemperatureOne(Formula):
+    mistake = "Σ = ½M⁻¹ for (τ/2)M⁻¹: τ = 1"
+    hidden_by = (LQR, {"temperature": 1.0})
+
+    def of_model(self, m: LQModel, columns: tuple[LQArrays, ...]) -> Array:
+        return super().of_model(replace(m, temperature=1.0), columns)
+
+
+class EntropyForLeader(Formula):
+    mistake = "the follower's entropy added to the leader's reward: + τ Σ γ_L^t ½ log det Σ"
+
+    def entropy_term(self, m: LQModel, at: Loop, lead: LeaderAdjoint, dsigma: Array) -> float:
+        temperature = m.temperature * self.units.cost / self.units.reward  # τ in the unit that the leader is paid in
+        return float(0.5 * temperature * lead.constant * np.trace(np.linalg.solve(at.sigma, dsigma)))
 
 
 class FrozenExploration(Formula):

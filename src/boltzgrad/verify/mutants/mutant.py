@@ -16,7 +16,8 @@ class WrongFormula:
     """A hypergradient formula, one method a step; a subclass overrides one of them with a mistake.
 
     `exposed_by` names a zoo problem with options on which the mistake shows; it makes no difference on `hidden_by`, or,
-    where there is no such problem, in the group `spares` of coordinates of a tiled problem (`zoo.tiles.split`).
+    where there is no such problem, in the group `spares` of coordinates of a tiled problem (`zoo.tiles.split`): of
+    `garnet`, or of `hidden_by` where both are given.
     """
 
     mistake: ClassVar[str]

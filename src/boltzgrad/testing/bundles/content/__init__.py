@@ -17,6 +17,7 @@ from boltzgrad.testing.bundles.content.entries import Entries, Entry
 from boltzgrad.testing.bundles.content.game import game
 from boltzgrad.testing.bundles.content.lqr import lqr
 from boltzgrad.testing.bundles.content.tabular import tabular
+from boltzgrad.verify.tolerances import Yardstick, candidate_allowance
 
 __all__ = ["Content", "Entry", "content"]
 
@@ -39,6 +40,14 @@ def content(reference: Hypergradient, most_numbers: int) -> Content:
         "gradient": Entry(reference.gradient, "the hypergradient ∇J(θ)", "parameter"),
         "coordinate_bounds": Entry(
             reference.coordinate_bounds, "a proved bound on the error of each entry of the gradient", "parameter"
+        ),
+        "rounding": Entry(reference.rounding, "what a float64 route to each entry of the gradient may round off", "parameter"),
+        "terms": Entry(reference.term_sizes, "the size of the terms that each entry of the gradient is a sum of", "parameter"),
+        "units": Entry(reference.units, "the natural step of each entry of θ: it moves the model by about its own size", "parameter"),
+        "allowed": Entry(
+            candidate_allowance(Yardstick.of(reference), np.dtype(np.float64), None),
+            "the largest difference of each entry of a float64 gradient that is accepted",
+            "parameter",
         ),
     }
     if isinstance(reference, TabularHypergradient):

@@ -1,0 +1,21 @@
+"""The follower's soft fixed point, quickly: formulas with a mistake need many of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from boltzgrad.gradients.tabular.sweeps import planned, soft_backup, soft_values, state_kernel
+from boltzgrad.problems import TabularModel
+from boltzgrad.problems.kernel import Array
+
+
+def soft_fixed_point(m: TabularModel, v: Array) -> Array:
+    """V* (S,) by a few Newton steps from v, V ← V + (I − γ_F P_π)⁻¹(TV − V), and then sweeps to rest."""
+    matrix, eye = planned(m), np.eye(m.n_states)
+    for _ in range(30):
+        backed_up, policy = soft_backup(m, matrix, v)
+        step = np.linalg.solve(eye - m.follower_discount * state_kernel(matrix, policy), backed_up - v)
+        v = v + step
+        if np.abs(step).max() <= 1e-9 * np.abs(v).max():
+            break
+    return soft_values(m, v).x
