@@ -17,10 +17,10 @@ RANGES = {"states": 9, "inputs": 11, "costs": 30, "rewards": 30, "theta": 9}
 
 
 class Rescaled(bg.LinearQuadratic):
-    """x' = Dx, u' = Eu, the follower's costs times c, the leader's rewards times l, θ' = θ/t."""
+    """x' = Dx, u' = Eu, the follower's costs times c, the leader's rewards times r, θ' = θ/t."""
 
     def __init__(self, problem, states, inputs, costs, rewards, theta):
-        D, E, c, l, self.t = (10.0 ** np.asarray(x, float) for x in (states, inputs, costs, rewards, theta))
+        D, E, c, r, self.t = (10.0 ** np.asarray(x, float) for x in (states, inputs, costs, rewards, theta))
 
         def by(x, rows, columns):
             return x * rows[:, None] * columns
@@ -30,30 +30,30 @@ class Rescaled(bg.LinearQuadratic):
             arrays = LQArrays(
                 A=by(m.A, D, 1 / D), B=by(m.B, D, 1 / E), W=by(m.W, D, D), Q=by(m.Q, 1 / D, 1 / D) * c,
                 R=by(m.R, 1 / E, 1 / E) * c, mean=m.mean * D, covariance=by(m.covariance, D, D),
-                leader_Q=by(m.leader_Q, 1 / D, 1 / D) * l, leader_R=by(m.leader_R, 1 / E, 1 / E) * l,
-                leader_constant=m.leader_constant * l,
+                leader_Q=by(m.leader_Q, 1 / D, 1 / D) * r, leader_R=by(m.leader_R, 1 / E, 1 / E) * r,
+                leader_constant=m.leader_constant * r,
             )  # fmt: skip
             b = m.bump
-            bump = None if b is None else Bump(b.target * D, by(b.precision, 1 / D, 1 / D), b.height * float(l))
+            bump = None if b is None else Bump(b.target * D, by(b.precision, 1 / D, 1 / D), b.height * float(r))
             return bg.LQModel(
                 *arrays.parts(), bump=bump, follower_discount=m.follower_discount, leader_discount=m.leader_discount,
                 temperature=m.temperature * float(c), horizon=m.horizon, observed=m.observed,
             )  # fmt: skip
 
         super().__init__(build, dim=problem.dim)
-        self.of_gradient, self.of_value = l * self.t, float(l)
+        self.of_gradient, self.of_value = r * self.t, float(r)
 
 
 @st.composite
 def scalings(draw, problem):
     """Exponents for a problem's states, inputs, costs, rewards and θ."""
     model = problem.model(np.zeros(problem.dim))
-    counts = {"states": model.n_states, "inputs": model.n_inputs, "costs": (), "rewards": (), "theta": problem.dim}
-    return {
-        name: np.array(draw(st.lists(st.integers(-RANGES[name], RANGES[name]), min_size=k, max_size=k))) if k != ()
-        else draw(st.integers(-RANGES[name], RANGES[name]))
-        for name, k in counts.items()
-    }  # fmt: skip
+    counts = {"states": model.n_states, "inputs": model.n_inputs, "costs": None, "rewards": None, "theta": problem.dim}
+    out = {}
+    for name, k in counts.items():
+        one = st.integers(-RANGES[name], RANGES[name])
+        out[name] = draw(one) if k is None else np.array(draw(st.lists(one, min_size=k, max_size=k)))
+    return out
 
 
 @st.composite
@@ -63,7 +63,9 @@ def cases(draw):
     return problem, theta, draw(scalings(problem))
 
 
-QUICK = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(
+    max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @QUICK
@@ -77,7 +79,9 @@ def test_gradients_and_errors_scale_along(case):
     off = np.abs(two.gradient / other.of_gradient - one.gradient)
     allowed = 1e-9 * np.abs(one.gradient)
     assert np.all(off <= np.maximum(allowed, 64 * np.maximum(estimate, again)))
-    np.testing.assert_allclose(two.term_sizes / other.of_gradient, one.term_sizes, rtol=1e-6, atol=64 * one.rounding.max())
+    np.testing.assert_allclose(
+        two.term_sizes / other.of_gradient, one.term_sizes, rtol=1e-6, atol=64 * one.rounding.max()
+    )
     assert two.value_scale / other.of_value == pytest.approx(one.value_scale, rel=1e-9, abs=1e-300)
     assert 0.1 <= two.remaining_steps / one.remaining_steps <= 10.0
     assert np.all((two.units * other.t / one.units > 0.05) & (two.units * other.t / one.units < 20.0))
@@ -117,12 +121,18 @@ def test_verdicts_are_the_same_in_any_units(options, seed):
     ("change", "message"),
     [
         ({"A": np.diag([1.2, 0.5])}, "cannot be reached through B"),
-        ({"A": np.array([[1.2, 0.0, 0.0], [0.0, 1.2, 0.0], [0.0, 0.0, 0.5]]), "B": np.array([[1.0], [1.0], [0.0]])}, "not stabil"),
+        (
+            {"A": np.array([[1.2, 0.0, 0.0], [0.0, 1.2, 0.0], [0.0, 0.0, 0.5]]), "B": np.array([[1.0], [1.0], [0.0]])},
+            "not stabil",
+        ),
         ({"A": np.array([[0.5, 0.0], [0.0, 1.2]]), "Q": np.diag([1.0, 0.0])}, "costs the follower nothing"),
         ({"Q": np.array([[1.0, 0.5], [0.4, 1.0]])}, "Q is not symmetric"),
         ({"W": np.array([[1.0, 1.1], [1.1, 1.0]])}, "W is not positive semidefinite"),
         ({"R": np.zeros((1, 1))}, "R is not positive definite"),
-        ({"A": np.diag([1.2, 0.5]), "follower_discount": 0.5, "leader_Q": np.eye(2)}, "leader's discounted value is infinite"),
+        (
+            {"A": np.diag([1.2, 0.5]), "follower_discount": 0.5, "leader_Q": np.eye(2)},
+            "leader's discounted value is infinite",
+        ),
     ],
 )
 def test_refusals_are_the_same_in_any_units(change, message, exponent):
@@ -137,19 +147,16 @@ def test_refusals_are_the_same_in_any_units(change, message, exponent):
     def by(x, rows, columns):
         return x * rows[:, None] * columns
 
-    k.update(A=by(k["A"], D, 1 / D), B=k["B"] * D[:, None] * e, W=by(k["W"], D, D), Q=by(k["Q"], 1 / D, 1 / D) * c, R=k["R"] * e**2 * c,
-             covariance=by(k["covariance"], D, D), leader_Q=by(k.get("leader_Q", np.zeros((n, n))), 1 / D, 1 / D),
-             temperature=0.1 * c)  # fmt: skip
+    k.update(A=by(k["A"], D, 1 / D), B=k["B"] * D[:, None] * e, W=by(k["W"], D, D), Q=by(k["Q"], 1 / D, 1 / D) * c)
+    k.update(R=k["R"] * e**2 * c, covariance=by(k["covariance"], D, D), temperature=0.1 * c)
+    k.update(leader_Q=by(k.get("leader_Q", np.zeros((n, n))), 1 / D, 1 / D))
     with pytest.raises(InvalidModel, match=message):
         bg.hypergradient(bg.LinearQuadratic(lambda theta: bg.LQModel(**k), dim=1), [0.0])
 
 
-SMALL = {"A": [[1.2, 0.3], [0.1, 0.5]], "B": [[0.0], [1.0]], "W": [[0.1, 0.0], [0.0, 0.1]]}
-
-
 def sample(*, costs=1.0, inputs=1.0, states=1.0, leader=1.0):
     """An unstable plant; θ scales A, B and Q.  `inputs` is how strong they are: another problem, where R stays."""
-    A, B = np.array(SMALL["A"]), np.array(SMALL["B"])
+    A, B = np.array([[1.2, 0.3], [0.1, 0.5]]), np.array([[0.0], [1.0]])
 
     def build(theta):
         return bg.LQModel(A * theta[0], states * inputs * B * theta[1], states**2 * 0.1 * np.eye(2),
@@ -160,7 +167,9 @@ def sample(*, costs=1.0, inputs=1.0, states=1.0, leader=1.0):
     return bg.LinearQuadratic(build, dim=3)
 
 
-@pytest.mark.parametrize("change", [{"costs": 1e-10}, {"costs": 1e30}, {"states": 1e-6}, {"states": 1e9}, {"leader": 1e30}])
+@pytest.mark.parametrize(
+    "change", [{"costs": 1e-10}, {"costs": 1e30}, {"states": 1e-6}, {"states": 1e9}, {"leader": 1e30}]
+)
 def test_what_was_refused_for_its_units(change):
     """Costs × 1e-10 were "not detectable", states × 1e-6 refused, costs × 1e30 too much for SciPy."""
     plain, other = bg.hypergradient(sample(), np.ones(3)), bg.hypergradient(sample(**change), np.ones(3))
@@ -180,12 +189,15 @@ def test_inputs_of_any_strength(inputs):
 def test_every_exact_witness_in_any_units():
     """To 1e-11 in natural steps, from raw arrays whose entries differ by up to eighteen orders of magnitude."""
     problem = bg.problems.load("random-lqr", n=4, m=2)
-    other = Rescaled(problem, states=[-9, 9, 3, -5], inputs=[11, -11], costs=30, rewards=-30, theta=[-9, 9, 0, 4, -4, 7])
+    other = Rescaled(
+        problem, states=[-9, 9, 3, -5], inputs=[11, -11], costs=30, rewards=-30, theta=[-9, 9, 0, 4, -4, 7]
+    )
     theta = problem.initial_theta(seed=1)
     reference = bg.hypergradient(problem, theta)
     for route in witnesses(other):
         if route.name not in ("conic", "differences"):
             found = route.run(other, theta / other.t).gradient / other.of_gradient
-            assert np.abs((found - reference.gradient) * reference.units).max() <= 1e-11 * np.abs(
-                reference.gradient * reference.units
-            ).max(), route.name
+            assert (
+                np.abs((found - reference.gradient) * reference.units).max()
+                <= 1e-11 * np.abs(reference.gradient * reference.units).max()
+            ), route.name

@@ -7,7 +7,7 @@ import pytest
 import boltzgrad as bg
 from boltzgrad.errors import Unfinished
 from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, doublings, from_nothing
-from boltzgrad.solvers.balancing import first_guess, units_of
+from boltzgrad.problems.natural_units import first_guess, units_of
 from boltzgrad.solvers.lqr import solve_lqr
 
 ROOT = 0.5  # √γ: exact in binary, so that A/√γ and B/√γ make the published, undiscounted equation
@@ -117,7 +117,8 @@ def test_a_loop_that_barely_settles(short):
     assert np.all(reference.rounding <= 1e-5 * np.abs(reference.gradient))
     assert report.ok
     assert {"covariance", "implicit", "unrolled-implicit", "complex-step"} <= {row.route for row in report.agreeing}
-    assert [row.verdict for row in report.rows if row.route == "unrolled"] == ["skipped"]  # too many sweeps, said before it starts
+    # Too many sweeps, said before it starts.
+    assert [row.verdict for row in report.rows if row.route == "unrolled"] == ["skipped"]
 
 
 def test_doubling_and_the_reference_share_no_answer(rng):
@@ -172,7 +173,7 @@ def test_units_are_powers_of_two_and_nothing_is_lost():
         for x, y, s in zip(at.arrays().parts(), there.arrays().parts(), units.factors.parts(), strict=True):
             assert np.array_equal(x, y / s)
         P = solve_lqr(at).P * units.of_P
-        assert solve_lqr(there).P == pytest.approx(P, rel=1e-12)
+        np.testing.assert_allclose(solve_lqr(there).P, P, rtol=1e-12)
     assert np.all((np.diag(P) > 0.49) & (np.diag(P) < 2.01))
 
 
@@ -181,7 +182,8 @@ def test_a_state_that_costs_nothing_has_units_of_its_own():
     for unit in (1.0, 1e9, 1e-9):
         D = np.array([1.0, unit])
         A = np.array([[0.9, 0.0], [1e-3, 0.5]]) * D[:, None] / D
-        at = bg.LQModel(A, [[1.0], [0.0]], np.zeros((2, 2)), np.diag([1.0, 0.0]), np.eye(1), [1.0, 0.0], np.zeros((2, 2)),
-                        leader_Q=np.diag([0.0, unit**-2]), follower_discount=0.9, leader_discount=0.9, temperature=0.1)  # fmt: skip
+        none, Q = np.zeros((2, 2)), np.diag([1.0, 0.0])
+        at = bg.LQModel(A, [[1.0], [0.0]], none, Q, np.eye(1), [1.0, 0.0], none, leader_Q=np.diag([0.0, unit**-2]),
+                        follower_discount=0.9, leader_discount=0.9, temperature=0.1)  # fmt: skip
         units = units_of(at, solve_lqr(at).P)
         assert units.state[1] / unit / units.state[0] == pytest.approx(1e-3, rel=1.0)

@@ -122,7 +122,9 @@ def _check(given_map: ArrayMap) -> ModelCheck:
 def _unlike(at: ArrayMap, one: Parts, other: Parts) -> ModelCheck | None:
     """The complaint about arrays, with the entries of each in one unit, that should be the same, or None."""
     if [np.shape(x) for x in one] != [np.shape(x) for x in other]:
-        return ModelCheck("random", "build returned arrays of other shapes when it was called again with the same theta")
+        return ModelCheck(
+            "random", "build returned arrays of other shapes when it was called again with the same theta"
+        )
     for k, (name, x, y) in enumerate(zip(at.names, one, other, strict=True)):
         off = np.abs(np.asarray(y) - np.asarray(x))
         if off.size and not off.max() <= _REPEATS * float(np.abs(x).max()):
@@ -163,7 +165,7 @@ class _Probe:
         return (v / most, tuple(x / most for x in pushed)) if most and np.isfinite(1.0 / most) else (v, pushed)
 
     def _size(self, parts: Parts) -> float:
-        sizes = (float(np.abs(x).max(initial=0.0)) / s for x, s in zip(parts, self.at.scales, strict=True))
+        sizes = (float((np.abs(x) / s).max(initial=0.0)) for x, s in zip(parts, self.at.scales, strict=True))
         return max(sizes, default=0.0)
 
     def check(self) -> ModelCheck:
@@ -256,7 +258,7 @@ class _Probe:
     def _allowed(self, k: int, pushed: Parts, slope: _Slope) -> float:
         """How far the derivative of array k may be from its slope [array per step]."""
         size = max(float(np.abs(pushed[k]).max(initial=0.0)), float(np.abs(slope.parts[k]).max(initial=0.0)))
-        return _RIGHT * size + _CANCELLED * self.at.scales[k] + _CLEAR * slope.errors[k]
+        return _RIGHT * size + _CANCELLED * float(np.max(self.at.scales[k])) + _CLEAR * slope.errors[k]
 
     def _disagrees(self, pushed: Parts, slope: _Slope) -> int | None:
         """The array whose push-forward is furthest from its slope, in allowances; None where none is."""
@@ -282,7 +284,9 @@ class _Probe:
             """(by the pull-back, by the slope, allowed)."""
             pulled = at.pull(w) * direction
             terms = [np.abs(x * y).sum() for x, y in zip(w, s.parts, strict=True)]
-            errors = [np.abs(x).sum() * (_CANCELLED * c + _CLEAR * e) for x, c, e in zip(w, at.scales, s.errors, strict=True)]
+            errors = [
+                np.abs(x).sum() * (_CANCELLED * c + _CLEAR * e) for x, c, e in zip(w, at.scales, s.errors, strict=True)
+            ]
             straight = float(sum(float((x * y).sum()) for x, y in zip(w, s.parts, strict=True)))
             allowed = 0.1 * _RIGHT * (float(np.abs(pulled).sum()) + float(sum(terms))) + float(sum(errors))
             return float(pulled.sum()), straight, allowed
@@ -291,9 +295,7 @@ class _Probe:
         if abs(back - straight) <= allowed:
             return None
         # Which array: each alone; then which coordinate.
-        alone = [
-            tuple(w if i == k else np.zeros_like(w) for i, w in enumerate(weights)) for k in range(len(weights))
-        ]
+        alone = [tuple(w if i == k else np.zeros_like(w) for i, w in enumerate(weights)) for k in range(len(weights))]
         off = [abs(b - s) / max(a, 1e-300) for b, s, a in (gap(w, slope, v) for w in alone)]
         k = int(np.argmax(off))
         measure = self._measure(again)
@@ -334,10 +336,10 @@ class _Probe:
 
         j = _bisect(wrong, v)
         here = np.where(np.arange(v.size) == j, v, 0.0)
-        pushed, slope = at.push(here)[k], self.by_differences(here).parts[k]
-        off = np.abs(pushed - slope)
+        pushed, risen = at.push(here)[k], self.by_differences(here).parts[k]
+        off = np.abs(pushed - risen)
         label, i = _entry(at.names[k], off), int(np.argmax(off))
-        says, rises = (float(x.ravel()[i] / v[j]) * self.unit_of(k, i) for x in (pushed, slope))
+        says, rises = (float(x.ravel()[i] / v[j]) * self.unit_of(k, i) for x in (pushed, risen))
         pulled = _ratio(says, rises)
         cut = (
             "; a graph that is cut (stop_gradient, detach, item, round, a cast to a plain array)"

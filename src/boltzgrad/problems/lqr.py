@@ -220,7 +220,7 @@ class LQModel:
 
 
 def _symmetric(name: str, x: Array) -> None:
-    """Refuse x_ij ≠ x_ji, relative to the larger of |x_ij|, |x_ji| and √|x_ii x_jj|: other units of the states change nothing."""
+    """Refuse x_ij ≠ x_ji, relative to the largest of |x_ij|, |x_ji| and √|x_ii x_jj|: other units change nothing."""
     off, root = np.abs(x - x.T), np.sqrt(np.abs(np.diag(x)))
     if not off.any():
         return

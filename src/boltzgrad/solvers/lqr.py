@@ -3,8 +3,8 @@ r"""The follower's Riccati equation and its Gaussian answer, with a proved error
     P = Ric(P) = Q + γA'PA − γ²A'PB M⁻¹B'PA,  M = R + γB'PB,  K = γM⁻¹B'PA,  Σ = (τ/2) M⁻¹,  K_w = γM⁻¹B'P,  F = A − BK
 
 (BC-HG (59), Props 1 and 2).  P comes from SciPy's `solve_discrete_are` on (√γA, √γB), then from Newton (Kleinman) steps
-P ← 𝓛⁻¹(Q + K'RK) with 𝓛(X) = X − γF'XF, whose fixed point it is.  All of it in natural units (`solvers/balancing.py`): every
-norm below is one of numbers without a unit, and every test is relative to its own matrix.
+P ← 𝓛⁻¹(Q + K'RK) with 𝓛(X) = X − γF'XF, whose fixed point it is.  All of it in natural units
+(`problems/natural_units.py`): every norm below is one of numbers without a unit, and every test is relative to its own matrix.
 
 **Bound.**  Let E = Ric(P̂) − P̂ (over every model within the entry errors).  P̂ solves the Riccati equation with Q − E for
 Q; along the path Q − (1 − s)E the solution moves by dP/ds = 𝓛_{F(s)}⁻¹(E), so while ‖P(s) − P̂‖ ≤ r,
@@ -21,7 +21,7 @@ from scipy.linalg import solve_discrete_are
 from boltzgrad.errors import InvalidModel, NotConverged
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQModel
-from boltzgrad.solvers.balancing import Units, first_guess, units_of
+from boltzgrad.problems.natural_units import Units, first_guess, units_of
 from boltzgrad.solvers.balls import lyapunov
 
 EPS = float(np.finfo(float).eps)
@@ -39,7 +39,8 @@ _COSTLIER = tuple(range(0, 61, 6))
 class LQSolution:
     """The follower's answer: cost matrix P, gains K and K_w (the latter zero unless the noise is observed), Σ, F.
 
-    `residual` is ‖Ric(P) − P‖ (Frobenius) relative to ‖P‖ in natural `units`, `radius` the discounted spectral radius √γ_F ρ(F).
+    `residual` is ‖Ric(P) − P‖ (Frobenius) relative to ‖P‖ in natural `units`, `radius` the discounted spectral radius
+    √γ_F ρ(F).  Everything else is in the user's units.
     A proved bound on ‖P − P*‖ is computed with the hypergradient's (`gradients/lqr/error_bound.py`).
     """
 
@@ -119,8 +120,8 @@ def solve_lqr(model: LQModel) -> LQSolution:
 def _start(model: LQModel, units: Units) -> Array:
     """Some P near the solution, in the user's units, from SciPy.  Raises: InvalidModel if there seems to be none.
 
-    SciPy gives up where P is many orders of magnitude above Q, as where an unstable mode is hard to move.  With larger costs taken for
-    a unit P is of order one, and Q small, which it does not mind; and what it then finds tells the units of each state.
+    SciPy gives up where P is many orders of magnitude above Q, as where an unstable mode is hard to move.  With larger costs
+    taken for a unit P is of order one, and Q small, which it does not mind; and what it then finds tells each state's unit.
     """
     balanced = units.model(model)
     if model.follower_discount * float(np.linalg.norm(balanced.A)) ** 2 <= EPS:

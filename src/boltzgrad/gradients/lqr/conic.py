@@ -6,8 +6,9 @@ has the Riccati solution as its optimum for every C ≻ 0, and the multiplier's 
 The signed ∂J/∂P is the difference of two positive definite C's.  Centred at P̂ (P = P̂ + D), scaled by ‖P̂‖.
 The explicit part of the derivative is autograd's.  Needs the extra `conic`.
 
-An interior point method has tolerances, so it is given the problem in natural units: `solvers/balancing.py`, which the reference uses, too, with powers of two
-that are made from this family's other solution of the Riccati equation (`doubling.py`).  P and Z themselves are Clarabel's alone.
+An interior point method has tolerances, so it is given the problem in natural units, `problems/natural_units.py`, which the
+reference uses, too: powers of two, here made from another solution of the Riccati equation (`doubling.py`).  P and Z
+themselves are Clarabel's alone.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from boltzgrad.gradients.lqr.sweeps import backup, value_rounding
 from boltzgrad.gradients.route import Route, RouteResult
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearQuadratic, LQArrays, LQModel
-from boltzgrad.solvers.balancing import units_of
+from boltzgrad.problems.natural_units import units_of
 
 _TOLERANCES = (1e-12, 1e-10, 1e-8)
 _ROUNDS = 3

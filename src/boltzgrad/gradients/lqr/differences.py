@@ -1,7 +1,7 @@
 """J of a linear-quadratic problem by doubling, for differencing.
 
-The steps are natural ones, by `solvers/balancing.py`, which the reference uses, too, from this family's own P; J itself is computed in the
-user's units.
+The steps are natural ones, by `problems/natural_units.py`, which the reference uses, too, from this route's own P; J itself is
+computed in the user's units.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, gain
 from boltzgrad.gradients.lqr.sweeps import value, value_rounding
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearQuadratic
-from boltzgrad.solvers.balancing import units_of
+from boltzgrad.problems.natural_units import units_of
 
 
 class LQEvaluator(Evaluator):

@@ -2,16 +2,17 @@ r"""Riccati and Lyapunov equations for the witnesses, by doubling: quadratically
 
 **Lyapunov.**  X = Σ_t γ^t F^t C F'^t by X ← X + E X E', E ← E² from E = √γF (Smith 1968): k steps sum 2^k terms.
 
-**Riccati, from nothing.**  With C'C = Q, ΓΓ' = γBR⁻¹B', S = CΓ = UσV', one step of the structure-preserving doubling algorithm (Anderson 1978;
-Chu, Fan, Lin 2005) goes from t to 2t steps of value iteration,
+**Riccati, from nothing.**  With C'C = Q, ΓΓ' = γBR⁻¹B', S = CΓ = UσV', one step of the structure-preserving doubling
+algorithm (Anderson 1978; Chu, Fan, Lin 2005), which starts from √γA for A, goes from t to 2t steps of value iteration,
 
     C'C ← C'C + A'C'(I + SS')⁻¹CA,   ΓΓ' ← ΓΓ' + AΓ(I + S'S)⁻¹Γ'A',   A ← A(A − ΓVσ(1 + σ²)⁻¹U'CA),      C'C → P,
 
-here on the factors C and Γ themselves: nothing is subtracted that could leave less than zero, S has no unit, and QR does not see the scale of a column.
-C'C starts at the cost of one step, so it ends at the follower's optimum, whatever other solutions the equation has.
+here on the factors C and Γ themselves: nothing is subtracted that could leave less than zero, S has no unit, and QR does not
+see the scale of a column.  C'C starts at the cost of one step, so it ends at the follower's optimum, whatever other solutions
+the equation has.
 
-**Riccati, from near.**  P ← Σ_t γ^t F'^t (Q + K'RK) F^t (Kleinman 1968).  One step from the real solution makes the imaginary part of a
-complex step right, so this runs on complex arrays; a second step shows that it was.
+**Riccati, from near.**  P ← Σ_t γ^t F'^t (Q + K'RK) F^t (Kleinman 1968).  One step from the real solution makes the imaginary
+part of a complex step right, so this runs on complex arrays; a second step shows that it was.
 
 Nothing here is shared with the reference: no SciPy solver, no scaling of the problem.
 """
@@ -87,8 +88,9 @@ def gain(model: Any, P: Array) -> tuple[Array, Array]:
 
 
 def cost_matrix(model: LQModel, start: Array | None = None) -> tuple[Array, int, float]:
-    """(P, steps, what they left of P relative to √(P_ii P_jj), or 0 for rounding), real or complex, from nothing or from the answer to a problem nearby.
+    """(P, steps, what they left of P relative to √(P_ii P_jj), or 0 for rounding), real or complex.
 
+    From nothing, or from the answer to a problem nearby.
     Raises: Unfinished if the iterations do not come to rest.
     """
     steps = 0
@@ -127,17 +129,22 @@ def from_nothing(model: LQModel) -> tuple[Array, int]:
             own = np.concatenate([1.0 / np.hypot(1.0, s), np.ones(max(len(U), len(V)) - len(s))])
             k = len(s)
             answer = moved[:, :k] @ ((s / (1.0 + s * s))[:, None] * seen[:k])
-            C, G, A = (
-                np.linalg.qr(np.vstack([C, own[: len(U), None] * seen]), mode="r"),
-                np.linalg.qr(np.hstack([G, A @ moved * own[: len(V)]]).T, mode="r").T,
-                A @ (A - answer),
-            )
+            C = _upper(np.vstack([C, own[: len(U), None] * seen]))
+            G = _upper(np.hstack([G, A @ moved * own[: len(V)]]).T).T
+            A = A @ (A - answer)
             last, P = P, C.T @ C
         if not np.isfinite(P).all():
             break
         if moved_by(P, last) <= 4.0 * EPS:
             return P, count
-    raise Unfinished("the Riccati equation's doubling steps do not come to rest: the follower's cost is infinite, or nearly so")
+    raise Unfinished(
+        "the Riccati equation's doubling steps do not come to rest: the follower's cost is infinite, or nearly so"
+    )
+
+
+def _upper(x: Array) -> Array:
+    """R of x = QR: a factor of x'x with as many rows as columns."""
+    return np.asarray(np.linalg.qr(x, mode="r"))
 
 
 def _root_of(Q: Array) -> Array:
@@ -177,7 +184,8 @@ def _differentiated(model: LQModel, P: Array) -> tuple[Array, int, float]:
     K, F = (np.real(x) for x in gain(model, P))
     size = np.abs(F.T @ P)
     forced = np.abs(np.imag(model.Q)) + np.abs(K).T @ np.abs(np.imag(model.R)) @ np.abs(K)
-    forced = forced + 2.0 * model.follower_discount * size @ (np.abs(np.imag(model.A)) + np.abs(np.imag(model.B)) @ np.abs(K))
+    moved_F = np.abs(np.imag(model.A)) + np.abs(np.imag(model.B)) @ np.abs(K)
+    forced = forced + 2.0 * model.follower_discount * size @ moved_F
     root = np.sqrt(np.maximum(np.diag(P), 0.0))
     inverse = np.divide(1.0, root, out=np.zeros_like(root), where=root > 0.0)
     natural = inverse[:, None] * inverse

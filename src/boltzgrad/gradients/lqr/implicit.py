@@ -34,7 +34,9 @@ def run(problem: LinearQuadratic, theta: Array) -> RouteResult:
     value, gradient = _gradient(model, columns, P)
     # What the steps left: one Newton step further.
     again, further = _gradient(model, columns, newton(model, P)[0])
-    return RouteResult(value, gradient, np.abs(gradient - further), value_error=abs(value - again) + value_rounding(model, P))
+    return RouteResult(
+        value, gradient, np.abs(gradient - further), value_error=abs(value - again) + value_rounding(model, P)
+    )
 
 
 def skip(problem: LinearQuadratic, theta: Array) -> str:

@@ -113,7 +113,8 @@ class LQHypergradient(Hypergradient):
     def _array_map(self) -> ArrayMap:
         steps = min(self.remaining_steps, 1.0 / EPS)
         scales = self.follower.units.scales(self.model, steps)
-        return replace(self.problem.array_map(self.theta, self.linearised), scales=scales.parts())
+        found: ArrayMap = self.problem.array_map(self.theta, self.linearised)
+        return replace(found, scales=scales.parts())
 
 
 def _refined(model: LQModel, nudged: LQArrays, P: Array) -> Array:

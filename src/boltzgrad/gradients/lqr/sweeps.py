@@ -1,7 +1,7 @@
 """J of a linear-quadratic problem by plain iterations in autograd.numpy: real, complex, or on autograd's tape.
 
-Nothing here is shared with the reference: the Riccati equation by sweeps or by `doubling.cost_matrix`, the leader by forward recursion
-or doubling, in the user's own units; a matrix to be solved with is first scaled to a diagonal of ones.
+Nothing here is shared with the reference: the Riccati equation by sweeps or by `doubling.cost_matrix`, the leader by forward
+recursion or doubling, in the user's own units; a matrix to be solved with is first scaled to a diagonal of ones.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 r"""Automatic differentiation: through every Riccati sweep, or through an implicit VJP of the fixed point.
 
-The sweeps are P ← Ric(P); the fixed point itself comes from doubling.  The implicit VJP of P = Ric(P) is u = g + γFuF', summed by doubling
-and then held against autograd's own derivative of a sweep.
+The sweeps are P ← Ric(P); the fixed point itself comes from doubling.  The implicit VJP of P = Ric(P) is u = g + γFuF',
+summed by doubling, and corrected by what autograd's own derivative of a sweep says is left.
 """
 
 from __future__ import annotations
@@ -42,8 +42,7 @@ class _With:
         self.A, self.B, self.Q, self.R, self.follower_discount = A, B, Q, R, model.follower_discount
 
 
-@primitive
-def _solved(arrays: Any, step: Callable[[Any, Arrays], Any], start: Array, powers: Powers) -> Array:
+def _answer(arrays: Any, step: Callable[[Any, Arrays], Any], start: Array, powers: Powers) -> Array:
     """The fixed point itself: `start` is already converged; what matters is the derivative below."""
     return start
 
@@ -75,6 +74,7 @@ def _size(u: Array, P: Array) -> float:
     return float(root @ np.abs(u) @ root)
 
 
+_solved: Any = primitive(_answer)
 defvjp(_solved, _solved_vjp, None, None, None)
 
 
@@ -128,7 +128,10 @@ def _skip_unrolled(problem: LinearQuadratic, theta: Array) -> str:
 
 
 UNROLLED = Route(
-    "unrolled", "autograd through every Riccati sweep", lambda p, t: _differentiate(p, t, lambda _: taped), _skip_unrolled
+    "unrolled",
+    "autograd through every Riccati sweep",
+    lambda p, t: _differentiate(p, t, lambda _: taped),
+    _skip_unrolled,
 )
 UNROLLED_IMPLICIT = Route(
     "unrolled-implicit",

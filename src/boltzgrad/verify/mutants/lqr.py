@@ -14,7 +14,7 @@ from boltzgrad.gradients.lqr.sweeps import backup, cost_matrix
 from boltzgrad.problems import LinearQuadratic
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQArrays, LQModel
-from boltzgrad.solvers.balancing import Units, units_of
+from boltzgrad.problems.natural_units import Units, units_of
 from boltzgrad.verify.mutants.mutant import WrongFormula, mutants_of
 
 LQR = "random-lqr"

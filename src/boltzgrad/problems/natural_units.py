@@ -1,21 +1,25 @@
 r"""Natural units of a linear-quadratic problem, so that nothing depends on those it is given in.
 
-With x = D x̂, u = E û (D, E positive diagonal), the follower's costs divided by c and the leader's by l,
+With x = D x̂, u = E û (D, E positive diagonal), the follower's costs divided by c and the leader's rewards by l,
 
-    Â = D⁻¹AD, B̂ = D⁻¹BE, Ŵ = D⁻¹WD⁻¹, Q̂ = DQD/c, R̂ = ERE/c, τ̂ = τ/c, m̂ = D⁻¹m, Q̂_L = DQ_LD/l, R̂_L = ER_LE/l, ĉ = c_L/l, ĥ = h/l
+    Â = D⁻¹AD, B̂ = D⁻¹BE, Ŵ = D⁻¹WD⁻¹, Q̂ = DQD/c, R̂ = ERE/c, τ̂ = τ/c, m̂ = D⁻¹m, Q̂_L = DQ_LD/l, R̂_L = ER_LE/l, ĥ = h/l
 
 is the same problem, with P̂ = DPD/c, K̂ = E⁻¹KD, Σ̂ = E⁻¹ΣE⁻¹, F̂ = D⁻¹FD and Ĵ = J/l (the leader's reward holds no entropy,
-so no constant log det shifts).  Every array of the problem is multiplied by a matrix of numbers, X̂ = s_X ∘ X, entry by entry;
-a cotangent of J is then X̄ = l (s_X ∘ ∂Ĵ/∂X̂).  All numbers are **powers of two**: no digit is lost on the way there and back.
+so no constant log det shifts).  Every array is multiplied by a matrix of numbers, X̂ = s_X ∘ X, entry by entry; a cotangent of
+J is then X̄ = l (s_X ∘ ∂Ĵ/∂X̂).  All these numbers are **powers of two**: no digit is lost on the way there and back.
 
-**Which.**  Once P is known: D_i = √(c/P_ii) and E_i = √(c/M_ii), M = R + γB'PB, up to a factor of √2.  Then P̂ and M̂ have a diagonal of ones and no
-entry above one, up to that factor, and F̂ a norm that its contraction in P^{1/2} allows; another choice of units by the user gives the same hats.
-c is the larger of τ and what a typical state costs, so that x̂ is not above one, and l the largest entry of the leader's scaled costs.
-A state that costs the follower nothing now or later (P_ii = 0) is measured by its own size: its first and second moments, the noise in it, what flows into it.
+**Which.**  Once P is known: D_i = √(c/P_ii) and E_i = √(c/M_ii), M = R + γB'PB, up to a factor of √2.  Then P̂ and M̂ have a
+diagonal of ones and no entry above one, up to that factor, and F̂ a norm that the contraction of F in P^{1/2} allows; another
+choice of units by the user gives the same hats.  c is the larger of τ and what a typical state costs, so that x̂ is not above
+one, and l the largest entry of the leader's scaled costs.  A state that costs the follower nothing now or later (P_ii = 0) is
+measured by its own size: its first moments, the noise in it, what flows into it.
 
-**Before P is known**, p_i = Q_ii stands for P_ii, and where that is zero max_j A_ji² p_j, which is what the state costs a step later.
-Units made from that turn with the user's as well, but P may exceed Q by any factor, where an unstable mode is hard to reach: `solvers/lqr.py` then
-tries larger costs for a unit.
+**Before P is known**, p_i = Q_ii stands for P_ii, and where that is zero max_j A_ji² p_j, which is what the state costs a step
+later.  Units made from that turn with the user's as well, but P may exceed Q by any factor, where an unstable mode is hard to
+reach: `solvers/lqr.py` then tries larger costs for a unit.
+
+The reference solves in these units.  Of the witnesses the semidefinite program is given them, made from another P, and real
+differences measure their steps by them; the others work on the arrays as they are.
 """
 
 from __future__ import annotations
@@ -68,16 +72,17 @@ class Units:
         return LQArrays(*(x * s for x, s in zip(a.parts(), self.factors.parts(), strict=True)))
 
     def scales(self, model: LQModel, steps: float) -> LQArrays:
-        """The change of each entry that matters, in the user's units, where the slowest mode of the closed loop remains `steps`.
+        """The change of each entry that matters, in the user's units, where a closed loop's slowest mode remains `steps`.
 
-        A covariance or a follower's cost changes by a part of itself, √(X_ii X_jj), so that it stays definite; A and B by what changes
-        a sum over those steps; the mean by the spread of the first state.
+        A covariance or a follower's cost changes by a part of itself, √(X_ii X_jj), so that it stays definite; A and B by
+        what changes a sum over those steps; the mean by the spread of the first state.
         """
         factors = self.factors
 
         def own(name: str) -> Array:
             root = np.sqrt(np.abs(np.diag(getattr(model, name))))
-            return np.asarray(np.where(np.multiply.outer(root, root) > 0.0, np.multiply.outer(root, root), 1.0 / getattr(factors, name)))
+            size = np.multiply.outer(root, root)
+            return np.asarray(np.where(size > 0.0, size, 1.0 / getattr(factors, name)))
 
         spread = np.sqrt(model.mean**2 + np.abs(np.diag(model.covariance)))
         return LQArrays(
