@@ -340,7 +340,9 @@ class TransposedLyapunov(Formula):
     mistake = "F dP F' for F' dP F"
 
     def fixed_point(self, F: Array, forcing: Array, discount: float) -> Array:
-        return super().fixed_point(F.T, forcing, discount)
+        # In the user's units: in others it is another mistake.
+        d, s = self.units.state, self.units.of_P
+        return s * super().fixed_point((F * (d[:, None] / d)).T, forcing / s, discount)
 
 
 class GainWithoutDiscount(Formula):
