@@ -202,7 +202,9 @@ def ridders(
 
 def _sampled(f: Callable[[float], float]) -> tuple[Array, Array, Array]:
     """(steps, f ahead, f behind), from the largest step on at which f is defined on both sides."""
-    steps, ahead, behind = [], [], []
+    steps: list[float] = []
+    ahead: list[float] = []
+    behind: list[float] = []
     refused = ""
     for h in 0.1 * _RATIO ** -np.arange(9.0):
         try:
@@ -267,7 +269,9 @@ def difference_routes(
             f"Im J(θ + ihu)/h through {through}",
             lambda p, t: complex_step(evaluator(p), t),
             skip,
-            work=lambda reference: 4.0 * work(reference) * min(reference.theta.size, _COMPLEX_WORK / (4.0 * work(reference) + 1.0)),
+            work=lambda reference: (
+                4.0 * work(reference) * min(reference.theta.size, _COMPLEX_WORK / (4.0 * work(reference) + 1.0))
+            ),
         ),
         Route(
             "differences",

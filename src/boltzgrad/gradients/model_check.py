@@ -311,9 +311,9 @@ class _Probe:
         right = _ratio(back, straight)
         return ModelCheck(
             "transpose",
-            f"the pull-back of {at.names[k]} is wrong along theta[{j}]: for random cotangents it gives {back / v[j]:.6g}, and the "
-            f"array's own slope gives {straight / v[j]:.6g}{right}; the push-forward agrees with the slope, so the pull-back "
-            "is not its transpose",
+            f"the pull-back of {at.names[k]} is wrong along theta[{j}]: for random cotangents it gives "
+            f"{back / v[j]:.6g}, and the array's own slope gives {straight / v[j]:.6g}{right}; the push-forward agrees "
+            "with the slope, so the pull-back is not its transpose",
             array=at.names[k],
             coordinate=j,
             derivative=back / float(v[j]),

@@ -162,7 +162,9 @@ class AgreementReport:
         count = int(zero.sum())
         if not 0 < count < zero.size:
             return []
-        return [f"{count} of {zero.size} entries of ∇J are zero as far as their rounding tells: their size is confirmed, no more."]
+        return [
+            f"{count} of {zero.size} entries of ∇J are zero as far as their rounding tells: their size is confirmed, no more."
+        ]
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The report as JSON, for machines (`boltzgrad report` among them).  NaN and infinity become null.
