@@ -41,6 +41,22 @@ def problem(**change):
             "covariance is not positive semidefinite: its smallest eigenvalue is -1",
         ),
         ({"mean": np.zeros(3)}, r"mean has shape \(3,\), expected \(2,\)"),
+        (
+            {"W": 1e-10 * np.array([[1.0, 0.9], [0.1, 1.0]])},
+            r"W is not symmetric: W\[0, 1\] is 9e-11, W\[1, 0\] is 1e-11",
+        ),
+        ({"W": 1e-12 * np.diag([1.0, -0.5])}, "W is not positive semidefinite: its smallest eigenvalue is -5e-13"),
+        ({"W": np.diag([1.0, -1e-30])}, r"W is not positive semidefinite: W\[1, 1\] is -1e-30"),
+        (
+            {"W": np.array([[1.0, 1.5e-9], [1.5e-9, 1e-18]])},
+            r"W is not positive semidefinite: W\[0, 0\] is 1, W\[1, 1\] is 1e-18, W\[0, 1\] is 1.5e-09; divided by "
+            "the roots of its diagonal it has the eigenvalue -0.5",
+        ),
+        ({"covariance": np.array([[0.0, 1e-9], [1e-9, 1.0]])}, "covariance is not positive semidefinite"),
+        ({"leader_Q": np.array([[0.0, 1e-9], [2e-9, 1.0]])}, r"leader_Q is not symmetric: leader_Q\[0, 1\] is 1e-09"),
+        ({"W": None}, r"W is None; expected the \(n, n\) covariance of the process noise; zeros if there is none"),
+        ({"mean": None}, r"mean is None; expected the \(n,\) mean of the first state"),
+        ({"temperature": None}, "temperature is None; expected a positive number"),
         ({"R": np.eye(2)}, r"R has shape \(2, 2\), expected \(1, 1\)"),
         ({"leader_Q": np.eye(3)}, r"leader_Q has shape \(3, 3\), expected \(2, 2\)"),
         ({"temperature": 0.0}, "temperature is 0.0; it must be positive"),
@@ -64,6 +80,42 @@ def test_bad_problems(change, message):
     with pytest.raises(errors.InvalidModel, match=message) as caught:
         bg.hypergradient(problem(**change), [0.0])
     assert isinstance(caught.value, ValueError)
+
+
+@pytest.mark.parametrize("name", ["temperature", "follower_discount", "leader_discount"])
+def test_what_may_not_depend_on_theta_yet(name):
+    """Once `temperature is <autograd.numpy.numpy_boxes.ArrayBox …>`."""
+    build = lambda theta: bg.LQModel(**{**GOOD, name: 0.5 * theta[0]})  # noqa: E731
+    with pytest.raises(
+        errors.InvalidModel, match=f"^{name} depends on theta, which is not supported yet: give a number$"
+    ):
+        bg.hypergradient(bg.LinearQuadratic(build, dim=1), [1.0])
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1e-9, 1.0, 1e9, 1e30])
+def test_covariances_are_judged_by_their_own_entries(unit):
+    """What a product G G' rounds is no asymmetry and no negative variance, in any units; one part in a thousand is."""
+    G = np.random.default_rng(0).standard_normal((3, 2))
+    D = np.array([1.0, unit, 1.0 / unit])
+    W = (D[:, None] * G) @ (D[:, None] * G).T
+    base = {
+        **GOOD,
+        "A": 0.5 * np.eye(3),
+        "B": np.ones((3, 1)),
+        "Q": np.eye(3),
+        "mean": np.zeros(3),
+        "covariance": np.eye(3),
+    }
+    bg.LQModel(**{**base, "W": W})
+    for i, j in ((0, 1), (1, 2)):
+        off = W.copy()
+        off[i, j] += 1e-3 * np.sqrt(W[i, i] * W[j, j])
+        with pytest.raises(errors.InvalidModel, match="W is not symmetric"):
+            bg.LQModel(**{**base, "W": off})
+    less = W.copy()
+    less[1, 1] *= 0.9
+    with pytest.raises(errors.InvalidModel, match="W is not positive semidefinite"):
+        bg.LQModel(**{**base, "W": less})
 
 
 def test_a_finite_horizon_leader_may_watch_an_unstable_world():

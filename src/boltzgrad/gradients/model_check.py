@@ -90,7 +90,8 @@ def check_model(arrays: ArrayMap, further: tuple[ArrayMap, ...] = ()) -> ModelCh
     return ModelCheck(method=" and ".join(methods), unchecked=unchecked)
 
 
-def _check(at: ArrayMap) -> ModelCheck:
+def _check(given_map: ArrayMap) -> ModelCheck:
+    at = given_map.in_one_unit  # the largest entry of an array is taken below: like with like
     given = at.theta.copy()
     first = at.evaluate(given)
     kept = tuple(np.array(x) for x in first)
@@ -103,11 +104,11 @@ def _check(at: ArrayMap) -> ModelCheck:
             "call; let it work on a copy",
             coordinate=j,
         )
-    unlike = _unlike(at, at.values, kept)
+    unlike = _unlike(given_map, at.values, kept)
     if unlike:
         return unlike
-    found = _Probe(at).check()
-    changed = _unlike(at, kept, first)
+    found = _Probe(at, given_map.unit_of).check()
+    changed = _unlike(given_map, kept, first)
     if changed:
         return ModelCheck(
             "changes its arrays",
@@ -115,17 +116,20 @@ def _check(at: ArrayMap) -> ModelCheck:
             f"called with another theta, is {changed.slope:.6g}; return a fresh array each time",
             array=changed.array,
         )
-    return found if not found.ok else _unlike(at, kept, at.evaluate(at.theta.copy())) or found
+    return found if not found.ok else _unlike(given_map, kept, at.evaluate(at.theta.copy())) or found
 
 
 def _unlike(at: ArrayMap, one: Parts, other: Parts) -> ModelCheck | None:
-    """The complaint about arrays that should be the same, or None."""
+    """The complaint about arrays, with the entries of each in one unit, that should be the same, or None."""
     if [np.shape(x) for x in one] != [np.shape(x) for x in other]:
-        return ModelCheck("random", "build returned arrays of other shapes when it was called again with the same theta")
-    for name, x, y in zip(at.names, one, other, strict=True):
+        return ModelCheck(
+            "random", "build returned arrays of other shapes when it was called again with the same theta"
+        )
+    for k, (name, x, y) in enumerate(zip(at.names, one, other, strict=True)):
         off = np.abs(np.asarray(y) - np.asarray(x))
         if off.size and not off.max() <= _REPEATS * float(np.abs(x).max()):
-            label, before, after = _entry(name, off), x.ravel()[int(np.argmax(off))], y.ravel()[int(np.argmax(off))]
+            i = int(np.argmax(off))
+            label, before, after = _entry(name, off), *(z.ravel()[i] * at.unit_of(k, i) for z in (x, y))
             return ModelCheck(
                 "random",
                 f"build returned other numbers when it was called again with the same theta: {label} was {before:.6g} and then "
@@ -146,22 +150,23 @@ def _entry(name: str, off: Array) -> str:
 class _Probe:
     """Slopes of one map along one random direction, by whichever way the build allows."""
 
-    def __init__(self, at: ArrayMap) -> None:
-        self.at, self.rng = at, np.random.default_rng(_SEED)
+    def __init__(self, at: ArrayMap, unit_of: Callable[[int, int], float]) -> None:
+        self.at, self.unit_of, self.rng = at, unit_of, np.random.default_rng(_SEED)
         self.direction = at.units * self.rng.choice((-1.0, 1.0), size=at.theta.size)
         self.pushed = at.push(self.direction)
         self.direction, self.pushed = self._in_step(self.direction, self.pushed)
         self.weights: Parts = ()
 
     def _in_step(self, v: Array, pushed: Parts) -> tuple[Array, Parts]:
-        """The direction scaled so that the array that moves most moves by its own scale."""
-        most = self._size(pushed)
-        if not most:  # the derivative says that nothing moves; perhaps something does
-            most = self._size(slope) if (slope := self.by_complex_step(v)) is not None else 0.0
-        return (v / most, tuple(x / most for x in pushed)) if most and np.isfinite(1.0 / most) else (v, pushed)
+        """The direction scaled so that no array moves by more than its own scale."""
+        most = max(self._size(pushed), 1.0)
+        if not any(x.any() for x in pushed):  # the derivative says that nothing moves; perhaps something does
+            slope = self.by_complex_step(v)
+            most = (self._size(slope) if slope is not None else 0.0) or 1.0
+        return (v / most, tuple(x / most for x in pushed)) if np.isfinite(1.0 / most) else (v, pushed)
 
     def _size(self, parts: Parts) -> float:
-        sizes = (float(np.abs(x).max(initial=0.0)) / s for x, s in zip(parts, self.at.scales, strict=True))
+        sizes = (float((np.abs(x) / s).max(initial=0.0)) for x, s in zip(parts, self.at.scales, strict=True))
         return max(sizes, default=0.0)
 
     def check(self) -> ModelCheck:
@@ -254,7 +259,7 @@ class _Probe:
     def _allowed(self, k: int, pushed: Parts, slope: _Slope) -> float:
         """How far the derivative of array k may be from its slope [array per step]."""
         size = max(float(np.abs(pushed[k]).max(initial=0.0)), float(np.abs(slope.parts[k]).max(initial=0.0)))
-        return _RIGHT * size + _CANCELLED * self.at.scales[k] + _CLEAR * slope.errors[k]
+        return _RIGHT * size + _CANCELLED * float(np.max(self.at.scales[k])) + _CLEAR * slope.errors[k]
 
     def _disagrees(self, pushed: Parts, slope: _Slope) -> int | None:
         """The array whose push-forward is furthest from its slope, in allowances; None where none is."""
@@ -280,7 +285,9 @@ class _Probe:
             """(by the pull-back, by the slope, allowed)."""
             pulled = at.pull(w) * direction
             terms = [np.abs(x * y).sum() for x, y in zip(w, s.parts, strict=True)]
-            errors = [np.abs(x).sum() * (_CANCELLED * c + _CLEAR * e) for x, c, e in zip(w, at.scales, s.errors, strict=True)]
+            errors = [
+                np.abs(x).sum() * (_CANCELLED * c + _CLEAR * e) for x, c, e in zip(w, at.scales, s.errors, strict=True)
+            ]
             straight = float(sum(float((x * y).sum()) for x, y in zip(w, s.parts, strict=True)))
             allowed = 0.1 * _RIGHT * (float(np.abs(pulled).sum()) + float(sum(terms))) + float(sum(errors))
             return float(pulled.sum()), straight, allowed
@@ -289,9 +296,7 @@ class _Probe:
         if abs(back - straight) <= allowed:
             return None
         # Which array: each alone; then which coordinate.
-        alone = [
-            tuple(w if i == k else np.zeros_like(w) for i, w in enumerate(weights)) for k in range(len(weights))
-        ]
+        alone = [tuple(w if i == k else np.zeros_like(w) for i, w in enumerate(weights)) for k in range(len(weights))]
         off = [abs(b - s) / max(a, 1e-300) for b, s, a in (gap(w, slope, v) for w in alone)]
         k = int(np.argmax(off))
         measure = self._measure(again)
@@ -306,9 +311,9 @@ class _Probe:
         right = _ratio(back, straight)
         return ModelCheck(
             "transpose",
-            f"the pull-back of {at.names[k]} is wrong along theta[{j}]: for random cotangents it gives {back / v[j]:.6g}, and the "
-            f"array's own slope gives {straight / v[j]:.6g}{right}; the push-forward agrees with the slope, so the pull-back "
-            "is not its transpose",
+            f"the pull-back of {at.names[k]} is wrong along theta[{j}]: for random cotangents it gives "
+            f"{back / v[j]:.6g}, and the array's own slope gives {straight / v[j]:.6g}{right}; the push-forward agrees "
+            "with the slope, so the pull-back is not its transpose",
             array=at.names[k],
             coordinate=j,
             derivative=back / float(v[j]),
@@ -332,10 +337,10 @@ class _Probe:
 
         j = _bisect(wrong, v)
         here = np.where(np.arange(v.size) == j, v, 0.0)
-        pushed, slope = at.push(here)[k], self.by_differences(here).parts[k]
-        off = np.abs(pushed - slope)
+        pushed, risen = at.push(here)[k], self.by_differences(here).parts[k]
+        off = np.abs(pushed - risen)
         label, i = _entry(at.names[k], off), int(np.argmax(off))
-        says, rises = float(pushed.ravel()[i] / v[j]), float(slope.ravel()[i] / v[j])
+        says, rises = (float(x.ravel()[i] / v[j]) * self.unit_of(k, i) for x in (pushed, risen))
         pulled = _ratio(says, rises)
         cut = (
             "; a graph that is cut (stop_gradient, detach, item, round, a cast to a plain array)"

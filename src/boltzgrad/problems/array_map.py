@@ -29,15 +29,15 @@ class ArrayMap:
     """The arrays of a model as a function of θ (d,).
 
     `names`, `values` and `scales` go together: an array at `theta`, and the size of change of it that matters, in its own
-    units (a probability: 1; the follower's reward: its temperature).  `evaluate(theta)` calls the problem's own build, also
-    at a complex θ; `pull(cotangents) -> (d,)` and `push(direction) -> tangents` are its derivative as the library uses it, and
-    `again(theta)` is the same map at another θ.
+    units (a probability: 1; the follower's reward: its temperature): one number, or one for each entry where entries differ
+    in unit.  `evaluate(theta)` calls the problem's own build, also at a complex θ; `pull(cotangents) -> (d,)` and
+    `push(direction) -> tangents` are its derivative as the library uses it, and `again(theta)` is the same map at another θ.
     """
 
     theta: Array
     names: tuple[str, ...]
     values: Parts
-    scales: tuple[float, ...]
+    scales: tuple[float | Array, ...]
     evaluate: Callable[[Array], Parts]
     pull: Callable[[Parts], Array]
     push: Callable[[Array], Parts]
@@ -46,7 +46,8 @@ class ArrayMap:
     again: Callable[[Array], ArrayMap] | None = None
 
     def root_sum_squares(self, weights: Parts) -> Array:
-        r"""$\sqrt{\sum_i w_i^2 (\partial x_i/\partial\theta_j)^2}$ for each j (d,), in a number of pull-backs that does not grow
+        r"""$\sqrt{\sum_i w_i^2 (\partial x_i/\partial\theta_j)^2}$ for each j (d,), in a number of pull-backs that
+        does not grow
         with d: with random signs s, the mean square of Σ s_i w_i ∂x_i/∂θ_j is that sum.
         """
         rng, total = np.random.default_rng(_SEED), np.zeros(self.theta.size)
@@ -59,7 +60,7 @@ class ArrayMap:
     def slopes(self) -> Array:
         """How much of their `scales` the arrays move for each coordinate (d,) [1/θ_j]."""
         return self.root_sum_squares(
-            tuple(np.full(np.shape(x), 1.0 / scale) for x, scale in zip(self.values, self.scales, strict=True))
+            tuple(np.broadcast_to(1.0 / scale, np.shape(x)) for x, scale in zip(self.values, self.scales, strict=True))
         )
 
     @cached_property
@@ -103,6 +104,31 @@ class ArrayMap:
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = slopes / self.slopes
         return np.asarray(np.where(self.slopes > 0.0, ~((ratio >= 1.0 / _BENT) & (ratio <= _BENT)), False))
+
+    @property
+    def in_one_unit(self) -> ArrayMap:
+        """The same map with the entries of each array in one unit: those whose scales differ are divided by them."""
+        if all(np.ndim(scale) == 0 for scale in self.scales):
+            return self
+        per = tuple(np.asarray(scale) if np.ndim(scale) else np.ones(()) for scale in self.scales)
+
+        def over(parts: Parts) -> Parts:
+            return tuple(x / s if np.shape(s) == np.shape(x) else x for x, s in zip(parts, per, strict=True))
+
+        return replace(
+            self,
+            values=over(self.values),
+            scales=tuple(1.0 if np.ndim(scale) else scale for scale in self.scales),
+            steps=self.units,
+            evaluate=lambda theta: over(self.evaluate(theta)),
+            pull=lambda parts: self.pull(over(parts)),
+            push=lambda direction: over(self.push(direction)),
+        )
+
+    def unit_of(self, k: int, entry: int) -> float:
+        """What an entry of array k, in row-major order, is divided by in `in_one_unit`."""
+        scale = self.scales[k]
+        return float(np.ravel(scale)[entry]) if np.ndim(scale) else 1.0
 
 
 def scalar_map(

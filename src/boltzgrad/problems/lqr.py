@@ -10,6 +10,7 @@ Source: BC-HG appendix (52)–(98); 5.2, 5.4.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -25,6 +26,20 @@ from boltzgrad.problems.parametric import ParametricProblem
 from boltzgrad.problems.validation import numeric_array, real_number, untraced
 
 _SYMMETRY = 1e-10
+_DEFINITE = 1e-12
+_EXPECTED = {
+    "A": "the (n, n) matrix of x' = A x + B u + w",
+    "B": "the (n, m) matrix of x' = A x + B u + w",
+    "W": "the (n, n) covariance of the process noise; zeros if there is none",
+    "Q": "the follower's (n, n) cost of the state",
+    "R": "the follower's (m, m) cost of the input, positive definite",
+    "mean": "the (n,) mean of the first state",
+    "covariance": "the (n, n) covariance of the first state; zeros if it is known",
+    "leader_constant": "a number, the leader's reward of every step; zero if there is none",
+    "follower_discount": "a number in [0, 1)",
+    "leader_discount": "a number in [0, 1)",
+    "temperature": "a positive number",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +139,9 @@ class LQModel:
         def put(name: str, value: Any) -> None:
             object.__setattr__(self, name, value)
 
+        for name, meant in _EXPECTED.items():
+            if getattr(self, name) is None:
+                raise InvalidModel(f"{name} is None; expected {meant}")
         put("A", numeric_array("A", self.A, ndim=2, axes="(n, n)"))
         put("B", numeric_array("B", self.B, ndim=2, axes="(n, m)"))
         n, m = self.B.shape
@@ -187,28 +205,62 @@ class LQModel:
         """The model with other numbers in its arrays."""
         return replace(self, **{f.name: getattr(arrays, f.name) for f in fields(LQArrays)})
 
+    def rescaled(self, arrays: LQArrays, bump: Bump | None, temperature: float) -> LQModel:
+        """The model in other units, or untraced: what was checked once is not checked again."""
+        out = copy(self)
+        for name, value in (*vars(arrays).items(), ("bump", bump), ("temperature", temperature)):
+            object.__setattr__(out, name, value)
+        return out
+
     def untraced(self) -> LQModel:
         """The model with plain arrays in place of autograd boxes."""
         if not any(isinstance(x, Box) for x in self.arrays().parts()):
             return self
-        return self.with_arrays(LQArrays(*map(untraced, self.arrays().parts())))
+        return self.rescaled(LQArrays(*map(untraced, self.arrays().parts())), self.bump, self.temperature)
 
 
 def _symmetric(name: str, x: Array) -> None:
-    off = np.abs(x - x.T)
-    if off.size and off.max() > _SYMMETRY * max(1.0, float(np.abs(x).max())):
-        i, j = np.unravel_index(int(np.argmax(off)), off.shape)
+    """Refuse x_ij ≠ x_ji, relative to the largest of |x_ij|, |x_ji| and √|x_ii x_jj|: other units change nothing."""
+    off, root = np.abs(x - x.T), np.sqrt(np.abs(np.diag(x)))
+    if not off.any():
+        return
+    far = off > _SYMMETRY * np.maximum(np.maximum(np.abs(x), np.abs(x.T)), np.multiply.outer(root, root))
+    if far.any():
+        i, j = np.unravel_index(int(np.argmax(far)), far.shape)
         raise InvalidModel(
             f"{name} is not symmetric: {name}[{i}, {j}] is {x[i, j]:.6g}, {name}[{j}, {i}] is {x[j, i]:.6g}"
         )
 
 
 def _definite(name: str, x: Array, *, strictly: bool) -> None:
-    least = float(np.linalg.eigvalsh((x + x.T) / 2).min())
-    slack = 1e-12 * max(1.0, float(np.abs(x).max()))
-    if least < -slack or (strictly and least <= 0.0):
+    """Refuse what is not definite, judged by x_ij/√(x_ii x_jj): a congruence with any diagonal matrix changes nothing."""
+    diagonal = np.diag(x)
+    root = np.sqrt(np.maximum(diagonal, 0.0))
+    unit = np.where(root > 0.0, root, 1.0)
+    correlation = (x + x.T) / 2 / unit[:, None] / unit
+    # An entry beside a zero on the diagonal: [[0, x], [x, 1]] is indefinite for every x ≠ 0.
+    lost = bool((diagonal < 0.0).any() or (correlation[root == 0.0] != 0.0).any())
+    least = float(np.linalg.eigvalsh(correlation).min()) if not lost else -1.0
+    if lost or least < -_DEFINITE or (strictly and least <= 0.0):
         kind = "positive definite" if strictly else "positive semidefinite"
-        raise InvalidModel(f"{name} is not {kind}: its smallest eigenvalue is {least:.6g}")
+        smallest = float(np.linalg.eigvalsh((x + x.T) / 2).min())
+        clearly = smallest < -1e-14 * float(np.abs(x).max(initial=0.0)) or (strictly and smallest == 0.0)
+        shown = f"its smallest eigenvalue is {smallest:.6g}" if clearly else _worst_entry(name, x, unit, least)
+        raise InvalidModel(f"{name} is not {kind}: {shown}")
+
+
+def _worst_entry(name: str, x: Array, unit: Array, least: float) -> str:
+    """What is wrong with a matrix whose entries differ so much in size that its smallest eigenvalue does not say it."""
+    i = int(np.argmin(np.diag(x) / unit**2))
+    if x[i, i] < 0.0:
+        return f"{name}[{i}, {i}] is {x[i, i]:.6g}"
+    size = np.abs(np.triu(x, 1)) / unit[:, None] / unit
+    empty = np.diag(x) == 0.0
+    size[(empty[:, None] | empty) & (size > 0.0)] = np.inf
+    i, j = map(int, np.unravel_index(int(np.argmax(size)), size.shape))
+    entries = ", ".join(f"{name}[{k}, {m}] is {x[k, m]:.6g}" for k, m in ((i, i), (j, j), (i, j)))
+    scaled = f"; divided by the roots of its diagonal it has the eigenvalue {least:.6g}" if not empty.any() else ""
+    return entries + scaled
 
 
 @dataclass(frozen=True, eq=False)

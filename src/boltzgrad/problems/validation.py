@@ -25,7 +25,10 @@ def untraced(x: Any) -> Any:
 
 
 def real_number(name: str, x: Any) -> float:
-    """`x` as a float.  Raises: InvalidModel."""
+    """`x` as a float.  Raises: InvalidModel, if it is none, or is being traced, and so depends on θ."""
+    traced = isinstance(x, Box) or "Tracer" in type(x).__name__
+    if traced or (np.iscomplexobj(x) and np.size(x) == 1 and not isinstance(x, str)):
+        raise InvalidModel(f"{name} depends on theta, which is not supported yet: give a number")
     try:
         return float(x)
     except (TypeError, ValueError):

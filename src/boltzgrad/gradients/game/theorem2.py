@@ -52,7 +52,7 @@ def run(game: MarkovGame, theta: Array) -> RouteResult:
     kernel = state_kernel(matrix_of(game.joint.transition), weights)
     newton = np.linalg.solve(np.eye(game.n_states) - game.joint.follower_discount * kernel, gap)
     _, further = expectation(game, f, slopes, u + newton)
-    return RouteResult(value, gradient, float(np.abs(gradient - further).max()))
+    return RouteResult(value, gradient, np.abs(gradient - further))
 
 
 def skip(game: MarkovGame, theta: Array) -> str:

@@ -77,7 +77,7 @@ def _differentiate(game: MarkovGame, theta: Array, fixed_point: FixedPoint) -> R
     except (TypeError, NotImplementedError) as error:
         raise NotDifferentiable(f"autograd cannot trace the leader's policy: {error}") from error
     gradient = np.asarray(vjp(1.0))
-    return RouteResult(float(value), gradient, 4.0 * _BELOW * float(np.abs(gradient).max()))
+    return RouteResult(float(value), gradient, 4.0 * _BELOW * np.abs(gradient))
 
 
 def _sweeps(game: MarkovGame, weights: Array) -> int:

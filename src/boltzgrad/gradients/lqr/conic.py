@@ -5,6 +5,10 @@ r"""The Riccati equation as a semidefinite program whose dual block is the adjoi
 has the Riccati solution as its optimum for every C ≻ 0, and the multiplier's (x, x) block is Z = γFZF' + C (MATH 7).
 The signed ∂J/∂P is the difference of two positive definite C's.  Centred at P̂ (P = P̂ + D), scaled by ‖P̂‖.
 The explicit part of the derivative is autograd's.  Needs the extra `conic`.
+
+An interior point method has tolerances, so it is given the problem in natural units, `problems/natural_units.py`, which the
+reference uses, too: powers of two, here made from another solution of the Riccati equation (`doubling.py`).  P and Z
+themselves are Clarabel's alone.
 """
 
 from __future__ import annotations
@@ -13,26 +17,28 @@ import importlib.util
 import warnings
 
 import numpy as np
-from scipy.linalg import solve_discrete_lyapunov
 
-from boltzgrad.errors import MissingExtra, NotConverged
+from boltzgrad.errors import MissingExtra, Unfinished
+from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, gain
 from boltzgrad.gradients.lqr.explicit import explicit, riccati_forcing
-from boltzgrad.gradients.lqr.sweeps import backup
+from boltzgrad.gradients.lqr.sweeps import backup, value_rounding
 from boltzgrad.gradients.route import Route, RouteResult
 from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.lqr import LinearisedLQ, LinearQuadratic, LQModel
+from boltzgrad.problems.lqr import LinearQuadratic, LQArrays, LQModel
+from boltzgrad.problems.natural_units import units_of
 
 _TOLERANCES = (1e-12, 1e-10, 1e-8)
 _ROUNDS = 3
+_FAR = 1e-2  # a program's P that one Newton step still moves by this has not been solved
 STATE_LIMIT = 10
 
 
 def program(model: LQModel, centre: Array, C: Array) -> tuple[Array, Array]:
-    """(P, Z): the optimum and the multiplier's state block, for an objective C ≻ 0.  Raises: NotConverged."""
+    """(P, Z): the optimum and the multiplier's state block, for an objective C ≻ 0.  Raises: Unfinished."""
     import cvxpy as cp
 
     gamma, A, B, n = model.follower_discount, model.A, model.B, model.n_states
-    scale, weight = max(float(np.linalg.norm(centre)), 1.0), float(np.linalg.norm(C))
+    scale, weight = max(float(np.linalg.norm(centre)), 1.0), float(np.abs(C).max())
     D = cp.Variable((n, n), symmetric=True)
     P = centre + scale * D
     block = cp.bmat(
@@ -51,7 +57,7 @@ def program(model: LQModel, centre: Array, C: Array) -> tuple[Array, Array]:
         if problem.status in (cp.OPTIMAL, cp.OPTIMAL_INACCURATE):
             Z = np.asarray(positive.dual_value)[:n, :n]
             return centre + scale * np.asarray(D.value), weight * (Z + Z.T) / 2
-    raise NotConverged("Riccati semidefinite program: Clarabel gave no solution")
+    raise Unfinished("Riccati semidefinite program: Clarabel gave no solution")
 
 
 def _refined(model: LQModel) -> Array:
@@ -82,33 +88,43 @@ def _dual(model: LQModel, P: Array, F: Array, load: Array) -> Array:
     return Z
 
 
-def _assemble(at: LinearisedLQ, P: Array, Z: Array) -> tuple[float, Array]:
-    J, direct, _ = explicit(at.model, P)
+def _assemble(model: LQModel, columns: list[LQArrays], P: Array, Z: Array) -> tuple[float, Array]:
+    J, direct, _ = explicit(model, P)
     out = []
-    for column in at.columns():
-        _, forcing = riccati_forcing(at.model, P, column)
+    for column in columns:
+        _, forcing = riccati_forcing(model, P, column)
         moved = sum(float((c * s).sum()) for c, s in zip(direct.parts(), column.parts(), strict=True))
         out.append(moved + float((Z * forcing).sum()))
     return J, np.array(out)
 
 
 def run(problem: LinearQuadratic, theta: Array) -> RouteResult:
-    """Shapes: theta (d,) -> gradient (d,).  Raises: MissingExtra, NotConverged."""
+    """Shapes: theta (d,) -> gradient (d,).  Raises: MissingExtra, Unfinished."""
     if importlib.util.find_spec("cvxpy") is None:
         raise MissingExtra("the conic route needs cvxpy: pip install 'boltzgrad[conic]'")
     at = problem.linearise(theta)
-    model, root = at.model, np.sqrt(at.model.follower_discount)
+    units = units_of(at.model, cost_matrix(at.model)[0])
+    model, columns = units.model(at.model), [units.arrays(column) for column in at.columns()]
     P = _refined(model)
-    F, _ = riccati_forcing(model, P, next(at.columns()))
+    _, F = gain(model, P)
+    powers = Powers(F, model.follower_discount)
     Z = _dual(model, P, F, explicit(model, P)[2])
-    value, gradient = _assemble(at, P, Z)
+    value, gradient = _assemble(model, columns, P, Z)
     # Measured, not believed: one correction of P and of Z, and the change that it makes.
-    better = P + solve_discrete_lyapunov(root * F.T, backup(model, P) - P)
-    F, _ = riccati_forcing(model, better, next(at.columns()))
+    better = P + powers.backward(backup(model, P) - P)
+    moved = float(np.abs(better - P).max() / np.abs(P).max())
+    if not moved <= _FAR:
+        raise Unfinished(f"Clarabel's P is moved by {moved:.1e} of its size by one Newton step")
+    _, F = gain(model, better)
     load = explicit(model, better)[2]
-    corrected = Z + solve_discrete_lyapunov(root * F, load - (Z - model.follower_discount * F @ Z @ F.T))
-    _, further = _assemble(at, better, corrected)
-    return RouteResult(value, gradient, 2.0 * float(np.abs(gradient - further).max()))
+    corrected = Z + Powers(F, model.follower_discount).forward(load - (Z - model.follower_discount * F @ Z @ F.T))
+    again, further = _assemble(model, columns, better, corrected)
+    return RouteResult(
+        units.reward * value,
+        units.reward * gradient,
+        2.0 * units.reward * np.abs(gradient - further),
+        value_error=units.reward * (2.0 * abs(value - again) + value_rounding(model, better)),
+    )
 
 
 def skip(problem: LinearQuadratic, theta: Array) -> str:

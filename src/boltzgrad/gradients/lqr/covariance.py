@@ -12,10 +12,10 @@ Source: BC-HG Theorem 1, (5), (24); MATH 3 and 7.  For a quadratic leader.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solve_discrete_lyapunov
 
+from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, gain, newton, scaled_solve
 from boltzgrad.gradients.lqr.explicit import riccati_forcing
-from boltzgrad.gradients.lqr.sweeps import cost_matrix
+from boltzgrad.gradients.lqr.sweeps import value_rounding
 from boltzgrad.gradients.route import Route, RouteResult
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearQuadratic, LQArrays, LQModel
@@ -61,7 +61,7 @@ def _moments(model: LQModel, F: Array, noise: Array) -> tuple[list[Array], list[
     gamma = model.leader_discount
     start = model.covariance + np.outer(model.mean, model.mean)
     if model.horizon is None:
-        total = solve_discrete_lyapunov(np.sqrt(gamma) * F, start + gamma / (1 - gamma) * noise)
+        total = Powers(F, gamma).forward(start + gamma / (1 - gamma) * noise)
         return [total], [np.zeros(0)], [1.0 / (1.0 - gamma)]
     out = [start]
     for _ in range(model.horizon - 1):
@@ -69,19 +69,17 @@ def _moments(model: LQModel, F: Array, noise: Array) -> tuple[list[Array], list[
     return out, [], [gamma**t for t in range(model.horizon)]
 
 
-def gradient_of(model: LQModel, columns: list[LQArrays]) -> tuple[float, Array]:
-    """(J, ∇J) of an unobserved quadratic problem; `columns` are the arrays' derivatives."""
+def gradient_of(model: LQModel, columns: list[LQArrays], P: Array) -> tuple[float, Array]:
+    """(J, ∇J) of an unobserved quadratic problem whose follower's cost matrix is P; `columns` are the arrays' derivatives."""
     gamma_F, gamma_L, tau = model.follower_discount, model.leader_discount, model.temperature
     A, B, n = model.A, model.B, model.n_states
-    P, _, _ = cost_matrix(model)
-    M = model.R + gamma_F * B.T @ P @ B
-    K = np.linalg.solve(M, gamma_F * B.T @ P @ A)
-    sigma = 0.5 * tau * np.linalg.inv(M)
-    F, noise = A - B @ K, model.W + B @ sigma @ B.T
+    K, F = gain(model, P)
+    sigma = 0.5 * tau * scaled_solve(model.R + gamma_F * B.T @ P @ B, np.eye(model.n_inputs))
+    noise = model.W + B @ sigma @ B.T
     cost = model.leader_Q + K.T @ model.leader_R @ K
     second, _, weights = _moments(model, F, noise)
     if model.horizon is None:
-        to_go = [solve_discrete_lyapunov(np.sqrt(gamma_L) * F.T, cost)]
+        to_go = [Powers(F, gamma_L).backward(cost)]
         scales = [1.0]  # the second moment is already a discounted sum
     else:
         ahead = [np.zeros((n, n))]
@@ -93,14 +91,14 @@ def gradient_of(model: LQModel, columns: list[LQArrays]) -> tuple[float, Array]:
         np.trace(first @ (model.covariance + np.outer(model.mean, model.mean)))
     )
     out = np.zeros(len(columns))
+    powers = Powers(F, gamma_F)
+    slopes = [powers.backward(riccati_forcing(model, P, c)[1]) for c in columns]
     for S, P_L, weight, scale in zip(second, to_go, weights, scales, strict=True):
         S, S_noise = scale * S, weight  # Σ γ^t E[xx'] and Σ γ^t
         uu = model.leader_R + gamma_L * B.T @ P_L @ B
         G_L = gamma_L * B.T @ P_L @ A - uu @ K
         J -= S_noise * float(np.trace(model.leader_R @ sigma) + gamma_L * np.trace(P_L @ noise))
-        for j, c in enumerate(columns):
-            _, forcing = riccati_forcing(model, P, c)
-            dP = solve_discrete_lyapunov(np.sqrt(gamma_F) * F.T, forcing)
+        for j, (c, dP) in enumerate(zip(columns, slopes, strict=True)):
             # Ḣ: the total derivative of Q_F's quadratic form.
             ux = gamma_F * (c.B.T @ P @ A + B.T @ dP @ A + B.T @ P @ c.A)
             duu = c.R + gamma_F * (c.B.T @ P @ B + B.T @ dP @ B + B.T @ P @ c.B)
@@ -119,13 +117,19 @@ def gradient_of(model: LQModel, columns: list[LQArrays]) -> tuple[float, Array]:
 
 
 def run(problem: LinearQuadratic, theta: Array) -> RouteResult:
-    """Shapes: theta (d,) -> gradient (d,)."""
+    """Shapes: theta (d,) -> gradient (d,).  Raises: Unfinished."""
     at = problem.linearise(theta)
     columns = list(at.columns())
     if at.model.observed:
         columns = [augmented(c, at.model.n_states, at.model.n_inputs) for c in columns]
-    value, gradient = gradient_of(unobserved(at.model), columns)
-    return RouteResult(value, gradient, 0.0)
+    model = unobserved(at.model)
+    P, _, _ = cost_matrix(model)
+    value, gradient = gradient_of(model, columns, P)
+    # What the steps left: one Newton step further.
+    again, further = gradient_of(model, columns, newton(model, P)[0])
+    return RouteResult(
+        value, gradient, np.abs(gradient - further), value_error=abs(value - again) + value_rounding(model, P)
+    )
 
 
 def skip(problem: LinearQuadratic, theta: Array) -> str:

@@ -1,13 +1,21 @@
-"""J of a linear-quadratic problem by Riccati sweeps, for differencing."""
+"""J of a linear-quadratic problem by doubling, for differencing.
+
+The steps are natural ones, by `problems/natural_units.py`, which the reference uses, too, from this route's own P; J itself is
+computed in the user's units.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from boltzgrad.gradients.differences import Evaluator, difference_routes
-from boltzgrad.gradients.lqr.sweeps import cost_matrix, value
+from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, gain
+from boltzgrad.gradients.lqr.sweeps import value, value_rounding
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearQuadratic
+from boltzgrad.problems.natural_units import units_of
 
 
 class LQEvaluator(Evaluator):
@@ -22,16 +30,19 @@ class LQEvaluator(Evaluator):
         model = self.problem.build(theta)
         P, sweeps, change = cost_matrix(model, self._start)
         self.change = max(self.change, change)
-        self.horizon = 1.0 / (1.0 - max(model.follower_discount, model.leader_discount))
         if self._start is None:
-            self.work = (sweeps + 500.0) * (model.n_states**3 * 8.0 + 5e4)
-            self._start = P
+            # Multiplications; a step in Python is worth a hundred thousand.
+            self.work = 40.0 * (sweeps + 20.0) * (model.n_states**3 * 8.0 + 1e4)
+            self._start, self.rounding = P, value_rounding(model, P)
         return complex(np.asarray(value(model, P)).item())
 
     def units(self, theta: Array) -> Array:
         """The problem's own natural steps (d,)."""
-        units: Array = self.problem.array_map(theta).units
-        return units
+        model = self.problem.model(theta)
+        P, _, _ = cost_matrix(model)
+        powers = Powers(gain(model, P)[1], model.follower_discount)
+        scales = units_of(model, P).scales(model, powers.longest)
+        return replace(self.problem.array_map(theta), scales=scales.parts()).units
 
 
-COMPLEX, DIFFERENCES = difference_routes(LQEvaluator, "Riccati sweeps")
+COMPLEX, DIFFERENCES = difference_routes(LQEvaluator, "Riccati doubling")

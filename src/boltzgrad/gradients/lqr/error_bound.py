@@ -1,5 +1,6 @@
 r"""A proved bound on the error of the LQR cotangents: the adjoint formula itself, run on balls.
 
+0. Everything in natural units (`problems/natural_units.py`), powers of two, so that a Frobenius norm adds up like with like.
 1. Every array of the model becomes a ball of radius ε‖X‖ (`problem.entry_error`).
 2. **P.**  For the computed P̂ and K̂, Ric(P̂) = min_K L_K(P̂) lies within ‖M‖ r_K² of L_K̂(P̂) = Q + K̂'RK̂ + γF'P̂F, where r_K
    is how far K̂ may be from the minimiser; so ‖E‖ = ‖Ric(P̂) − P̂‖ is bounded over all models.  By the path argument of
@@ -21,7 +22,7 @@ from boltzgrad.gradients.lqr.adjoint import cotangents, loop
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import Bump, LinearisedLQ, LQArrays, LQModel
 from boltzgrad.solvers.balls import EPS, Ball, as_ball, inverse, lyapunov, norm, stretch
-from boltzgrad.solvers.lqr import LQSolution
+from boltzgrad.solvers.lqr import LQSolution, gain
 
 _WIDENINGS = 12
 
@@ -52,13 +53,15 @@ def coordinate_bounds(
     linearised: LinearisedLQ, solution: LQSolution, computed: LQArrays, gradient: Array, eps: float
 ) -> Array:
     """The bound (d,) on each entry of the reference hypergradient; infinite where vacuous."""
-    model = linearised.model
+    units = solution.units
+    model, given = units.model(linearised.model), computed
+    computed = LQArrays(*(c / (s * units.reward) for c, s in zip(given.parts(), units.factors.parts(), strict=True)))
     with np.errstate(all="ignore"):
         balls = LQArrays(*(Ball(x, eps * norm(np.asarray(x))) for x in model.arrays().parts()))
-        T = coordinates(model, solution)
+        T = coordinates(model, solution.P * units.of_P)
         T_inv = as_ball(inverse(Ball(T)))
         moved_model, moved = _moved(model, balls, T, T_inv)
-        P = T_inv.T @ Ball(solution.P) @ T_inv
+        P = T_inv.T @ Ball(solution.P * units.of_P) @ T_inv
         enclosing = ball_of_P(moved_model, moved, P.mid)
         if not np.isfinite(enclosing.radius):
             return np.full(linearised.dim, np.inf)
@@ -66,25 +69,29 @@ def coordinate_bounds(
         enclosed = _moved_back(enclosed, T, T_inv)
         errors = [_error(e, c) for e, c in zip(enclosed.parts(), computed.parts(), strict=True)]
         out: list[float] = []
-        for column in linearised.columns():
+        for column in map(units.arrays, linearised.columns()):
             total = 0.0
             for slope, c, error in zip(column.parts(), computed.parts(), errors, strict=True):
                 if np.any(slope):
                     total += (1 + eps) * norm(slope) * error
                     total += (2 * eps + (slope.size + 4) * EPS) * float((np.abs(slope) * np.abs(c)).sum())
             pushed = sum(float((s * c).sum()) for s, c in zip(column.parts(), computed.parts(), strict=True))
-            out.append(total + abs(float(gradient[len(out)]) - pushed))
+            out.append(units.reward * (total + abs(float(gradient[len(out)]) / units.reward - pushed)))
     return np.where(np.isnan(out), np.inf, out)
 
 
-def coordinates(model: LQModel, solution: LQSolution) -> Array:
+def coordinates(model: LQModel, P: Array) -> Array:
     """T (n, n): in the coordinates Tx the closed loop contracts in norm, so that radii do not grow where errors do not.
 
-    T'T = X with X = I + g F'XF, g as near to one as the closed loop allows.
+    T'T = X with X = C + g F'XF, what the follower pays for x from now on when a step's cost is C = Q + K'RK, g as near to one
+    as the closed loop allows.  A thousandth of diag(P) keeps C definite.
     """
-    rho = float(np.abs(np.linalg.eigvals(solution.closed)).max())
+    _, K = gain(model, P)
+    closed, own = model.A - model.B @ K, np.diag(P)
+    rho = float(np.abs(np.linalg.eigvals(closed)).max())
     g = 1.0 if rho < 0.999 else max(model.follower_discount, model.leader_discount)
-    X = lyapunov(solution.closed.T, np.eye(model.n_states), g)
+    cost = model.Q + K.T @ model.R @ K + 1e-3 * np.diag(np.where(own > 0.0, own, 1.0))
+    X = lyapunov(closed.T, cost, g)
     try:
         return np.linalg.cholesky((X + X.T) / 2).T
     except np.linalg.LinAlgError:

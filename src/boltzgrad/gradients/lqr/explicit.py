@@ -8,6 +8,7 @@ import numpy as np
 from autograd.builtins import tuple as traced_tuple
 from autograd.core import make_vjp
 
+from boltzgrad.gradients.lqr.doubling import gain
 from boltzgrad.gradients.lqr.sweeps import value
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQArrays, LQModel
@@ -31,7 +32,6 @@ def explicit(model: LQModel, P: Array) -> tuple[float, LQArrays, Array]:
 def riccati_forcing(model: LQModel, P: Array, column: LQArrays) -> tuple[Array, Array]:
     """(F, dS): the Riccati equation's derivative is dP = γF'dPF + dS, dS = dQ + K'dRK + sym 2γF'P(dA − dB K)."""
     gamma = model.follower_discount
-    K = np.linalg.solve(model.R + gamma * model.B.T @ P @ model.B, gamma * model.B.T @ P @ model.A)
-    F = model.A - model.B @ K
+    K, F = gain(model, P)
     half = gamma * F.T @ P @ (column.A - column.B @ K)
     return F, np.asarray(column.Q + K.T @ column.R @ K + half + half.T)

@@ -1,42 +1,42 @@
 r"""Forward implicit-function theorem: dP from one Lyapunov equation a coordinate, dP = γF'dPF + dS (MATH 7).
 
-The explicit part of J's derivative is autograd's; P comes from Riccati sweeps.
+The explicit part of J's derivative is autograd's; P and dP come from doubling, in the user's own units.
 """
 
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import solve_discrete_lyapunov
 
+from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, newton
 from boltzgrad.gradients.lqr.explicit import explicit, riccati_forcing
-from boltzgrad.gradients.lqr.sweeps import backup, cost_matrix
+from boltzgrad.gradients.lqr.sweeps import value_rounding
 from boltzgrad.gradients.route import Route, RouteResult
 from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.lqr import LinearisedLQ, LinearQuadratic
+from boltzgrad.problems.lqr import LinearQuadratic, LQArrays, LQModel
 
 
-def _gradient(at: LinearisedLQ, P: Array) -> tuple[float, Array]:
-    model = at.model
+def _gradient(model: LQModel, columns: list[LQArrays], P: Array) -> tuple[float, Array]:
     J, direct, in_P = explicit(model, P)
-    out = []
-    for column in at.columns():
-        F, forcing = riccati_forcing(model, P, column)
-        dP = solve_discrete_lyapunov(np.sqrt(model.follower_discount) * F.T, forcing)
+    F, _ = riccati_forcing(model, P, columns[0])
+    powers, out = Powers(F, model.follower_discount), []
+    for column in columns:
+        _, forcing = riccati_forcing(model, P, column)
         moved = sum(float((c * s).sum()) for c, s in zip(direct.parts(), column.parts(), strict=True))
-        out.append(moved + float((in_P * dP).sum()))
+        out.append(moved + float((in_P * powers.backward(forcing)).sum()))
     return J, np.array(out)
 
 
 def run(problem: LinearQuadratic, theta: Array) -> RouteResult:
-    """Shapes: theta (d,) -> gradient (d,)."""
+    """Shapes: theta (d,) -> gradient (d,).  Raises: Unfinished."""
     at = problem.linearise(theta)
-    P, _, _ = cost_matrix(at.model)
-    value, gradient = _gradient(at, P)
-    # What the sweeps left: one Newton correction further.
-    F, _ = riccati_forcing(at.model, P, next(at.columns()))
-    gap = solve_discrete_lyapunov(np.sqrt(at.model.follower_discount) * F.T, backup(at.model, P) - P)
-    _, further = _gradient(at, P + gap)
-    return RouteResult(value, gradient, float(np.abs(gradient - further).max()))
+    model, columns = at.model, list(at.columns())
+    P, _, _ = cost_matrix(model)
+    value, gradient = _gradient(model, columns, P)
+    # What the steps left: one Newton step further.
+    again, further = _gradient(model, columns, newton(model, P)[0])
+    return RouteResult(
+        value, gradient, np.abs(gradient - further), value_error=abs(value - again) + value_rounding(model, P)
+    )
 
 
 def skip(problem: LinearQuadratic, theta: Array) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +14,13 @@ from boltzgrad.gradients.reference import Hypergradient
 from boltzgrad.problems.array_map import ArrayMap
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LinearisedLQ, LinearQuadratic, LQArrays, LQModel
+from boltzgrad.solvers.balls import lyapunov, stretch
 from boltzgrad.solvers.lqr import LQSolution, check_leader_stable, solve_lqr
 
 EPS = float(np.finfo(float).eps)
 _SEED, _PROBES, _ULPS = 20_260_103, 4, 2.0
+# Below this part of natural units products leave float64's range, with a complex step of 1e-30 among the factors.
+_UNDERFLOW = 1e-270
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,7 +62,8 @@ class LQHypergradient(Hypergradient):
 
     def _coordinate_estimates(self) -> Array:
         """Roundings of every entry, and of P in a Riccati sweep; everything solved again (see `tabular/error_estimate.py`)."""
-        rng, model = np.random.default_rng(_SEED), self.model
+        rng, units = np.random.default_rng(_SEED), self.follower.units
+        model, P0 = units.model(self.model), self.follower.P * units.of_P
         largest = np.zeros(self.theta.size)
 
         def rounded(x: Any, size: Any) -> Any:
@@ -68,31 +72,53 @@ class LQHypergradient(Hypergradient):
 
         for _ in range(_PROBES):
             parts = {name: rounded(x, x) for name, x in vars(model.arrays()).items()}
-            parts["Q"] = rounded(parts["Q"], self.follower.P)
+            parts["Q"] = rounded(parts["Q"], P0)
             nudged = LQArrays(**parts)
-            P = _refined(model, nudged, self.follower.P)
+            P = _refined(model, nudged, P0)
             _, cotangent = cotangents(model, nudged, P)
-            largest = np.maximum(largest, np.abs(self.linearised.pullback(cotangent) - self.gradient))
-        return largest + EPS * np.abs(self.gradient)
+            largest = np.maximum(largest, np.abs(self.linearised.pullback(units.cotangents(cotangent)) - self.gradient))
+        return largest + EPS * np.abs(self.gradient) + _UNDERFLOW * units.reward / self.units
 
     def _term_sizes(self) -> Array:
         return self.array_map.root_sum_squares(self.cotangent.parts())
 
     def _value_scale(self) -> float:
-        parts = zip(self.cotangent.parts(), self.model.arrays().parts(), strict=True)
-        return sum(float((np.abs(c) * np.abs(x)).sum()) for c, x in parts)
+        """Σ |∂J/∂x · x| over the entries of the leader's arrays, in which J is linear, and the bump."""
+        own = [getattr(self.cotangent, f) * getattr(self.model, f) for f in ("leader_Q", "leader_R", "leader_constant")]
+        bump = self.value - sum(float(x.sum()) for x in own) if self.model.bump is not None else 0.0
+        return sum(float(np.abs(x).sum()) for x in own) + abs(bump)
 
     def _remaining_steps(self) -> float:
-        return 1.0 / (1.0 - max(self.model.follower_discount, self.model.leader_discount))
+        """What a step's rounding grows to, ‖Σ_t γ^t F^t ⊗ F^t‖ in natural units, for the follower and the leader."""
+        return max(self._amplification(self.model.follower_discount), self._leaders_steps())
+
+    def _amplification(self, discount: float) -> float:
+        factors = self.follower.units.factors.A
+        return stretch(factors * self.follower.closed, discount)
+
+    def _leaders_steps(self) -> float:
+        """The same for the leader's own sums; where they are walked step by step, at least their discounted number."""
+        model = self.model
+        forever = 1.0 / (1.0 - model.leader_discount)
+        if model.horizon is None and model.bump is None:
+            return self._amplification(model.leader_discount)
+        steps = forever if model.horizon is None else min(forever, float(model.horizon))
+        if model.horizon is None:
+            return max(steps, self._amplification(model.leader_discount))
+        grown, F = np.eye(model.n_states), self.follower.units.factors.A * self.follower.closed
+        for _ in range(model.horizon - 1):
+            grown = np.eye(model.n_states) + model.leader_discount * F @ grown @ F.T
+        return max(steps, float(np.linalg.norm(grown, 2)))
 
     def _array_map(self) -> ArrayMap:
-        return self.problem.array_map(self.theta, self.linearised)
+        steps = min(self.remaining_steps, 1.0 / EPS)
+        scales = self.follower.units.scales(self.model, steps)
+        found: ArrayMap = self.problem.array_map(self.theta, self.linearised)
+        return replace(found, scales=scales.parts())
 
 
 def _refined(model: LQModel, nudged: LQArrays, P: Array) -> Array:
     """P for the nudged arrays: Newton from P (the arrays may fail the model's own symmetry checks by an ulp)."""
-    from boltzgrad.solvers.balls import lyapunov
-
     gamma = model.follower_discount
     for _ in range(3):
         M = nudged.R + gamma * nudged.B.T @ P @ nudged.B
@@ -113,9 +139,11 @@ def lqr_hypergradient(
     model = linearised.model
     solution = solve_lqr(model)
     check_leader_stable(model, solution)
-    value, cotangent = cotangents(model, model.arrays(), solution.P)
+    balanced = solution.units.model(model)
+    value, hats = cotangents(balanced, balanced.arrays(), solution.P * solution.units.of_P)
+    cotangent = solution.units.cotangents(hats)
     return LQHypergradient(
-        value=float(value),
+        value=solution.units.reward * float(value),
         gradient=linearised.pullback(cotangent),
         theta=problem.check_theta(theta),
         problem=problem,

@@ -1,6 +1,7 @@
 """J of a linear-quadratic problem by plain iterations in autograd.numpy: real, complex, or on autograd's tape.
 
-Nothing here is shared with the reference: the Riccati equation by sweeps, the leader by forward recursion or doubling.
+Nothing here is shared with the reference: the Riccati equation by sweeps or by `doubling.cost_matrix`, the leader by forward
+recursion or doubling, in the user's own units; a matrix to be solved with is first scaled to a diagonal of ones.
 """
 
 from __future__ import annotations
@@ -10,14 +11,26 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 
-from boltzgrad.errors import NotConverged
+from boltzgrad.gradients.lqr.doubling import cost_matrix, doublings, newton
 from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.lqr import LQModel
+from boltzgrad.problems.lqr import LQArrays, LQModel
 from boltzgrad.problems.validation import untraced
 
+__all__ = ["backup", "cost_matrix", "solve", "value", "value_rounding"]
+
 EPS = float(np.finfo(float).eps)
-MAX_SWEEPS = 100_000
-_DOUBLINGS = 40
+_SEED, _PROBES, _LARGEST = 20_260_104, 2, 8.0
+
+
+def _unit(M: Any) -> Array:
+    """1/√M_ii as plain numbers."""
+    return np.asarray(1.0 / np.sqrt(np.diag(np.real(untraced(M)))))
+
+
+def solve(M: Any, b: Any) -> Any:
+    """M⁻¹b for a positive definite M and a matrix b."""
+    d = _unit(M)
+    return d[:, None] * anp.linalg.solve(M * (d[:, None] * d), d[:, None] * b)
 
 
 def backup(model: LQModel, P: Any) -> Any:
@@ -26,49 +39,20 @@ def backup(model: LQModel, P: Any) -> Any:
     PA, PB = anp.dot(P, A), anp.dot(P, B)
     M = model.R + gamma * anp.dot(B.T, PB)
     out = model.Q + gamma * anp.dot(A.T, PA)
-    out = out - gamma**2 * anp.dot(anp.dot(PB.T, A).T, anp.linalg.solve(M, anp.dot(PB.T, A)))
+    out = out - gamma**2 * anp.dot(anp.dot(PB.T, A).T, solve(M, anp.dot(PB.T, A)))
     return 0.5 * (out + out.T)
-
-
-def cost_matrix(model: LQModel, start: Array | None = None) -> tuple[Array, int, float]:
-    """(P, sweeps, last relative change), real or complex, from P = Q or a given start.
-
-    Raises: NotConverged if the sweeps run away.
-    """
-    P = np.array(model.Q if start is None else start, dtype=np.result_type(model.A, model.B, model.Q, model.R))
-    best, since, change = np.inf, 0, np.inf
-    for count in range(1, MAX_SWEEPS + 1):
-        with np.errstate(over="ignore", invalid="ignore"):
-            new = backup(model, P)
-        if not np.all(np.isfinite(new)):
-            raise NotConverged(f"Riccati sweeps ran away after {count} sweeps: the follower's cost is infinite")
-        change = _change(new, P)
-        P = new
-        best, since = (change, 0) if change < 0.9 * best else (best, since + 1)
-        if change <= EPS or (since >= 30 and best < 1e-13) or since >= 1000:
-            break
-    return P, count, change
-
-
-def _change(new: Array, old: Array) -> float:
-    real = float(np.abs(new.real - old.real).max()) / max(float(np.abs(new.real).max()), 1e-300)
-    if not np.iscomplexobj(new):
-        return real
-    moved, size = float(np.abs(new.imag - old.imag).max()), float(np.abs(new.imag).max())
-    nothing = 8 * EPS * 1e-30 * float(np.abs(new.real).max())
-    return max(real, 0.0 if moved <= nothing else moved / max(size, 1e-300))
 
 
 def value(model: LQModel, P: Any) -> Any:
     """J for the follower's cost matrix P, traceable and valid under a complex step."""
     gamma, A, B, W = model.follower_discount, model.A, model.B, model.W
     M = model.R + gamma * anp.dot(B.T, anp.dot(P, B))
-    K = gamma * anp.linalg.solve(M, anp.dot(B.T, anp.dot(P, A)))
-    sigma = 0.5 * model.temperature * anp.linalg.inv(M)
+    K = gamma * solve(M, anp.dot(B.T, anp.dot(P, A)))
+    sigma = 0.5 * model.temperature * solve(M, np.eye(model.n_inputs))
     F, action = A - anp.dot(B, K), sigma
     noise = W + anp.dot(B, anp.dot(sigma, B.T))
     if model.observed:
-        K_w = gamma * anp.linalg.solve(M, anp.dot(B.T, P))
+        K_w = gamma * solve(M, anp.dot(B.T, P))
         G = np.eye(model.n_states) - anp.dot(B, K_w)
         noise = anp.dot(G, anp.dot(W, G.T)) + anp.dot(B, anp.dot(sigma, B.T))
         action = sigma + anp.dot(K_w, anp.dot(W, K_w.T))
@@ -84,9 +68,8 @@ def _forever(model: LQModel, F: Any, noise: Any, cost: Any, step: Any) -> Any:
     gamma = model.leader_discount
     start = model.covariance + anp.outer(model.mean, model.mean)
     Y, power = start + gamma / (1.0 - gamma) * noise, np.sqrt(gamma) * F
-    for _ in range(_DOUBLINGS):
-        if float(np.abs(np.real(untraced(power))).max()) < 1e-160:
-            break
+    radius = float(np.abs(np.linalg.eigvals(np.real(untraced(power)))).max())
+    for _ in range(doublings(radius, model.n_states)):
         Y, power = Y + anp.dot(power, anp.dot(Y, power.T)), anp.dot(power, power)
     return step / (1.0 - gamma) - anp.trace(anp.dot(cost, Y))
 
@@ -97,10 +80,31 @@ def _stepwise(model: LQModel, F: Any, noise: Any, cost: Any, step: Any) -> Any:
     while (t < model.horizon) if model.horizon is not None else (weight > 1e-18):
         reward = step - anp.trace(anp.dot(cost, covariance)) - anp.dot(mean, anp.dot(cost, mean))
         if model.bump is not None:
-            d, spread = mean - model.bump.target, np.linalg.inv(model.bump.precision) + covariance
-            size = anp.linalg.det(anp.dot(model.bump.precision, spread)) ** -0.5
-            reward = reward + model.bump.height * size * anp.exp(-0.5 * anp.dot(d, anp.linalg.solve(spread, d)))
+            # In widths of the bump: its precision has a diagonal of ones.
+            width = _unit(model.bump.precision)
+            unit = width[:, None] * width
+            d, precision = (mean - model.bump.target) / width, model.bump.precision * unit
+            spread = np.linalg.inv(precision) + covariance / unit
+            size = anp.linalg.det(anp.dot(precision, spread)) ** -0.5
+            off = anp.dot(d, solve(spread, anp.reshape(d, (-1, 1))))[0]
+            reward = reward + model.bump.height * size * anp.exp(-0.5 * off)
         total = total + weight * reward
         mean, covariance = anp.dot(F, mean), anp.dot(F, anp.dot(covariance, F.T)) + noise
         weight, t = weight * gamma, t + 1
     return total
+
+
+def value_rounding(model: LQModel, P: Array) -> float:
+    """About the most that J rounds off [J]: what random roundings of the matrices' entries do to it, times a safety factor."""
+    rng, base = np.random.default_rng(_SEED), float(value(model, P))
+
+    def rounded(x: Array) -> Array:
+        sign = rng.choice((-1.0, 1.0), size=np.shape(x))
+        sign = np.triu(sign) + np.triu(sign, 1).T if np.ndim(x) == 2 and np.shape(x)[0] == np.shape(x)[1] else sign
+        return np.asarray(x * (1.0 + 2.0 * EPS * sign))
+
+    moved = [abs(base) * EPS]
+    for _ in range(_PROBES):
+        nudged = model.rescaled(LQArrays(*map(rounded, model.arrays().parts())), model.bump, model.temperature)
+        moved.append(abs(float(value(nudged, newton(nudged, newton(nudged, P)[0])[0])) - base))
+    return _LARGEST * max(moved)

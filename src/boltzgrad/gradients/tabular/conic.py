@@ -193,8 +193,10 @@ def _dual_of(program: SoftProgram, load: Array) -> Array:
     raise failure
 
 
-def _context(problem: ConfigurableMDP, theta: Array, model: TabularModel) -> tuple[float, list[TabularArrays], Array]:
-    """(value, cotangents as the programs give them and after one correction, ∂f/∂θ)."""
+def _context(
+    problem: ConfigurableMDP, theta: Array, model: TabularModel
+) -> tuple[float, list[TabularArrays], Array, float]:
+    """(value, cotangents as the programs give them and after one correction, ∂f/∂θ, what the correction does to the value)."""
     program = SoftProgram(model)
     matrix, world = planned(model), matrix_of(model.transition)
     S, A, tau = model.n_states, model.n_actions, model.temperature
@@ -202,7 +204,7 @@ def _context(problem: ConfigurableMDP, theta: Array, model: TabularModel) -> tup
     objective = problem.objective
     v = _soft_value(program, model)
     occupancy = v_leader = adjoint = np.zeros(S)
-    direct, value, out = np.zeros(problem.dim), 0.0, []
+    direct, value, better, out = np.zeros(problem.dim), 0.0, 0.0, []
     for corrected in (False, True):
         tv, policy = soft_backup(model, matrix, v)
         forward = np.eye(S) - gamma_F * state_kernel(matrix, policy)
@@ -213,19 +215,20 @@ def _context(problem: ConfigurableMDP, theta: Array, model: TabularModel) -> tup
         if isinstance(objective, PolicyObjective):
             direct, q = objective.gradients(theta, policy)
             w = policy * (q - (policy * q).sum(axis=1, keepdims=True)) / tau
-            value = value if corrected else objective.value(theta, policy)
+            better = objective.value(theta, policy)
         else:
             p_world = state_kernel(world, policy)
             reward = (policy * model.leader_reward).sum(axis=1)
             evaluation = np.eye(S) - gamma_L * p_world
             if not corrected:
                 v_leader, occupancy = EvaluationProgram(p_world, gamma_L).solve(reward, model.initial)
-                value = float(model.initial @ v_leader)
             else:
                 v_leader = v_leader + np.linalg.solve(evaluation, reward - evaluation @ v_leader)
                 occupancy = occupancy + np.linalg.solve(evaluation.T, model.initial - evaluation.T @ occupancy)
+            better = float(model.initial @ v_leader)
             benefit = model.leader_reward + gamma_L * (world @ v_leader).reshape(S, A) - v_leader[:, None]
             w = occupancy[:, None] * policy * benefit / tau
+        value = value if corrected else better
         load = gamma_F * np.asarray(w.reshape(-1) @ matrix)
         if not corrected:
             adjoint = _adjoint(program, forward, load)
@@ -233,7 +236,7 @@ def _context(problem: ConfigurableMDP, theta: Array, model: TabularModel) -> tup
             adjoint = adjoint + np.linalg.solve(forward.T, load - forward.T @ adjoint)
         general = isinstance(objective, PolicyObjective)
         out.append(_cotangents(model, policy, v, w, adjoint, occupancy, v_leader, general))
-    return value, out, direct
+    return value, out, direct, abs(better - value)
 
 
 def _cotangents(
@@ -273,17 +276,18 @@ def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:
     gradients = []
     for k in range(2):
         cotangent = ContextualArrays(
-            tuple(cots[k].scaled(float(p)) for p, (_, cots, _) in zip(weights, solved, strict=True)),
-            np.array([value for value, _, _ in solved]),
+            tuple(cots[k].scaled(float(p)) for p, (_, cots, *_) in zip(weights, solved, strict=True)),
+            np.array([value for value, *_ in solved]),
         )
         gradients.append(linearised.pullback(cotangent))
-    outside = sum((p * direct for p, (_, _, direct) in zip(weights, solved, strict=True)), np.zeros(problem.dim))
-    value = float(sum(p * value for p, (value, _, _) in zip(weights, solved, strict=True)))
+    outside = sum((p * direct for p, (_, _, direct, _) in zip(weights, solved, strict=True)), np.zeros(problem.dim))
+    value = float(sum(p * value for p, (value, *_) in zip(weights, solved, strict=True)))
     if problem.regulariser is not None:
         value += problem.regulariser.value(theta)
         outside = outside + problem.regulariser.gradient_at(theta)
-    error = 2.0 * float(np.abs(gradients[0] - gradients[1]).max())
-    return RouteResult(value, gradients[0] + outside, error)
+    error = 2.0 * np.abs(gradients[0] - gradients[1])
+    value_error = float(sum(p * off for p, (*_, off) in zip(weights, solved, strict=True)))
+    return RouteResult(value, gradients[0] + outside, error, value_error=value_error)
 
 
 def skip(problem: ConfigurableMDP, theta: Array) -> str:

@@ -143,4 +143,4 @@ def by_expectation(problem: ConfigurableMDP, theta: Array, indirect: Callable[[I
         value += problem.regulariser.value(theta)
         gradient = gradient + problem.regulariser.gradient_at(theta)
         again = again + problem.regulariser.gradient_at(theta)
-    return RouteResult(float(value), gradient, float(np.abs(gradient - again).max()))
+    return RouteResult(float(value), gradient, np.abs(gradient - again))

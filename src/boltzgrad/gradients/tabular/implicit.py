@@ -74,7 +74,7 @@ def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:
     if problem.regulariser is not None:
         value += problem.regulariser.value(theta)
         gradient += problem.regulariser.gradient_at(theta)
-    return RouteResult(value, gradient, float(np.abs(error).max()))
+    return RouteResult(value, gradient, np.abs(error))
 
 
 IMPLICIT = Route("implicit", "forward implicit-function Jacobian, SoBiRL (17)", run, too_large)

@@ -24,7 +24,9 @@ from boltzgrad.problems.tabular import TabularModel
 EPS = float(np.finfo(float).eps)
 MAX_SWEEPS = 500_000
 _BEFORE_SOLVES = 200
-_AT_REST = 1e-10  # Newton's last step, relative: what it leaves is the square of it, and rounding
+_AT_REST = (
+    1e-6  # Newton's last step, relative: where many steps remain, rounding moves the values by as many of its units
+)
 COMPLEX_STEP = 1e-30
 """The step of complex-step differentiation: its square vanishes beside any number in a model."""
 
@@ -62,11 +64,14 @@ def soft_backup(model: TabularModel, matrix: Any, v: Array) -> tuple[Array, Arra
     return (top + model.temperature * np.log(z))[:, 0], e / z
 
 
-def sweep(step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callable[[Array], Array] | None = None) -> Swept:
+def sweep(
+    step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callable[[Array], Array] | None = None
+) -> Swept:
     """Iterate x ← step(x) until rounding stops the changes from falling.
 
     Real and imaginary parts are followed apart: under a complex step the derivative lives in an
-    imaginary part some twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`: with it, what has not come
+    imaginary part some twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`: with it, what
+    has not come
     to rest after `FEW_SWEEPS` is by Newton.
 
     Raises: Unfinished if nothing brings it to rest.
@@ -76,12 +81,15 @@ def sweep(step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callab
     most = min(max_sweeps, FEW_SWEEPS) if dense else max_sweeps
     for count in range(1, most + 1):  # noqa: B007 - returned
         old, x = x, step(x)
-        change = _change(x, old)
+        change, whole = _change(x, old)
         if change < 0.9 * best:
             best, since = change, 0
         else:
             since += 1
-        settled = change <= EPS or (since >= 30 and best < 1e-13) or (since >= 100 and _is_noise(x, old))
+        # An entry that cancels never rests relative to itself: there it is enough that the whole does.
+        settled = (
+            change <= EPS or (since >= 30 and best < 1e-13) or (since >= 100 and (whole < 1e-13 or _is_noise(x, old)))
+        )
         if settled:
             break
     if not settled and dense:
@@ -89,7 +97,7 @@ def sweep(step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callab
         return _newton(step, jacobian, x, count)
     if not settled:
         raise Unfinished(f"after {count} sweeps the values still move by {change:.1e} of themselves")
-    return Swept(x, change, count)
+    return Swept(x, min(change, whole), count)
 
 
 def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int) -> Swept:
@@ -98,7 +106,7 @@ def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int)
     for _ in range(_NEWTON):
         correction = np.linalg.solve(eye - jacobian(x), step(x) - x)
         old, x = x, x + correction
-        change = _change(x, old)
+        _, change = _change(x, old)
         best, since = (change, 0) if change < 0.5 * best else (best, since + 1)
         if change <= EPS or since >= 2:
             break
@@ -107,21 +115,30 @@ def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int)
     return Swept(x, best, count)
 
 
-def _change(new: Array, old: Array) -> float:
-    change = _relative(new.real, old.real)
-    return max(change, _relative(new.imag, old.imag)) if np.iscomplexobj(new) else change
+def _change(new: Array, old: Array) -> tuple[float, float]:
+    """The largest change of any entry relative to itself, and of the whole relative to its largest entry."""
+    parts = [(new.real, old.real), (new.imag, old.imag)] if np.iscomplexobj(new) else [(new, old)]
+    return max(_relative(*p, each=True) for p in parts), max(_relative(*p) for p in parts)
 
 
 def _is_noise(new: Array, old: Array) -> bool:
-    """Whether all that still moves is what rounds off in h·|value|, which is no derivative: J does not depend on this coordinate."""
+    """Whether all that still moves is what rounds off in h·|value|: J does not depend on this coordinate."""
     if not np.iscomplexobj(new) or _relative(new.real, old.real) > 1e-13:
         return False
     return bool(np.abs(new.imag - old.imag).max() <= 64.0 * EPS * COMPLEX_STEP * np.abs(new.real).max())
 
 
-def _relative(new: Array, old: Array) -> float:
-    size, moved = float(np.abs(new).max()), float(np.abs(new - old).max())
-    return 0.0 if not moved else moved / size if size > 0.0 else 1.0
+def _relative(new: Array, old: Array, each: bool = False) -> float:
+    moved = np.abs(new - old)
+    largest = float(moved.max())
+    if not largest:
+        return 0.0
+    size = np.abs(new)
+    if not each:
+        whole = float(size.max())
+        return largest / whole if whole > 0.0 else 1.0
+    felt = moved > 1e-290  # what underflows is at rest
+    return float((moved[felt] / np.maximum(size[felt], 1e-290)).max()) if felt.any() else 0.0
 
 
 def soft_values(model: TabularModel, start: Array | None = None) -> Swept:

@@ -114,7 +114,7 @@ def _differentiate(problem: ConfigurableMDP, theta: Array, fixed_point: FixedPoi
     except (TypeError, NotImplementedError) as error:
         raise NotDifferentiable(f"autograd cannot trace this problem's build or objective: {error}") from error
     gradient = np.asarray(vjp(1.0))
-    return RouteResult(float(value), gradient, 4.0 * _BELOW * float(np.abs(gradient).max()))
+    return RouteResult(float(value), gradient, 4.0 * _BELOW * np.abs(gradient))
 
 
 def unrolled(problem: ConfigurableMDP, theta: Array) -> RouteResult:

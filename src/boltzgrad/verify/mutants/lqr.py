@@ -14,6 +14,7 @@ from boltzgrad.gradients.lqr.sweeps import backup, cost_matrix
 from boltzgrad.problems import LinearQuadratic
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQArrays, LQModel
+from boltzgrad.problems.natural_units import Units, units_of
 from boltzgrad.verify.mutants.mutant import WrongFormula, mutants_of
 
 LQR = "random-lqr"
@@ -33,6 +34,12 @@ def _cost_matrix(m: LQModel) -> Array:
     return cost_matrix(m)[0]
 
 
+@lru_cache(maxsize=4)
+def _natural(m: LQModel) -> tuple[Units, LQModel]:
+    units = units_of(m, cost_matrix(m)[0])
+    return units, units.model(m)
+
+
 class Formula(WrongFormula):
     """Differentiate Riccati equation, gains, closed loop and leader's value in turn, one method a step.
 
@@ -49,11 +56,13 @@ class Formula(WrongFormula):
         return self.of_model(model, columns)
 
     def of_model(self, m: LQModel, columns: tuple[LQArrays, ...]) -> Array:
-        """The gradient of one model's value."""
+        """The gradient of one model's value; in natural units, so that rounding is no mistake in any."""
+        self.units, m = _natural(m)
         P = self.cost_matrix(m)
         closed = loop(m, m.arrays(), P)
         lead = self.leader(m, closed)
-        return np.array([self.slope(m, P, closed, lead, column) for column in columns])
+        slopes = [self.slope(m, P, closed, lead, self.units.arrays(column)) for column in columns]
+        return self.units.reward * np.array(slopes)
 
     def slope(self, m: LQModel, P: Array, at: Loop, lead: LeaderAdjoint, c: LQArrays) -> float:
         """DJ along one coordinate."""
@@ -331,7 +340,9 @@ class TransposedLyapunov(Formula):
     mistake = "F dP F' for F' dP F"
 
     def fixed_point(self, F: Array, forcing: Array, discount: float) -> Array:
-        return super().fixed_point(F.T, forcing, discount)
+        # In the user's units: in others it is another mistake.
+        d, s = self.units.state, self.units.of_P
+        return s * super().fixed_point((F * (d[:, None] / d)).T, forcing / s, discount)
 
 
 class GainWithoutDiscount(Formula):
@@ -382,7 +393,8 @@ class EntropyForLeader(Formula):
     mistake = "the follower's entropy added to the leader's reward: + τ Σ γ_L^t ½ log det Σ"
 
     def entropy_term(self, m: LQModel, at: Loop, lead: LeaderAdjoint, dsigma: Array) -> float:
-        return float(0.5 * m.temperature * lead.constant * np.trace(np.linalg.solve(at.sigma, dsigma)))
+        temperature = m.temperature * self.units.cost / self.units.reward  # τ in the unit that the leader is paid in
+        return float(0.5 * temperature * lead.constant * np.trace(np.linalg.solve(at.sigma, dsigma)))
 
 
 class FrozenExploration(Formula):
