@@ -48,6 +48,66 @@ def test_no_gradient(case, name, as_function):
     assert str(caught.value).startswith("your function's gradient" if as_function else "the candidate")
 
 
+PAIRS = {
+    "value and gradient": (lambda g: (3.5, g), r"a pair; expected the gradient alone: is it value_and_grad\? use .*\[1\]$"),
+    "a list of both": (lambda g: [np.array(3.5), g], r"a pair; .*is it value_and_grad\? use .*\[1\]$"),
+    "gradient and aux": (lambda g: (g, {"steps": 3}), r"a pair; expected the gradient alone: use .*\[0\]$"),
+    "in a tuple": (lambda g: (g,), r"an array in a tuple; expected the gradient alone: use .*\[0\]$"),
+    "of two arguments": (lambda g: (g, 2.0 * g), "a pair; expected the gradient alone$"),
+    "of pieces": (lambda g: (g[:2], g[2:3], g[3:]), "3 things; expected the gradient alone$"),
+}
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_a_gradient_with_something_beside_it(case, name):
+    problem, theta, exact = case
+    make, message = PAIRS[name]
+    with pytest.raises(bg.errors.InvalidCandidate, match=f"^your function returned {message}"):
+        check_hypergradient(lambda t: make(exact), problem, theta)
+    with pytest.raises(bg.errors.InvalidCandidate, match=f"^the candidate is {message}"):
+        check_hypergradient(make(exact), problem, theta)
+
+
+def test_value_and_grad_itself(case):
+    problem, theta, exact = case
+    both = autograd.value_and_grad(lambda t: np.dot(exact, t))
+    with pytest.raises(bg.errors.InvalidCandidate, match=r"returned a pair; .* use lambda theta: f\(theta\)\[1\]"):
+        check_hypergradient(both, problem, theta)
+    assert check_hypergradient(lambda t: both(t)[1], problem, theta).ok
+
+
+def test_a_pair_where_theta_is_one_number():
+    with pytest.raises(bg.errors.InvalidCandidate, match=r"a pair; .*value_and_grad\? use .*\[1\]"):
+        as_gradient((np.array([2.0]), np.array([3.0])), 1, "it")
+
+
+class Net:
+    """What a torch.nn.Module is to this library: callable, with parameters, and no problem."""
+
+    def __call__(self, theta):
+        return theta
+
+
+@pytest.mark.parametrize("problem", [Net(), Net, None, 3, "four-rooms", lambda theta: theta])
+def test_what_is_no_problem_is_refused_everywhere(case, problem):
+    _, theta, exact = case
+    for ask in (
+        lambda: check_hypergradient(exact, problem, theta),
+        lambda: bg.testing.assert_hypergradient(exact, problem, theta),
+        lambda: bg.testing.assert_follower({"V": exact}, problem, theta),
+        lambda: bg.hypergradient(problem, theta),
+        lambda: bg.verify(problem, theta),
+    ):
+        with pytest.raises(bg.errors.InvalidOption, match=r"problem is a \w+; expected one of ConfigurableMDP, MarkovGame"):
+            ask()
+
+
+def test_a_theta_in_pieces(case):
+    problem, theta, exact = case
+    with pytest.raises(bg.errors.InvalidTheta, match=r"theta is a dict; expected a flat array of shape \(6,\): .*ravel_pytree"):
+        check_hypergradient(exact, problem, {"w": theta[:2], "b": theta[2:]})
+
+
 def test_each_refusal_has_a_message_of_its_own(case):
     _, _, exact = case
     seen = set()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy as np
 from autograd.extend import Box
 
 from boltzgrad.errors import InvalidCandidate, InvalidOption, InvalidTheta
+from boltzgrad.gradients.families import family_of
 from boltzgrad.problems.kernel import Array
 
 _PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
@@ -66,10 +67,12 @@ def as_gradient(x: Any, dim: int, what: str) -> tuple[Array, np.dtype[Any]]:
     """(x as a fresh float64 array (d,), the precision it came in).  Raises: InvalidCandidate, beginning with `what`."""
     if x is None:
         raise InvalidCandidate(f"{what} is None; expected an array of shape ({dim},): is a `return` missing?")
-    if isinstance(x, dict) or hasattr(x, "_fields"):
+    if isinstance(x, Mapping) or hasattr(x, "_fields"):
         raise InvalidCandidate(
-            f"{what} is a {type(x).__name__}; expected one flat array of shape ({dim},) in the order of theta"
+            f"{what} is a {type(x).__name__}; expected one flat array of shape ({dim},) in the order of theta (JAX makes one of "
+            "a pytree with jax.flatten_util.ravel_pytree, PyTorch with torch.nn.utils.parameters_to_vector)"
         )
+    _refuse_several(x, dim, what)
     array = plain(x, what, InvalidCandidate)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if np.iscomplexobj(array):
@@ -87,6 +90,22 @@ def as_gradient(x: Any, dim: int, what: str) -> tuple[Array, np.dtype[Any]]:
         raise InvalidCandidate(f"{what}[{bad[0]}] is {array[bad[0]]}{more}; every entry must be finite")
     precision = array.dtype if array.dtype in _PRECISIONS else np.dtype(np.float64)
     return array.astype(np.float64), precision
+
+
+def _refuse_several(x: Any, dim: int, what: str) -> None:
+    """A gradient with something beside it: what `value_and_grad`, `has_aux` or several arguments return."""
+    if not isinstance(x, (tuple, list)):
+        return
+    shapes = [tuple(getattr(part, "shape", ())) for part in x]
+    if not any(shapes) or (isinstance(x, list) and len(set(shapes)) == 1):
+        return  # one number an entry, or rows of a table
+    things = {1: "an array in a tuple", 2: "a pair"}.get(len(x), f"{len(x)} things")
+    said = f"your function returned {things}" if what.startswith("your function") else f"{what} is {things}"
+    fitting = [k for k, shape in enumerate(shapes) if shape == (dim,)]
+    advice = f"use lambda theta: f(theta)[{fitting[-1]}]" if fitting and (len(fitting) == 1 or dim == 1) else ""
+    if advice and len(x) == 2 and fitting[-1] == 1 and shapes[0] in ((), (1,)):
+        advice = f"is it value_and_grad? {advice}"
+    raise InvalidCandidate(f"{said}; expected the gradient alone{': ' if advice else ''}{advice}")
 
 
 def _reshaping(array: Array, dim: int) -> str:
@@ -148,7 +167,15 @@ def _from_torch(torch: Any, x: Any, what: str, refusal: type[Exception]) -> Any:
 
 
 def read_theta(problem: Any, theta: Any) -> Array:
-    """θ of NumPy, JAX, PyTorch or a list as a fresh float64 array (d,).  Raises: InvalidTheta."""
+    """θ of NumPy, JAX, PyTorch or a list as a fresh float64 array (d,).  Raises: InvalidTheta; InvalidOption if `problem` is
+    none.
+    """
+    family_of(problem)
+    if isinstance(theta, Mapping):
+        raise InvalidTheta(
+            f"theta is a {type(theta).__name__}; expected a flat array of shape ({problem.dim},): JAX makes one of a pytree with "
+            "jax.flatten_util.ravel_pytree, PyTorch with torch.nn.utils.parameters_to_vector"
+        )
     checked: Array = problem.check_theta(plain(theta, "theta", InvalidTheta))
     return checked
 

@@ -11,7 +11,6 @@ import numpy as np
 
 from boltzgrad.errors import GradientMismatch, InvalidOption, NotDeterministic
 from boltzgrad.gradients import Hypergradient, ModelCheck, hypergradient
-from boltzgrad.gradients.families import family_of
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing import wording
 from boltzgrad.testing.candidate import Candidate, read_candidate, read_theta, relative_tolerance
@@ -186,7 +185,6 @@ def check_hypergradient(
     >>> check.ok, check.looks_like
     (False, ('‘−∇J: the gradient of a loss, or a step of descent’ (it matches yours to the last digit)',))
     """
-    family_of(problem)
     start = read_theta(problem, theta)
     tolerance = None if tolerance is None else relative_tolerance(tolerance)
     if reference is None:

@@ -10,7 +10,6 @@ import numpy as np
 from scipy.special import logsumexp, softmax
 
 from boltzgrad.errors import InvalidCandidate, InvalidOption
-from boltzgrad.gradients.families import family_of
 from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, TabularModel
 from boltzgrad.problems.kernel import Array
 from boltzgrad.solvers import solve_follower
@@ -46,7 +45,6 @@ def check_follower(
     """What is wrong with a candidate, or "" (`assert_follower` has the names).  Raises: InvalidCandidate, InvalidOption."""
     if tolerance is not None:
         tolerance = relative_tolerance(tolerance)
-    family_of(problem)
     start = read_theta(problem, theta)
     answer = _answer(problem, start, context)
     given = candidate(start.copy()) if callable(candidate) else candidate

@@ -17,7 +17,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defjvp, defvjp, primitive
 
-from boltzgrad.errors import InvalidModel
+from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption
 from boltzgrad.problems import ConfigurableMDP, LeaderPolicy, LinearQuadratic, LQModel, MarkovGame, TabularModel
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.validation import untraced
@@ -133,6 +133,55 @@ def _normalised(x: Any) -> Any:
     return x / sums if _ROUNDED < off.max() < _SINGLE else x
 
 
+def call(function: Callable[[Any], Any], theta: Any, unravel: str) -> Any:
+    """What a user's function returns at a θ that is not being traced; `unravel` says what makes parameters of a flat array.
+
+    Raises: InvalidModel where it takes θ for something else than a flat array; a BoltzgradError passes through.
+    """
+    try:
+        return function(theta)
+    except BoltzgradError:
+        raise
+    except Exception as error:
+        raise InvalidModel(
+            f"the function failed at theta, which is a flat array of shape {tuple(theta.shape)}: {type(error).__name__}: "
+            f"{_first_line(error)}. If it takes parameters in another form (a dict, a pytree), {unravel}"
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), "")
+
+
+def refuse_nested(name: str, x: Any) -> None:
+    """Raises: InvalidModel where an array is a dict of arrays, or the like."""
+    if isinstance(x, Mapping) or (isinstance(x, (tuple, list)) and any(isinstance(part, Mapping) for part in x)):
+        raise InvalidModel(
+            f"{name} is a {type(x).__name__}; expected one array: the function takes a flat theta (d,) and returns a dict with one "
+            "array for each field of the model, not a pytree"
+        )
+
+
+_DIVIDE = {
+    "TabularModel": "divide follower_reward by it, and give temperature=1.0: the follower's policy is the same",
+    "LQModel": "divide Q and R by it, and give temperature=1.0: the follower's policy is the same",
+}
+
+
+def _refuse_moving(kind: type, constants: Mapping[str, Any]) -> None:
+    """A temperature or a discount that is a function, or a tensor that wants a gradient.  Raises: InvalidOption."""
+    for name, x in constants.items():
+        if name == "bump":
+            continue
+        if callable(x) or getattr(x, "requires_grad", False):
+            raise InvalidOption(f"{name} is a {type(x).__name__}; {_constant(kind, name)}")
+
+
+def _constant(kind: type, name: str) -> str:
+    said = f"expected a number: {name} is a constant of the problem and does not depend on theta"
+    return f"{said}. Where yours does, {_DIVIDE[kind.__name__]}" if name == "temperature" else said
+
+
 def checked(out: Any) -> dict[str, Any]:
     """What a user's function returned, as a dict of arrays by name.  Raises: InvalidModel."""
     if hasattr(out, "_asdict"):
@@ -159,6 +208,7 @@ class ForeignBuild:
     arrays: Callable[[Any], dict[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
+        _refuse_moving(self.kind, self.constants)
         object.__setattr__(self, "arrays", traceable(self.foreign))
 
     def __call__(self, theta: Any) -> Any:
@@ -166,6 +216,8 @@ class ForeignBuild:
         arrays = self.arrays(theta)
         known = [f.name for f in fields(self.kind) if f.init and f.name not in self.constants]
         wrong = [name for name in arrays if name not in known]
+        if wrong and wrong[0] in self.constants:
+            raise InvalidModel(f"the function returned {wrong[0]!r}; {_constant(self.kind, wrong[0])}")
         if wrong:
             raise InvalidModel(f"the function returned an array {wrong[0]!r}; expected some of {', '.join(known)}")
         try:

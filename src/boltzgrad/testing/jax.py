@@ -40,6 +40,11 @@ except ImportError as error:
 
 Arrays = Callable[[Any], Mapping[str, Any]]
 
+_UNRAVEL = (
+    "make them of theta inside: flat, unravel = jax.flatten_util.ravel_pytree(parameters); give lambda theta: f(unravel(theta)) and "
+    "dim=flat.size"
+)
+
 
 def _require_double() -> None:
     """Models are evaluated in float64.  Raises: InvalidOption where the session is in single precision.
@@ -62,8 +67,12 @@ class _Jax(foreign.Foreign):
 
     def traced(self, theta: Any) -> dict[str, Any]:
         """The arrays as JAX arrays of real numbers, inside or outside of a trace; by name, as JAX itself sorts them."""
+        return self._arrays(self.function(theta), theta)
+
+    def _arrays(self, found: Any, theta: Any) -> dict[str, Any]:
         out = {}
-        for name, x in sorted(foreign.checked(self.function(theta)).items()):
+        for name, x in sorted(foreign.checked(found).items()):
+            foreign.refuse_nested(name, x)
             array = jnp.asarray(x)
             if jnp.iscomplexobj(array):
                 raise InvalidModel(f"{name} is complex; expected real numbers")
@@ -72,7 +81,9 @@ class _Jax(foreign.Foreign):
 
     def evaluate(self, theta: Array) -> foreign.Parts:
         _require_double()
-        return {name: np.asarray(x, dtype=np.float64) for name, x in self.traced(jnp.asarray(theta)).items()}
+        at = jnp.asarray(theta)
+        found = self._arrays(foreign.call(self.function, at, _UNRAVEL), at)
+        return {name: np.asarray(x, dtype=np.float64) for name, x in found.items()}
 
     def pull_back(self, theta: Array, cotangent: foreign.Parts) -> Array:
         _require_double()

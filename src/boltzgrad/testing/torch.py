@@ -39,6 +39,11 @@ except ImportError as error:
 
 Arrays = Callable[[Any], Mapping[str, Any]]
 
+_UNRAVEL = (
+    "make them of theta inside: cut it with torch.split, or for a module use torch.func.functional_call(module, {name: piece of "
+    "theta}, …), in the order of torch.nn.utils.parameters_to_vector(module.parameters())"
+)
+
 
 class _Torch(foreign.Foreign):
     """A PyTorch function θ → dict of tensors."""
@@ -48,8 +53,12 @@ class _Torch(foreign.Foreign):
 
     def tensors(self, theta: Any) -> dict[str, Any]:
         """The arrays as tensors of real numbers on the CPU, inside or outside of a transform."""
+        return self._tensors(self.function(theta), theta)
+
+    def _tensors(self, found: Any, theta: Any) -> dict[str, Any]:
         out = {}
-        for name, x in foreign.checked(self.function(theta)).items():
+        for name, x in foreign.checked(found).items():
+            foreign.refuse_nested(name, x)
             tensor = torch.as_tensor(x)
             if tensor.is_complex():
                 raise InvalidModel(f"{name} is complex; expected real numbers")
@@ -57,8 +66,9 @@ class _Torch(foreign.Foreign):
         return out
 
     def evaluate(self, theta: Array) -> foreign.Parts:
+        at = torch.from_numpy(theta.copy())
         with torch.no_grad():
-            return {name: _numbers(x) for name, x in self.tensors(torch.from_numpy(theta.copy())).items()}
+            return {name: _numbers(x) for name, x in self._tensors(foreign.call(self.function, at, _UNRAVEL), at).items()}
 
     def pull_back(self, theta: Array, cotangent: foreign.Parts) -> Array:
         try:
