@@ -399,3 +399,125 @@ def test_what_single_precision_loses(temperature):
     unit = reference.error_estimate * np.finfo(np.float32).eps / np.finfo(float).eps
     assert 1e-3 * unit < off < unit
     assert bg.testing.check_hypergradient(found.astype(np.float32), problem, theta).verdict != "disagrees"
+
+
+def moving(theta):
+    """The model with a leader's reward that moves with θ, too."""
+    return {**arrays(theta), "leader_reward": REWARD**2 + SLOPE @ theta}
+
+
+CUT = {
+    "stop_gradient in leader_reward": (
+        lambda theta: {**moving(theta), "leader_reward": REWARD**2 + SLOPE @ jax.lax.stop_gradient(theta)},
+        "leader_reward",
+    ),
+    "stop_gradient in the kernel": (
+        lambda theta: {**moving(theta), "transition": jax.lax.stop_gradient(arrays(theta)["transition"])},
+        "transition",
+    ),
+    "stop_gradient of one coordinate": (
+        lambda theta: {**moving(theta), "follower_reward": REWARD + SLOPE @ theta.at[2].set(jax.lax.stop_gradient(theta[2]))},
+        "follower_reward",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_graph_that_is_cut_in_the_model(name):
+    """Neither the right gradient nor the reference's own is confirmed, and nobody is blamed for the other."""
+    function, array = CUT[name]
+    cut = adapter.configurable_mdp(function, dim=D, **CONSTANTS)
+    right = bg.hypergradient(adapter.configurable_mdp(moving, dim=D, **CONSTANTS), THETA).gradient
+    own = bg.hypergradient(cut, THETA).gradient
+    assert np.abs(own - right).max() > 1e-3 * np.abs(right).max()
+    coordinate = 2 if name.endswith("one coordinate") else r"\d"
+    said = rf"model's derivative is wrong: the derivative of {array}\[\d, \d.* along theta\[{coordinate}\] is -?0, and its slope .*stop_gradient"
+    for candidate in (right, own, -right):
+        check = bg.testing.check_hypergradient(candidate, cut, THETA)
+        assert (check.verdict, check.ok) == ("model's derivative is wrong", False)
+        assert check.model.array.startswith(f"{array}[")
+        assert 0 <= check.model.coordinate < D
+        with pytest.raises(bg.errors.GradientMismatch, match=said):
+            bg.testing.assert_hypergradient(candidate, cut, THETA)
+        with pytest.raises(bg.errors.GradientMismatch, match=said):
+            adapter.assert_hypergradient(lambda theta, g=candidate: jnp.asarray(g), cut, THETA)
+    report = bg.verify(cut, THETA)
+    assert not report.ok
+    assert {str(row.verdict) for row in report.rows[1:]} == {"skipped"}
+
+
+@pytest.mark.parametrize("use", [lambda t: t["w"], lambda t: t.w, lambda t: dict(t), lambda t: sum(t[:2], *t[2:])])
+def test_parameters_that_are_a_pytree(use):
+    odd = adapter.configurable_mdp(lambda theta: {**arrays(theta), "x": use(theta)}, dim=D, **CONSTANTS)
+    with pytest.raises(bg.errors.InvalidModel, match=r"theta, which is a flat array of shape \(5,\): .*ravel_pytree"):
+        bg.hypergradient(odd, THETA)
+
+
+def test_a_pytree_raveled_as_the_message_says():
+    from jax.flatten_util import ravel_pytree
+
+    flat, unravel = ravel_pytree({"w": jnp.asarray(THETA[:2]), "b": jnp.asarray(THETA[2:])})
+
+    def in_pieces(p):
+        return arrays(jnp.concatenate([p["b"], p["w"]]))
+
+    problem = adapter.configurable_mdp(lambda theta: in_pieces(unravel(theta)), dim=flat.size, **CONSTANTS)
+    assert bg.hypergradient(problem, np.asarray(flat)).gradient.shape == (D,)
+    with pytest.raises(bg.errors.InvalidTheta, match="theta is a dict; expected a flat array .*ravel_pytree"):
+        adapter.assert_hypergradient(jax.grad(unrolled), problem, unravel(flat))
+    with pytest.raises(bg.errors.InvalidCandidate, match="gradient is a dict; expected one flat array .*ravel_pytree"):
+        adapter.assert_hypergradient(lambda t: unravel(t), problem, flat)
+
+
+def test_a_pytree_returned():
+    nested = adapter.configurable_mdp(
+        lambda theta: {**arrays(theta), "follower_reward": {"a": REWARD, "b": SLOPE @ theta}}, dim=D, **CONSTANTS
+    )
+    with pytest.raises(bg.errors.InvalidModel, match=r"follower_reward is a dict; expected one array: .*not a pytree"):
+        bg.hypergradient(nested, THETA)
+
+
+def test_a_temperature_that_depends_on_theta():
+    """It is refused, in words that say what to do instead; and that is right."""
+    with pytest.raises(bg.errors.InvalidOption, match="temperature is a function; expected a number: .* divide follower_reward"):
+        adapter.configurable_mdp(arrays, dim=D, **{**CONSTANTS, "temperature": lambda theta: jnp.exp(theta[0])})
+    odd = adapter.configurable_mdp(lambda t: {**arrays(t), "temperature": jnp.exp(t[0])}, dim=D, **CONSTANTS)
+    with pytest.raises(bg.errors.InvalidModel, match="returned 'temperature'; .*is a constant of the problem .*temperature=1.0"):
+        bg.hypergradient(odd, THETA)
+    odd = adapter.configurable_mdp(lambda t: {**arrays(t), "leader_discount": 0.9}, dim=D, **CONSTANTS)
+    with pytest.raises(bg.errors.InvalidModel, match="leader_discount is a constant of the problem and does not depend on theta$"):
+        bg.hypergradient(odd, THETA)
+    with pytest.raises(bg.errors.InvalidOption, match="divide Q and R by it"):
+        adapter.linear_quadratic(arrays, dim=D, **{**CONSTANTS, "temperature": lambda theta: theta[0]})
+
+    def tau(theta):
+        return 0.5 + theta[0] ** 2
+
+    def divided(theta):
+        return {**arrays(theta), "follower_reward": arrays(theta)["follower_reward"] / tau(theta)}
+
+    problem = adapter.configurable_mdp(divided, dim=D, **{**CONSTANTS, "temperature": 1.0})
+
+    def value(theta):
+        fixed = adapter.configurable_mdp(arrays, dim=D, **{**CONSTANTS, "temperature": float(tau(theta))})
+        return bg.hypergradient(fixed, theta).value
+
+    steps = 1e-5 * np.eye(D)
+    found = np.array([(value(THETA + e) - value(THETA - e)) / 2e-5 for e in steps])
+    assert bg.hypergradient(problem, THETA).gradient == pytest.approx(found, rel=1e-6)
+
+
+@pytest.mark.parametrize("problem", [object(), lambda theta: theta, None, jnp.zeros(3)])
+def test_what_is_no_problem(problem):
+    with pytest.raises(bg.errors.InvalidOption, match=r"problem is a \w+; expected one of ConfigurableMDP, MarkovGame"):
+        adapter.assert_hypergradient(jax.grad(unrolled), problem, THETA)
+
+
+def test_value_and_grad(problem):
+    both = jax.value_and_grad(unrolled)
+    with pytest.raises(bg.errors.InvalidCandidate, match=r"a pair; expected the gradient alone: is it value_and_grad\?"):
+        adapter.assert_hypergradient(both, problem, THETA)
+    assert adapter.assert_hypergradient(lambda theta: both(theta)[1], problem, THETA).ok
+    aux = jax.grad(lambda theta: (unrolled(theta), theta), has_aux=True)
+    with pytest.raises(bg.errors.InvalidCandidate, match="your function returned a pair; expected the gradient alone"):
+        adapter.assert_hypergradient(aux, problem, THETA)

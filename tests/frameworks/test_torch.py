@@ -259,15 +259,91 @@ def test_functions_that_are_no_models(function, error, message):
         bg.hypergradient(problem, THETA)
 
 
-def test_a_detached_tensor_is_a_constant(problem):
-    """`detach` is no error: the arrays do not move with θ then, and the differences say so."""
-    cut = adapter.configurable_mdp(
-        lambda theta: {**arrays(theta), "follower_reward": arrays(theta)["follower_reward"].detach()},
-        dim=D,
-        **CONSTANTS,
-    )
-    report = bg.verify(cut, THETA, routes=["covariance", "differences"])
-    assert [str(row.verdict) for row in report.rows] == ["reference", "agrees", "disagrees"]
+def moving(theta):
+    """The model with a leader's reward that moves with θ, too."""
+    return {**arrays(theta), "leader_reward": torch.tensor(REWARD**2) + torch.tensor(SLOPE) @ theta}
+
+
+CUT = {
+    "detach": (
+        lambda theta: {**moving(theta), "follower_reward": arrays(theta)["follower_reward"].detach()},
+        "follower_reward",
+    ),
+    "detach of θ": (
+        lambda theta: {**moving(theta), "leader_reward": moving(theta.detach())["leader_reward"]},
+        "leader_reward",
+    ),
+    "item": (
+        lambda theta: {**moving(theta), "leader_reward": torch.tensor(REWARD) * theta[0].item()},
+        "leader_reward",
+    ),
+    "detach of the kernel": (
+        lambda theta: {**moving(theta), "transition": arrays(theta)["transition"].detach()},
+        "transition",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CUT)
+def test_a_graph_that_is_cut_in_the_model(name):
+    """Neither the right gradient nor the reference's own is confirmed, and nobody is blamed for the other."""
+    function, array = CUT[name]
+    cut = adapter.configurable_mdp(function, dim=D, **CONSTANTS)
+    whole = moving if name != "item" else lambda t: {**moving(t), "leader_reward": torch.tensor(REWARD) * t[0]}
+    right = bg.hypergradient(adapter.configurable_mdp(whole, dim=D, **CONSTANTS), THETA).gradient
+    own = bg.hypergradient(cut, THETA).gradient
+    assert np.abs(own - right).max() > 1e-3 * np.abs(right).max()
+    said = rf"model's derivative is wrong: the derivative of {array}\[\d, \d.* along theta\[\d\] is -?0, and its slope .*detach"
+    for candidate in (right, own, -right):
+        check = bg.testing.check_hypergradient(candidate, cut, THETA)
+        assert (check.verdict, check.ok) == ("model's derivative is wrong", False)
+        assert check.model.array.startswith(f"{array}[")
+        assert 0 <= check.model.coordinate < D
+        with pytest.raises(bg.errors.GradientMismatch, match=said):
+            bg.testing.assert_hypergradient(candidate, cut, THETA)
+        with pytest.raises(bg.errors.GradientMismatch, match=said):
+            adapter.assert_hypergradient(lambda theta, g=candidate: torch.from_numpy(g.copy()), cut, THETA)
+    report = bg.verify(cut, THETA)
+    assert not report.ok
+    assert {str(row.verdict) for row in report.rows[1:]} == {"skipped"}
+
+
+@pytest.mark.parametrize("use", [lambda t: t["w"], lambda t: t.w, lambda t: dict(t)])
+def test_parameters_in_pieces(use):
+    odd = adapter.configurable_mdp(lambda theta: {**arrays(theta), "x": use(theta)}, dim=D, **CONSTANTS)
+    with pytest.raises(bg.errors.InvalidModel, match=r"theta, which is a flat array of shape \(5,\): .*functional_call"):
+        bg.hypergradient(odd, THETA)
+
+
+def test_a_temperature_that_is_a_parameter():
+    for odd in (torch.nn.Parameter(torch.tensor(0.5)), lambda theta: theta[0]):
+        with pytest.raises(bg.errors.InvalidOption, match="temperature is a .*; expected a number: .* divide follower_reward"):
+            adapter.configurable_mdp(arrays, dim=D, **{**CONSTANTS, "temperature": odd})
+
+
+def test_a_module_is_no_problem():
+    net = torch.nn.Linear(D, D)
+    for ask in (
+        lambda: adapter.assert_hypergradient(by_backward(unrolled), net, THETA),
+        lambda: bg.testing.check_hypergradient(THETA, net, THETA),
+        lambda: adapter.value(net),
+    ):
+        with pytest.raises(bg.errors.InvalidOption, match="problem is a Linear; expected one of ConfigurableMDP, MarkovGame"):
+            ask()
+
+
+def test_value_and_grad(problem):
+    both = torch.func.grad_and_value(unrolled)
+    with pytest.raises(bg.errors.InvalidCandidate, match=r"returned a pair; expected the gradient alone: use .*\[0\]"):
+        adapter.assert_hypergradient(both, problem, THETA)
+    assert adapter.assert_hypergradient(lambda theta: both(theta)[0], problem, THETA).ok
+
+    def one_of(theta):
+        theta = theta.clone().requires_grad_()
+        return torch.autograd.grad(unrolled(theta), theta)
+
+    with pytest.raises(bg.errors.InvalidCandidate, match=r"returned an array in a tuple; expected the gradient alone: use"):
+        adapter.assert_hypergradient(one_of, problem, THETA)
 
 
 def test_other_precisions_are_refused(problem):
