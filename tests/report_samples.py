@@ -1,11 +1,13 @@
 """Made-up verifications of every kind, written to a folder as `boltzgrad verify --json` writes them."""
 
 import json
+from copy import copy
 from functools import cache
 
 import numpy as np
 
 import boltzgrad as bg
+from boltzgrad.gradients import ModelCheck
 from boltzgrad.verify import AgreementReport, Row, Verdict
 
 HOSTILE = "<script>document.title = 'owned'</script><img src=https://example.com/x.png>&\"'"
@@ -41,11 +43,14 @@ def silent(route, verdict, note):
     return Row(route=route, summary="", verdict=verdict, note=note)
 
 
-def report(*rows, name=None, of="synthetic-hard"):
+def report(*rows, name=None, of="synthetic-hard", model=None):
     problem = bg.problems.load(of)
     problem.name = name or of
     first = row("adjoint", "reference", 0.0, of=of, at=0)
-    return AgreementReport(problem, reference(of), (first, *rows))
+    ref = copy(reference(of))
+    if model is not None:
+        ref.__dict__["model_check"] = model
+    return AgreementReport(problem, ref, (first, *rows))
 
 
 def confirmed(of="synthetic-hard", relative=1e-12):
@@ -64,6 +69,7 @@ def every_kind():
             row("conic", Verdict.CANNOT_TELL, 1e-7, allowed=np.inf),
             silent("unrolled", Verdict.SKIPPED, "would take too long"),
             silent("hpgd", Verdict.FAILED, "it did not converge"),
+            silent("unrolled-implicit", Verdict.UNFINISHED, "not at rest after 10 sweeps"),
             row("implicit"),
         ),
         "d-kink": report(silent("complex-step", Verdict.NOT_SMOOTH, "a kink at coordinate 3"), name="kinked"),
@@ -74,6 +80,12 @@ def every_kind():
             row("covariance", Verdict.DISAGREES, np.nan, difference=np.inf), row("implicit"), name="with-nan"
         ),
         "g-hostile": report(row("covariance", Verdict.DISAGREES, 1e-2, note=HOSTILE), name=HOSTILE),
+        "i-cut": report(
+            silent("covariance", Verdict.SKIPPED, "the model's derivative is wrong, and every route differentiates it"),
+            name="cut",
+            model=ModelCheck("derivative", "the derivative of leader_reward[2, 1] along theta[3] is 0, and its slope 0.5"),
+        ),
+        "j-zero": report(row("covariance", Verdict.ZERO, 0.0), row("implicit", Verdict.ZERO, 1e-17), name="nothing"),
         "h-scale": report(*(row(f"1e-{k}", relative=10.0**-k) for k in range(1, 18)), name=LONG),
     }
 

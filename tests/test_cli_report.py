@@ -145,7 +145,7 @@ def test_json_and_another_file(capsys, tmp_path):
     status, out, _ = run(capsys, tmp_path / "DIR", "-o", tmp_path / "page.html", "--json")
     data = json.loads(out)
     assert status == 1
-    assert data["summary"].startswith("8 verifications: 3 confirmed, 3 disagree")
+    assert data["summary"].startswith("10 verifications: 3 confirmed, 1 model's derivative is wrong, 3 disagree")
     assert data["page"] == str(tmp_path / "page.html")
     assert (tmp_path / "page.html").exists()
     assert not (tmp_path / "DIR" / "report.html").exists()

@@ -2,13 +2,18 @@
 
 import json
 import math
+import re
+from html import escape
 
 import pytest
 
 from boltzgrad.errors import NoVerifications
-from boltzgrad.testing.report.collection import Unread, read_folder
+from boltzgrad.gradients import ModelCheck
+from boltzgrad.testing.report import page
+from boltzgrad.testing.report.collection import Collection, Unread, read_folder
 from boltzgrad.testing.report.records import NotAVerification, parse
-from report_samples import altered, confirmed, every_kind, fill, reference, report, row
+from boltzgrad.verify import Verdict
+from report_samples import altered, confirmed, every_kind, fill, reference, report, row, silent
 
 
 @pytest.fixture(scope="module")
@@ -23,21 +28,26 @@ def collection(folder):
 
 def test_failures_come_first_the_worst_before_the_others(collection):
     assert [(v.name, v.state) for v in collection.verifications] == [
+        ("i-cut", "model's derivative is wrong"),
         ("g-hostile", "disagrees"),
         ("c-wrong", "disagrees"),
         ("f-nan", "disagrees"),
         ("d-kink", "not smooth"),
         ("e-coarse", "cannot tell"),
+        ("j-zero", "zero to rounding"),
         ("h-scale", "confirmed"),
         ("a-good", "confirmed"),
         ("b-good", "confirmed"),
     ]
-    assert [v.name for v in collection.failures] == [v.name for v in collection.verifications][:5]
+    assert [v.name for v in collection.failures] == [v.name for v in collection.verifications][:7]
     assert not collection.ok
 
 
 def test_the_headline_counts(collection):
-    assert collection.headline() == "8 verifications: 3 confirmed, 3 disagree, 1 not smooth, 1 cannot tell"
+    assert collection.headline() == (
+        "10 verifications: 3 confirmed, 1 model's derivative is wrong, 3 disagree, 1 not smooth, 1 cannot tell, "
+        "1 zero to rounding"
+    )
 
 
 def test_what_was_written_is_what_is_read(collection):
@@ -143,6 +153,27 @@ def test_a_route_that_is_not_independent_confirms_nothing():
         parse("x", json.dumps(changed).encode())
 
 
+def test_a_model_that_is_wrong_is_no_agreement_of_anybody():
+    """Rows that agree share the mistake."""
+    wrong = report(row("covariance"), model=ModelCheck("derivative", "the derivative of leader_reward[0] is 0"))
+    found = parse("x", wrong.to_json().encode())
+    assert (found.ok, found.state) == (False, "model's derivative is wrong")
+    assert found.model == "the derivative of leader_reward[0] is 0"
+    changed = json.loads(wrong.to_json())
+    changed["ok"] = True
+    with pytest.raises(NotAVerification, match='"ok" is True, and its model\'s derivative is wrong; it was altered'):
+        parse("x", json.dumps(changed).encode())
+
+
+@pytest.mark.parametrize("verdict", list(Verdict))
+def test_every_verdict_can_be_read_and_shown(verdict):
+    one = report(row("covariance", verdict), silent("implicit", verdict, "why"))
+    found = parse("x", one.to_json().encode())
+    text = page(Collection((found,)))
+    assert f">{escape(str(verdict), quote=True)}<" in text
+    assert not re.search(r"class='[^']*'[a-z]", text)  # no apostrophe ends a class too early
+
+
 def test_no_folder_and_nothing_to_read(tmp_path):
     with pytest.raises(
         NoVerifications, match=r"there is no folder .*gone; make some: `mkdir -p .*gone; boltzgrad verify"
@@ -177,4 +208,4 @@ def test_json_for_machines(collection):
     assert data["ok"] is False
     assert [v["name"] for v in data["verifications"]] == [v.name for v in collection.verifications]
     assert data["not_read"] == []
-    assert len(data["verifications"][1]["complaints"]) == 2
+    assert len(data["verifications"][2]["complaints"]) == 2

@@ -1,6 +1,7 @@
 """The overview's page as text: complete, well formed, escaped, failures first, nothing from outside."""
 
 import re
+from html import escape
 from html.parser import HTMLParser
 
 import pytest
@@ -120,11 +121,12 @@ def test_what_a_file_says_is_escaped(html, reader):
 
 def test_the_verdict_and_the_failures_come_first(html, collection):
     order = [
-        html.index(part) for part in (collection.headline(), "<h2>Failures", "<h2>Not read", "<h2>Problems and routes")
+        html.index(part)
+        for part in (escape(collection.headline(), quote=True), "<h2>Failures", "<h2>Not read", "<h2>Problems and routes")
     ]
     assert order == sorted(order)
     cards = re.findall(r"<section class='card.*?</section>", html, re.DOTALL)
-    assert len(cards) == len(collection.failures) == 5
+    assert len(cards) == len(collection.failures) == 7
     for card, failure in zip(cards, collection.failures, strict=True):
         text = "".join(Reader(card).text)
         assert failure.problem in text
@@ -143,7 +145,18 @@ def test_a_card_has_the_evidence(html, collection):
         assert piece in text
     assert "unrolled: skipped; would take too long" in text
     assert "hpgd: failed; it did not converge" in text
-    assert re.search(r"conic: cannot tell; max \|Δ\| .* at coordinate 17, allowed ∞", text)
+    assert "unrolled-implicit: unfinished; not at rest after 10 sweeps" in text
+    assert re.search(r"conic: cannot tell; worst \|Δ\| .* at coordinate 17, allowed ∞", text)
+
+
+def test_a_model_that_is_wrong_and_a_gradient_of_nothing_say_so(html):
+    cards = ["\n".join(Reader(c).text) for c in re.findall(r"<section class='card.*?</section>", html, re.DOTALL)]
+    cut = next(c for c in cards if "i-cut" in c)
+    assert "✗ model's derivative is wrong" in cut
+    assert "the derivative of leader_reward[2, 1] along theta[3] is 0, and its slope 0.5" in cut
+    nothing = next(c for c in cards if "j-zero" in c)
+    assert "0 zero to rounding" in nothing
+    assert "covariance: zero to rounding" in nothing
 
 
 def test_a_kink_and_a_coarse_witness_say_so(html):

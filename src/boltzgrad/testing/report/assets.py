@@ -9,11 +9,12 @@ STYLE = """
 html { -webkit-text-size-adjust: 100%; text-size-adjust: 100%; } /* a phone held sideways enlarges some paragraphs else */
 body { max-width: 76rem; overflow-wrap: anywhere; }
 a { color: var(--link); } :focus-visible { outline: 2px solid var(--bar); outline-offset: 1px; }
-.soft { color: var(--soft); } .confirmed { color: var(--good); }
+.soft { color: var(--soft); } .confirmed { color: var(--good); } .zero-to-rounding, .unfinished { color: var(--unsure); }
+.models-derivative-is-wrong { color: var(--bad); font-weight: 600; }
 .said { font-size: 1.05rem; margin-top: .2rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--bad); border-radius: 4px;
         padding: .2rem 1rem .8rem; margin: .8rem 0; }
-section.card { color: var(--ink); font-weight: normal; } .card.cannot-tell { border-left-color: var(--unsure); }
+section.card { color: var(--ink); font-weight: normal; } .card.cannot-tell, .card.zero-to-rounding { border-left-color: var(--unsure); }
 .card h3 { font-size: 1rem; margin: .6rem 0 .2rem; } .card h4 { font-size: .95rem; margin: .8rem 0 .2rem; }
 .card p, .card ul { margin: .3rem 0; } .card ul, .legend ul, .unread { padding-left: 1.2rem; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .1rem 1rem; margin: .3rem 0; }
@@ -25,7 +26,7 @@ summary { cursor: pointer; padding: .15rem 0; } .full { scroll-margin-top: 3.5re
 .none { background: none; border: 1px solid var(--line); }
 .heat { background: var(--heat-colour); color: var(--heat-ink); font-weight: normal; }
 .heat.disagrees { box-shadow: inset 0 0 0 2px var(--bad); font-weight: 700; }
-.heat.cannot-tell { outline: 2px dashed var(--unsure); outline-offset: -2px; }
+.heat.cannot-tell, .heat.zero-to-rounding { outline: 2px dashed var(--unsure); outline-offset: -2px; }
 #map { width: auto; } #map th, #map td { padding: .25rem .5rem; }
 #map td, #map thead th { text-align: center; white-space: nowrap; min-width: 0; }
 #map td.number { text-align: right; } #map td.verdict, #map thead th.verdict { text-align: left; }

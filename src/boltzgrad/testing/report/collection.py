@@ -51,10 +51,15 @@ class Collection:
         '0 verifications: 0 confirmed, 0 disagree, 0 cannot tell; 1 file not read'
         """
         counts = Counter(v.state for v in self.verifications)
-        parts = [f"{counts['confirmed']} confirmed", _verb(counts[Verdict.DISAGREES], "disagrees", "disagree")]
+        parts = [f"{counts['confirmed']} confirmed"]
+        if counts[Verdict.MODEL]:
+            parts.append(f"{counts[Verdict.MODEL]} {Verdict.MODEL}")
+        parts.append(_verb(counts[Verdict.DISAGREES], "disagrees", "disagree"))
         if counts[Verdict.NOT_SMOOTH]:
-            parts.append(f"{counts[Verdict.NOT_SMOOTH]} not smooth")
+            parts.append(f"{counts[Verdict.NOT_SMOOTH]} {Verdict.NOT_SMOOTH}")
         parts.append(f"{counts[Verdict.CANNOT_TELL]} cannot tell")
+        if counts[Verdict.ZERO]:
+            parts.append(f"{counts[Verdict.ZERO]} {Verdict.ZERO}")
         total = _verb(len(self.verifications), "verification", "verifications")
         rest = f"; {_verb(len(self.unread), 'file', 'files')} not read" if self.unread else ""
         return f"{total}: {', '.join(parts)}{rest}"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from boltzgrad.testing.report.records import RouteRecord, Verification
-from boltzgrad.testing.report.wording import definitions, difference, number, state, text, theta
-from boltzgrad.verify.style import css_class
+from boltzgrad.testing.report.wording import definitions, difference, number, shown_as, state, text, theta
 from boltzgrad.verify.tolerances import Verdict
 
 
@@ -12,13 +11,15 @@ def card(verification: Verification, k: int) -> str:
     """A failure: which routes speak against the reference with their numbers, or why none could confirm it."""
     v = verification
     parts = [
-        f"<section class='card {css_class(v.state)}'>",
-        f"<h3><a href='#v{k}'>{text(v.problem)}</a> <span class='{css_class(v.state)}'>{state(v)}</span> "
+        f"<section class='card {shown_as(v.state)}'>",
+        f"<h3><a href='#v{k}'>{text(v.problem)}</a> <span class='{shown_as(v.state)}'>{state(v)}</span> "
         f"{_file(v)}</h3>",
         f"<p>{text(v.summary)}</p>",
+        "" if v.model_ok else f"<p>{text(v.model)}</p>",
         definitions((*_options(v), ("θ", theta(v)), ("J(θ)", number(v.value, ".12g")), ("size", v.size))),
         *(_against(row) for row in v.against),
-        _silent(v, (Verdict.CANNOT_TELL,), "Could not tell"),
+        _silent(v, (Verdict.CANNOT_TELL, Verdict.ZERO), "Could not tell"),
+        _silent(v, (Verdict.UNFINISHED,), "Did not come to rest"),
         _silent(v, (Verdict.FAILED, Verdict.SKIPPED), "Did not run"),
         "</section>",
     ]
@@ -35,7 +36,7 @@ def _file(verification: Verification) -> str:
 
 
 def _against(row: RouteRecord) -> str:
-    title = f"<h4>{text(row.route)} <span class='{css_class(row.verdict)}'>{text(row.verdict)}</span></h4>"
+    title = f"<h4>{text(row.route)} <span class='{shown_as(row.verdict)}'>{text(row.verdict)}</span></h4>"
     numbers = ""
     if row.ran:
         numbers = definitions(
@@ -59,7 +60,7 @@ def _silent(verification: Verification, verdicts: tuple[Verdict, ...], title: st
 
 
 def _why(row: RouteRecord) -> str:
-    numbers = f"; max |Δ| {difference(row)}, allowed {number(row.allowed, '.1e', '∞')}" if row.ran else ""
+    numbers = f"; worst |Δ| {difference(row)}, allowed {number(row.allowed, '.1e', '∞')}" if row.ran else ""
     return text(numbers + (f"; {row.note}" if row.note else ""))
 
 
@@ -76,13 +77,14 @@ def full(verification: Verification, k: int) -> str:
             ("‖∇J‖", number(v.norm, ".9g")),
             ("proved |error| ≤", number(v.error_bound, ".1e", "∞ (vacuous)")),
             ("estimated |error|", number(v.error_estimate, ".1e")),
+            ("model", v.model),
             ("boltzgrad", v.version),
         )
     )
-    heads = ("route", "J", "‖∇J‖", "max |Δ|", "allowed", "seconds", "verdict", "note")
+    heads = ("route", "J", "‖∇J‖", "worst |Δ|", "allowed", "seconds", "verdict", "note")
     head = "".join(f"<th scope='col'>{h}</th>" for h in heads)
     return (
-        f"<details><summary>{text(v.problem)} <span class='{css_class(v.state)}'>{state(v)}</span> "
+        f"<details><summary>{text(v.problem)} <span class='{shown_as(v.state)}'>{state(v)}</span> "
         f"{_file(v)}</summary><div class='full' id='v{k}'><p>{text(v.summary)}</p>{facts}"
         f"<div class='scroll' tabindex='0' role='region' aria-label='routes of {text(v.name)}'><table>"
         f"<thead><tr>{head}</tr></thead><tbody>{''.join(map(_line, v.rows))}</tbody></table></div></div></details>"
@@ -98,5 +100,5 @@ def _line(row: RouteRecord) -> str:
     cells = "".join(f"<td>{text(c)}</td>" for c in (*numbers, f"{row.seconds:.3f}" if row.seconds else ""))
     return (
         f"<tr><td title='{text(row.summary)}'>{text(row.route)}</td>{cells}"
-        f"<td class='{css_class(row.verdict)}'>{text(row.verdict)}</td><td>{text(row.note)}</td></tr>"
+        f"<td class='{shown_as(row.verdict)}'>{text(row.verdict)}</td><td>{text(row.note)}</td></tr>"
     )

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from boltzgrad.testing.report.collection import Collection
 from boltzgrad.testing.report.records import STATES, RouteRecord, Verification
-from boltzgrad.testing.report.wording import MARKS, difference, number, state, text
-from boltzgrad.verify.style import css_class, exponent, heat
+from boltzgrad.testing.report.wording import MARKS, difference, number, shown_as, state, text
+from boltzgrad.verify.style import exponent, heat
 from boltzgrad.verify.tolerances import Verdict
 
 
@@ -41,7 +41,7 @@ def _row(verification: Verification, k: int, routes: tuple[str, ...]) -> str:
     return (
         f"<tr><th scope='row' data-sort='{text(f'{v.problem} {v.name}')}'><a href='#v{k}'>{text(v.problem)}</a>"
         f"{'' if v.name == v.problem else f'<small>{text(v.name)}</small>'}</th>"
-        f"<td class='verdict {css_class(v.state)}' data-sort='{STATES.index(v.state)}'>{state(v)}</td>"
+        f"<td class='verdict {shown_as(v.state)}' data-sort='{STATES.index(v.state)}'>{state(v)}</td>"
         + "".join(_cell(v, by_name[route]) if route in by_name else "<td></td>" for route in routes)
         + f"<td class='number' data-sort='{len(v.theta)}'>{len(v.theta)}</td>"
         f"<td class='number'{value}>{number(v.value, '.6g')}</td>"
@@ -54,11 +54,11 @@ def _cell(verification: Verification, row: RouteRecord) -> str:
     note = f"; {row.note}" if row.note else ""
     if relative is None:
         said = text(f"{row.route}: {row.verdict}{note}")
-        return f"<td class='{css_class(row.verdict)}' title='{said}'>{mark}</td>"
+        return f"<td class='{shown_as(row.verdict)}' title='{said}'>{mark}</td>"
     allowed = number(row.allowed, ".1e", "∞")
-    said = f"{row.route}: {row.verdict}; max |Δ| {difference(row)}, allowed {allowed}{note}"
+    said = f"{row.route}: {row.verdict}; worst |Δ| {difference(row)}, allowed {allowed}{note}"
     return (
-        f"<td class='heat {css_class(row.verdict)}' style='--heat:{heat(relative):.2f}' data-sort='{_key(relative)}' "
+        f"<td class='heat {shown_as(row.verdict)}' style='--heat:{heat(relative):.2f}' data-sort='{_key(relative)}' "
         f"title='{text(said)}'>{f'{mark} ' if mark else ''}{exponent(relative)}</td>"
     )
 
@@ -76,7 +76,9 @@ def _legend() -> str:
         ("=", "no difference at all"),
         (MARKS[Verdict.DISAGREES], "disagrees"),
         (MARKS[Verdict.CANNOT_TELL], "cannot tell: the allowance is too wide to mean anything"),
+        (MARKS[Verdict.ZERO], "∇J is zero as far as rounding tells: nothing to confirm"),
         (MARKS[Verdict.NOT_SMOOTH], "J is not smooth here"),
+        (MARKS[Verdict.UNFINISHED], "the route did not come to rest"),
         (MARKS[Verdict.FAILED], "the route failed"),
         (MARKS[Verdict.SKIPPED], "skipped, the reason is in the table below"),
         ("", "the route is not one of this problem's"),

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 from boltzgrad.verify.report import FORMAT
 from boltzgrad.verify.tolerances import Verdict
 
-T = TypeVar("T", str, bool, list[Any])
+T = TypeVar("T", str, bool, list[Any], dict[str, Any])
 
 CONFIRMED = "confirmed"
 # What a verification says as a whole, the worst first.
-STATES = (Verdict.DISAGREES, Verdict.NOT_SMOOTH, Verdict.CANNOT_TELL, CONFIRMED)
+STATES = (Verdict.MODEL, Verdict.DISAGREES, Verdict.NOT_SMOOTH, Verdict.CANNOT_TELL, Verdict.ZERO, CONFIRMED)
 
 
 class NotAVerification(ValueError):
@@ -52,6 +52,7 @@ class Verification:
     """One verification.
 
     `name` is its file's stem; `options` what the zoo made it from; `scale` is ‖∇J‖_∞, `error_bound` None where it is vacuous.
+    `model` is what the check of the model's own derivative said, and `model_ok` whether it was fine.
     """
 
     name: str
@@ -67,6 +68,8 @@ class Verification:
     error_bound: float | None
     error_estimate: float | None
     ok: bool
+    model_ok: bool
+    model: str
     summary: str
     rows: tuple[RouteRecord, ...]
 
@@ -75,8 +78,11 @@ class Verification:
         """One of `STATES`."""
         if self.ok:
             return CONFIRMED
+        if not self.model_ok:
+            return str(Verdict.MODEL)
         verdicts = {row.verdict for row in self.rows}
-        return next((str(v) for v in STATES[:2] if v in verdicts), str(Verdict.CANNOT_TELL))
+        kinds = (Verdict.DISAGREES, Verdict.NOT_SMOOTH, Verdict.ZERO)
+        return next((str(v) for v in kinds if v in verdicts), str(Verdict.CANNOT_TELL))
 
     @property
     def against(self) -> tuple[RouteRecord, ...]:
@@ -106,7 +112,7 @@ def parse(name: str, text: bytes) -> Verification:
         raise NotAVerification('no verification: it has no "format"; write one with `boltzgrad verify NAME --json`')
     if data["format"] != FORMAT:
         raise NotAVerification(f"its format is {reprlib.repr(data['format'])}, expected {FORMAT!r}; verify again")
-    gradient = _numbers(data, "gradient")
+    gradient, model = _numbers(data, "gradient"), _take(data, "model", dict)
     record = Verification(
         name=name,
         problem=_take(data, "problem", str) or "problem",
@@ -121,12 +127,15 @@ def parse(name: str, text: bytes) -> Verification:
         error_bound=_number(data, "error_bound"),
         error_estimate=_number(data, "error_estimate"),
         ok=_take(data, "ok", bool),
+        model_ok=_take(model, "ok", bool),
+        model=_take(model, "said", str),
         summary=_take(data, "summary", str),
         rows=tuple(_row(row) for row in _take(data, "rows", list)),
     )
     confirmed = any(r.verdict == Verdict.AGREES and r.independent for r in record.rows) and not record.against
-    if record.ok != confirmed:
-        raise NotAVerification(f'"ok" is {record.ok}, and its rows say {confirmed}; it was altered: verify again')
+    if record.ok != (confirmed and record.model_ok):
+        said = f"its rows say {confirmed}" if record.model_ok else "its model's derivative is wrong"
+        raise NotAVerification(f'"ok" is {record.ok}, and {said}; it was altered: verify again')
     return record
 
 

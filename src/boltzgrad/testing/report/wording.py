@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from html import escape
 
 from boltzgrad.testing.report.records import CONFIRMED, RouteRecord, Verification
+from boltzgrad.verify.style import css_class
 from boltzgrad.verify.tolerances import Verdict
 
 # Marks beside the colours, which not everybody can tell apart.
@@ -13,11 +14,19 @@ MARKS = {
     Verdict.AGREES: "",
     Verdict.DISAGREES: "✗",
     Verdict.CANNOT_TELL: "?",
+    Verdict.ZERO: "0",
     Verdict.NOT_SMOOTH: "∧",
+    Verdict.MODEL: "✗",
+    Verdict.UNFINISHED: "…",
     Verdict.FAILED: "!",
     Verdict.SKIPPED: "–",
 }
 _SHOWN = 4
+
+
+def shown_as(verdict: str) -> str:
+    """The class of a verdict's text, safe inside of quotes."""
+    return css_class(verdict).replace("'", "")
 
 
 def text(words: str) -> str:
