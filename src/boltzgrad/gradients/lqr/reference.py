@@ -77,7 +77,7 @@ class LQHypergradient(Hypergradient):
             P = _refined(model, nudged, P0)
             _, cotangent = cotangents(model, nudged, P)
             largest = np.maximum(largest, np.abs(self.linearised.pullback(units.cotangents(cotangent)) - self.gradient))
-        return largest + EPS * np.abs(self.gradient) + _UNDERFLOW * units.reward / self.units
+        return largest + EPS * np.abs(self.gradient) + _UNDERFLOW * units.reward * self.array_map.slopes
 
     def _term_sizes(self) -> Array:
         return self.array_map.root_sum_squares(self.cotangent.parts())
