@@ -180,8 +180,8 @@ def ridders(
         )
     near = np.ptp(np.r_[ahead[2:], behind[2:], at_zero])
     for value, end in ((ahead[0], steps[0]), (behind[0], -steps[0])):
-        away = abs(value - at_zero) > 1e3 * max(noise, near)
-        if near <= 4.0 * noise and away and _jumps(f, at_zero, float(end)):
+        away = abs(value - at_zero) > max(1e3 * max(measured, near), 1e4 * rounding)
+        if near <= 4.0 * measured and away and _jumps(f, at_zero, float(end)):
             raise NotSmooth(
                 f"J is constant near this theta and jumps further off ({where}): build rounds or cuts theta"
             )
@@ -202,7 +202,9 @@ def ridders(
 
 def _sampled(f: Callable[[float], float]) -> tuple[Array, Array, Array]:
     """(steps, f ahead, f behind), from the largest step on at which f is defined on both sides."""
-    steps, ahead, behind = [], [], []
+    steps: list[float] = []
+    ahead: list[float] = []
+    behind: list[float] = []
     refused = ""
     for h in 0.1 * _RATIO ** -np.arange(9.0):
         try:
@@ -267,7 +269,9 @@ def difference_routes(
             f"Im J(θ + ihu)/h through {through}",
             lambda p, t: complex_step(evaluator(p), t),
             skip,
-            work=lambda reference: 4.0 * work(reference) * min(reference.theta.size, _COMPLEX_WORK / (4.0 * work(reference) + 1.0)),
+            work=lambda reference: (
+                4.0 * work(reference) * min(reference.theta.size, _COMPLEX_WORK / (4.0 * work(reference) + 1.0))
+            ),
         ),
         Route(
             "differences",

@@ -158,11 +158,12 @@ class _Probe:
         self.weights: Parts = ()
 
     def _in_step(self, v: Array, pushed: Parts) -> tuple[Array, Parts]:
-        """The direction scaled so that the array that moves most moves by its own scale."""
-        most = self._size(pushed)
-        if not most:  # the derivative says that nothing moves; perhaps something does
-            most = self._size(slope) if (slope := self.by_complex_step(v)) is not None else 0.0
-        return (v / most, tuple(x / most for x in pushed)) if most and np.isfinite(1.0 / most) else (v, pushed)
+        """The direction scaled so that no array moves by more than its own scale."""
+        most = max(self._size(pushed), 1.0)
+        if not any(x.any() for x in pushed):  # the derivative says that nothing moves; perhaps something does
+            slope = self.by_complex_step(v)
+            most = (self._size(slope) if slope is not None else 0.0) or 1.0
+        return (v / most, tuple(x / most for x in pushed)) if np.isfinite(1.0 / most) else (v, pushed)
 
     def _size(self, parts: Parts) -> float:
         sizes = (float((np.abs(x) / s).max(initial=0.0)) for x, s in zip(parts, self.at.scales, strict=True))
@@ -310,9 +311,9 @@ class _Probe:
         right = _ratio(back, straight)
         return ModelCheck(
             "transpose",
-            f"the pull-back of {at.names[k]} is wrong along theta[{j}]: for random cotangents it gives {back / v[j]:.6g}, and the "
-            f"array's own slope gives {straight / v[j]:.6g}{right}; the push-forward agrees with the slope, so the pull-back "
-            "is not its transpose",
+            f"the pull-back of {at.names[k]} is wrong along theta[{j}]: for random cotangents it gives "
+            f"{back / v[j]:.6g}, and the array's own slope gives {straight / v[j]:.6g}{right}; the push-forward agrees "
+            "with the slope, so the pull-back is not its transpose",
             array=at.names[k],
             coordinate=j,
             derivative=back / float(v[j]),

@@ -69,7 +69,9 @@ def _solved_vjp(ans: Array, arrays: Any, step: Callable[[Any, Arrays], Any], sta
 
     def vjp(g: Array) -> Any:
         # Where many steps remain, the Jacobian is made column by column and solved with, all by this tape's own products.
-        jacobian = np.stack([in_v(e) for e in np.eye(g.size)], axis=1) if np.ndim(g) == 1 and g.size <= _COLUMNS else None
+        jacobian = (
+            np.stack([in_v(e) for e in np.eye(g.size)], axis=1) if np.ndim(g) == 1 and g.size <= _COLUMNS else None
+        )
         u = sweep(lambda u: g + in_v(u), np.array(g), jacobian=None if jacobian is None else lambda u: jacobian).x
         return in_arrays((u,))
 

@@ -46,7 +46,8 @@ class ArrayMap:
     again: Callable[[Array], ArrayMap] | None = None
 
     def root_sum_squares(self, weights: Parts) -> Array:
-        r"""$\sqrt{\sum_i w_i^2 (\partial x_i/\partial\theta_j)^2}$ for each j (d,), in a number of pull-backs that does not grow
+        r"""$\sqrt{\sum_i w_i^2 (\partial x_i/\partial\theta_j)^2}$ for each j (d,), in a number of pull-backs that
+        does not grow
         with d: with random signs s, the mean square of Σ s_i w_i ∂x_i/∂θ_j is that sum.
         """
         rng, total = np.random.default_rng(_SEED), np.zeros(self.theta.size)

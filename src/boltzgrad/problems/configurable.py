@@ -188,9 +188,7 @@ class ConfigurableMDP(ParametricProblem):
         """The regulariser as a function of θ, and the objective as one of (θ, π) at each context's `policy` (S, A)."""
         out = []
         if self.regulariser is not None:
-            out.append(
-                scalar_map("regulariser", theta, self.regulariser.function, self.regulariser.gradient_at(theta))
-            )
+            out.append(scalar_map("regulariser", theta, self.regulariser.function, self.regulariser.gradient_at(theta)))
         if isinstance(self.objective, PolicyObjective):
             for policy in policies:
                 out.append(_objective_map(self.objective, theta, policy))

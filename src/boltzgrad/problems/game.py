@@ -53,7 +53,7 @@ def softmax_table(n_states: int, n_actions: int) -> LeaderPolicy:
         return softmax(anp.reshape(theta, shape))
 
     def through(theta: Array, x: Array) -> Array:
-        return through_softmax(function(theta), x)
+        return np.asarray(through_softmax(function(theta), x))
 
     return LeaderPolicy(
         function,

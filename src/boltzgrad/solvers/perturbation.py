@@ -8,7 +8,8 @@ of extended precision; n bounds the number of terms in any sum.
    max b_V/(1 − γ_F), or what the path argument of `enclosing.py` gives; it bounds the policies (2), and then
    e_V = `enclose`(b_V) is the one that is used.
 2. **Policy.**  e_Q = γ_F P e_V + ε(|r_F| + γ_F P|V̂|) + n u_x(…).  Softmax is a Boltzmann weight: adding δ to its
-   exponents moves log π(a|s) by at most δ(s,a) + log Σ_b π(b) e^δ(s,b), and by no more than the spread of δ(s,·).  With δ = e_Q/τ
+   exponents moves log π(a|s) by at most δ(s,a) + log Σ_b π(b) e^δ(s,b), and by no more than the spread of δ(s,·).
+   With δ = e_Q/τ
    plus rounding this is λ, so e_π = (e^λ − 1) π̂, and P*_π* ≤ (1 + κ) P_π̂ with 1 + κ = (1 + ε) e^max λ.
 3. **Leader.**  V̂_L's residual under the *exact* policy is at most
    b_L = |residual| + Σ_a e_π |Q̂_L − V̂_L| + A u|V̂_L| + ε(…): Σ_a(π* − π̂) = 0 up to rounding, so V̂_L may be subtracted.
@@ -84,7 +85,9 @@ def follower_errors(
     x = (step.q.astype(float) - plain[:, None]) / tau
     with np.errstate(divide="ignore"):
         exponent = np.where(policy > 0.0, np.log(policy), LOG_SMALLEST)
-    soft = EPS + EXTENDED_EPS * (model.n_actions + 8 + 4.0 * (np.abs(x) + (policy * np.abs(x)).sum(axis=1)[:, None])) + own
+    soft = (
+        EPS + EXTENDED_EPS * (model.n_actions + 8 + 4.0 * (np.abs(x) + (policy * np.abs(x)).sum(axis=1)[:, None])) + own
+    )
     sums = EXTENDED_EPS * (longest_row(model) + model.n_actions + 8)
     constant = (eps + sums) * sizes
     # What the normalisation log Σ exp(Q/τ) may be off by, besides e_V's part: an action that is not taken has no part in it.
@@ -107,14 +110,23 @@ def follower_errors(
     λ = moved(refined)
     with np.errstate(over="ignore", invalid="ignore"):
         relative = np.expm1(λ)
-        e_policy = np.where(exponent > -600.0, relative * follower.policy, np.exp(np.minimum(exponent + λ, 0.0))) + _TINY
+        e_policy = (
+            np.where(exponent > -600.0, relative * follower.policy, np.exp(np.minimum(exponent + λ, 0.0))) + _TINY
+        )
     e_V = refined + EPS * np.abs(plain)
     e_Q = (1 + eps) * gamma * model.follower_kernel.expect(e_V) + constant + 2.0 * own * top[:, None] + 2 * EPS * sizes
     return FollowerErrors(e_V, np.asarray(e_Q), relative, e_policy, kappa(refined))
 
 
 def leader_errors(
-    model: TabularModel, leader: LeaderSolution, policy: Array, e_policy: Array, kappa: float, eps: float, *, stored: Array
+    model: TabularModel,
+    leader: LeaderSolution,
+    policy: Array,
+    e_policy: Array,
+    kappa: float,
+    eps: float,
+    *,
+    stored: Array,
 ) -> tuple[Array, Array, Array]:
     """Step 3: (e_L (S,), e_QL (S, A), error of `stored` (S, A), the leader's advantage or Benefit), for the float64 values."""
     gamma, v = model.leader_discount, leader.value

@@ -83,9 +83,11 @@ def residual_rounding(model: TabularModel, v: Array, q: Array, weights: Array, e
     taken passes on nothing, however large its reward.  max, exp, log and the outer sum add a few roundings of V and τ log A.
     """
     n = longest_row(model) + model.n_actions + 8
-    delta = n * eps * (np.abs(model.follower_reward) + model.follower_discount * model.follower_kernel.expect(np.abs(v)))
+    delta = (
+        n * eps * (np.abs(model.follower_reward) + model.follower_discount * model.follower_kernel.expect(np.abs(v)))
+    )
     own = n * eps * (2.0 * np.abs(v) + model.temperature * (1.0 + np.log(model.n_actions)))
-    return passed_on(weights, delta, model.temperature) + own
+    return np.asarray(passed_on(weights, delta, model.temperature) + own)
 
 
 def passed_on(weights: Array, delta: Array, temperature: float) -> Array:

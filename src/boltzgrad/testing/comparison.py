@@ -34,7 +34,8 @@ from boltzgrad.verify.tolerances import (
 class HypergradientCheck:
     """A gradient of somebody else's beside the reference.
 
-    `gradient` (d,) as it was computed, in `precision` ("float64" or "float32").  `verdict` is that of `verify`'s judge: "agrees",
+    `gradient` (d,) as it was computed, in `precision` ("float64" or "float32").  `verdict` is that of `verify`'s
+    judge: "agrees",
     "disagrees", "cannot tell" where an allowance is so wide that this could be a known mistake, "zero to rounding" where ∇J is
     zero as far as its rounding tells, or "model's derivative is wrong", before anybody is blamed.  Each entry has its own
     allowance, `allowances` (d,) [J/θ_j]; `where` is the coordinate that strains it most, or that the verdict hangs on,

@@ -35,8 +35,8 @@ def explanations(check: HypergradientCheck) -> tuple[str, ...]:
         return ()
     mistake, off = nearest
     return (
-        f"nearly ‘{mistake.name}’ ({off:.1e} of ‖∇J‖_∞ from it, {check.relative:.1e} from the truth): that and more, or something "
-        "like it",
+        f"nearly ‘{mistake.name}’ ({off:.1e} of ‖∇J‖_∞ from it, {check.relative:.1e} from the truth): that and more, or "
+        "something like it",
     )
 
 
@@ -88,8 +88,8 @@ def unexplained(check: HypergradientCheck) -> str:
     tried = check.mistakes
     if _is_slight(check):
         words = (
-            f"no formula's mistake ({check.relative:.0e} of ‖∇J‖_∞ is smaller than any of them): a solver stopped early, a step "
-            "size, or single precision somewhere inside"
+            f"no formula's mistake ({check.relative:.0e} of ‖∇J‖_∞ is smaller than any of them): a solver stopped early, a "
+            "step size, or single precision somewhere inside"
         )
         needed = _rounded_up(float(np.max(check.off / np.maximum(check.yardstick.terms, 5e-324))))
         if needed <= _SAFE_TO_ADVISE:

@@ -10,12 +10,11 @@ from boltzgrad.verify.agreement import Known, reference_row, witness_row
 _BUDGET = 6e8
 
 
-def second_opinions(
-    reference: Hypergradient, *, thorough: bool = False, known: Known | None = None
-) -> AgreementReport:
+def second_opinions(reference: Hypergradient, *, thorough: bool = False, known: Known | None = None) -> AgreementReport:
     """The report of `boltzgrad.verify` about a reference; unless `thorough`, of the routes that are cheap here.
 
-    Work is counted, not timed, so that the same check says the same on a loaded machine.  Those left out have a row that says so.
+    Work is counted, not timed, so that the same check says the same on a loaded machine.  Those left out have a row
+    that says so.
     """
     rows, left = [reference_row(reference)], _BUDGET
     for route in select(reference.problem, None):

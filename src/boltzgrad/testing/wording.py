@@ -42,7 +42,8 @@ def text(check: HypergradientCheck) -> str:
 
 
 _NOT_YOURS = (
-    "nothing can be said of your gradient: the reference and every other route differentiate this model, so mend it first"
+    "nothing can be said of your gradient: the reference and every other route differentiate this model, so "
+    "mend it first"
 )
 
 
@@ -99,8 +100,8 @@ def _zero(check: HypergradientCheck) -> str:
     size = float(np.abs(check.reference.gradient).max())
     return (
         f"{Verdict.ZERO}: ∇J is zero as far as its rounding tells (‖∇J‖_∞ = {size:.1e}, its rounding here "
-        f"{float(check.yardstick.rounding.max()):.1e}), and so is yours; that confirms nothing, its negative would pass as well: "
-        "check it at another theta"
+        f"{float(check.yardstick.rounding.max()):.1e}), and so is yours; that confirms nothing, its negative would pass as "
+        "well: check it at another theta"
     )
 
 

@@ -125,7 +125,7 @@ class AgreementReport:
             verdict = f"MODEL'S DERIVATIVE IS WRONG: {self.model.array or self.model.kind}"
         elif self.against:
             verdict = "DISAGREEMENT: " + ", ".join(f"{r.route} {r.verdict}" for r in self.against)
-        elif counts[Verdict.ZERO]:
+        elif Yardstick.of(self.reference).zero.all():
             verdict = "ZERO TO ROUNDING: ∇J is zero as far as rounding tells, and nothing can be confirmed"
         else:
             verdict = "CANNOT TELL: no independent witness agrees"
@@ -162,7 +162,9 @@ class AgreementReport:
         count = int(zero.sum())
         if not 0 < count < zero.size:
             return []
-        return [f"{count} of {zero.size} entries of ∇J are zero as far as their rounding tells: their size is confirmed, no more."]
+        return [
+            f"{count} of {zero.size} entries of ∇J are zero as far as their rounding tells: their size is confirmed, no more."
+        ]
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The report as JSON, for machines (`boltzgrad report` among them).  NaN and infinity become null.

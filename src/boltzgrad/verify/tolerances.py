@@ -226,8 +226,8 @@ def judge(
     if yardstick.zero.all():
         return judged(Verdict.ZERO, worst)
     hidden = np.flatnonzero(unclear & (2.0 * allowed >= size))
-    if hidden.size:
-        return judged(Verdict.CANNOT_TELL, int(hidden[np.argmax(allowed[hidden] / np.maximum(size[hidden], 5e-324))]))
+    if hidden.size:  # the largest of the entries that could be anything
+        return judged(Verdict.CANNOT_TELL, int(hidden[np.argmax((size * yardstick.units)[hidden])]))
     if not unclear.any():
         return judged(Verdict.AGREES, worst)
     known = mistakes() if mistakes is not None else None

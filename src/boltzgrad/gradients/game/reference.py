@@ -92,9 +92,7 @@ class GameHypergradient(Hypergradient):
         if rounded is None:
             return np.zeros_like(self.gradient)
         rng = np.random.default_rng(SEED)
-        return np.asarray(
-            np.max([np.abs(rounded(self.cotangent, rng) - self.gradient) for _ in range(runs)], axis=0)
-        )
+        return np.asarray(np.max([np.abs(rounded(self.cotangent, rng) - self.gradient) for _ in range(runs)], axis=0))
 
     def _term_sizes(self) -> Array:
         return self.array_map.root_sum_squares((self.cotangent,))
@@ -106,7 +104,8 @@ class GameHypergradient(Hypergradient):
         return max(self.follower.system.remaining_steps, self.leader.system.remaining_steps)
 
     def _array_map(self) -> ArrayMap:
-        return self.problem.array_map(self.theta, (self.solved.f, self.pullback, self.pushforward))
+        found: ArrayMap = self.problem.array_map(self.theta, (self.solved.f, self.pullback, self.pushforward))
+        return found
 
 
 class _WithJoint(MarkovGame):

@@ -80,6 +80,4 @@ def leader_values(game: MarkovGame, weights: Array, start: Array | None = None) 
     def jacobian(x: Array) -> Array:
         return joint.leader_discount * state_kernel(matrix, flat)
 
-    return sweep(
-        step, v.astype(weights.dtype), max_sweeps=affordable(joint, joint.leader_discount), jacobian=jacobian
-    )
+    return sweep(step, v.astype(weights.dtype), max_sweeps=affordable(joint, joint.leader_discount), jacobian=jacobian)

@@ -43,7 +43,9 @@ class TabularEvaluator(Evaluator):
             if isinstance(problem.objective, PolicyObjective):
                 total += weight * problem.objective.function(theta, policy)
                 if first:
-                    self.rounding += EPS * float(np.abs(total)) * (1.0 + float(np.abs(follower.x).max()) / model.temperature)
+                    self.rounding += (
+                        EPS * float(np.abs(total)) * (1.0 + float(np.abs(follower.x).max()) / model.temperature)
+                    )
             else:
                 leader = leader_values(model, policy, start_l)
                 change, sweeps, v_leader = max(change, leader.change), sweeps + leader.sweeps, leader.x

@@ -82,7 +82,9 @@ def entry_error(problem: ConfigurableMDP, linearised: LinearisedBuild) -> float:
     return max(float(problem.entry_error), 2.0 * worst)
 
 
-def pullback_rounding(linearised: LinearisedBuild, cotangent: ContextualArrays, pulled: Array, runs: int = RUNS) -> Array:
+def pullback_rounding(
+    linearised: LinearisedBuild, cotangent: ContextualArrays, pulled: Array, runs: int = RUNS
+) -> Array:
     """The largest change (d,) of the pulled-back cotangents when every operation of the build's own derivative is rounded at
     random; zero where the derivative was written by hand.
     """
@@ -90,9 +92,7 @@ def pullback_rounding(linearised: LinearisedBuild, cotangent: ContextualArrays, 
         return np.zeros_like(pulled)
     rng = np.random.default_rng(_SEED)
     parts = cotangent.parts()
-    return np.asarray(
-        np.max([np.abs(linearised.rounded.pull(parts, rng) - pulled) for _ in range(runs)], axis=0)
-    )
+    return np.asarray(np.max([np.abs(linearised.rounded.pull(parts, rng) - pulled) for _ in range(runs)], axis=0))
 
 
 def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays, eps: float) -> float:

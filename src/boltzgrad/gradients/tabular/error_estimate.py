@@ -1,6 +1,7 @@
 r"""A sharp first-order estimate of what float64 leaves in a hypergradient of this problem.
 
-The proved bound adds worst cases up; this measures, entry by entry.  Every entry of the model is moved by a random relative rounding (two
+The proved bound adds worst cases up; this measures, entry by entry.  Every entry of the model is moved by a random
+relative rounding (two
 units in the last place, about what computing it costs), the rewards besides by that much of |Q|, which is what a
 float64 backup rounds, and the Benefit by that much of |Q_L|, which is what Q_L − V_L leaves; everything is solved again
 from the old solution, and the change of the gradient is what such roundings do.  Any backward stable float64 route to the
@@ -78,7 +79,9 @@ def rounding_estimates(
     solutions: tuple[ContextSolution, ...],
     gradient: Array,
 ) -> Array:
-    """What random roundings of the model's entries, and of the build's own derivative, do to each entry of the gradient (d,)."""
+    """What random roundings of the model's entries, and of the build's own derivative, do to each entry of the
+    gradient (d,).
+    """
     rng = np.random.default_rng(SEED)
     count = min(probes(m) for m in linearised.contexts.models)
     _, exact, beside = assemble(problem, theta, linearised.contexts, solutions)

@@ -80,7 +80,8 @@ class TabularHypergradient(Hypergradient):
     def _value_scale(self) -> float:
         weights = self.linearised.contexts.probabilities
         total = sum(
-            float(p) * (abs(s.value) if s.leader is None else s.leader.size) for p, s in zip(weights, self.contexts, strict=True)
+            float(p) * (abs(s.value) if s.leader is None else s.leader.size)
+            for p, s in zip(weights, self.contexts, strict=True)
         )
         regulariser = self.problem.regulariser
         return total + (0.0 if regulariser is None else abs(regulariser.value(self.theta)))
@@ -90,10 +91,13 @@ class TabularHypergradient(Hypergradient):
         return max(system.remaining_steps for system in solved)
 
     def _array_map(self) -> ArrayMap:
-        return self.problem.array_map(self.theta, self.linearised)
+        found: ArrayMap = self.problem.array_map(self.theta, self.linearised)
+        return found
 
     def _further_slopes(self) -> tuple[ArrayMap, ...]:
-        return self.problem.further_slopes(self.theta, tuple(s.follower.policy for s in self.contexts))
+        policies = tuple(s.follower.policy for s in self.contexts)
+        found: tuple[ArrayMap, ...] = self.problem.further_slopes(self.theta, policies)
+        return found
 
     def _only(self, what: str) -> ContextSolution:
         if len(self.contexts) != 1:

@@ -24,7 +24,9 @@ from boltzgrad.problems.tabular import TabularModel
 EPS = float(np.finfo(float).eps)
 MAX_SWEEPS = 500_000
 _BEFORE_SOLVES = 200
-_AT_REST = 1e-10  # Newton's last step, relative: what it leaves is the square of it, and rounding
+_AT_REST = (
+    1e-6  # Newton's last step, relative: where many steps remain, rounding moves the values by as many of its units
+)
 COMPLEX_STEP = 1e-30
 """The step of complex-step differentiation: its square vanishes beside any number in a model."""
 
@@ -62,11 +64,14 @@ def soft_backup(model: TabularModel, matrix: Any, v: Array) -> tuple[Array, Arra
     return (top + model.temperature * np.log(z))[:, 0], e / z
 
 
-def sweep(step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callable[[Array], Array] | None = None) -> Swept:
+def sweep(
+    step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callable[[Array], Array] | None = None
+) -> Swept:
     """Iterate x ← step(x) until rounding stops the changes from falling.
 
     Real and imaginary parts are followed apart: under a complex step the derivative lives in an
-    imaginary part some twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`: with it, what has not come
+    imaginary part some twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`: with it, what
+    has not come
     to rest after `FEW_SWEEPS` is by Newton.
 
     Raises: Unfinished if nothing brings it to rest.
@@ -82,7 +87,9 @@ def sweep(step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callab
         else:
             since += 1
         # An entry that cancels never rests relative to itself: there it is enough that the whole does.
-        settled = change <= EPS or (since >= 30 and best < 1e-13) or (since >= 100 and (whole < 1e-13 or _is_noise(x, old)))
+        settled = (
+            change <= EPS or (since >= 30 and best < 1e-13) or (since >= 100 and (whole < 1e-13 or _is_noise(x, old)))
+        )
         if settled:
             break
     if not settled and dense:
@@ -115,7 +122,7 @@ def _change(new: Array, old: Array) -> tuple[float, float]:
 
 
 def _is_noise(new: Array, old: Array) -> bool:
-    """Whether all that still moves is what rounds off in h·|value|, which is no derivative: J does not depend on this coordinate."""
+    """Whether all that still moves is what rounds off in h·|value|: J does not depend on this coordinate."""
     if not np.iscomplexobj(new) or _relative(new.real, old.real) > 1e-13:
         return False
     return bool(np.abs(new.imag - old.imag).max() <= 64.0 * EPS * COMPLEX_STEP * np.abs(new.real).max())

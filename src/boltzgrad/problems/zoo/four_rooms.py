@@ -135,7 +135,7 @@ def four_rooms(kernel: str = "simulator", temperature: float = 1e-3, penalty_wei
         return part.model(softmax(theta))
 
     def pullback(theta: Array, cotangent: TabularArrays) -> Array:
-        return through_softmax(softmax(theta), part.pull_to_sigma(cotangent))
+        return np.asarray(through_softmax(softmax(theta), part.pull_to_sigma(cotangent)))
 
     def pushforward(theta: Array, direction: Array) -> TabularArrays:
         return part.push_from_sigma(through_softmax(softmax(theta), direction))
@@ -166,7 +166,7 @@ def two_goals(kernel: str = "simulator", temperature: float = 1e-3, penalty_weig
 
     def pullback(theta: Array, cotangent: ContextualArrays) -> Array:
         pulled = sum(part.pull_to_sigma(c) for part, c in zip(parts, cotangent.models, strict=True))
-        return through_softmax(softmax(theta), np.asarray(pulled))
+        return np.asarray(through_softmax(softmax(theta), np.asarray(pulled)))
 
     def pushforward(theta: Array, direction: Array) -> ContextualArrays:
         dsigma = through_softmax(softmax(theta), direction)

@@ -32,7 +32,8 @@ from boltzgrad.verify.tolerances import (
 class BundleCheck:
     """A gradient (d,) beside a bundle's, judged entry by entry by the judge of `verify`.
 
-    `again` is the full check against a reference computed anew, where the zoo can make the problem: it decides, and with it come
+    `again` is the full check against a reference computed anew, where the zoo can make the problem: it decides, and
+    with it come
     the known mistakes and the other routes.  For somebody's own problem the bundle's own numbers are all there is.
     """
 
@@ -54,8 +55,8 @@ class BundleCheck:
             j = int(np.argmax(apart - allowed))
             raise BundleUnusable(
                 f"{self.bundle.folder}: solved again here, {self.bundle.name} has a gradient that differs from the bundle's by "
-                f"{apart[j]:.2g} in coordinate {j}; its problem has changed since, or this machine computes differently: export "
-                "it again"
+                f"{apart[j]:.2g} in coordinate {j}; its problem has changed since, or this machine computes differently: "
+                "export it again"
             )
         return check
 

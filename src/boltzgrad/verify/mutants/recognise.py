@@ -34,7 +34,8 @@ class Mistake:
 
 @dataclass(frozen=True, eq=False)
 class Mistakes:
-    """The mistakes that show on a problem at one θ.  `missing` says why not all could be tried, "" where they were.
+    """The mistakes that show on a problem at one θ.  `missing` says why none could be tried, "" where they were; `left_out` are
+    those that leave no finite numbers here, and so are nobody's gradient.
 
     `shown` are formulas with a step wrong; `lengths` is ∇J times factors that people lose, and its negative.
     """
@@ -44,6 +45,7 @@ class Mistakes:
     tried: int
     missing: str = ""
     lengths: tuple[Mistake, ...] = ()
+    left_out: tuple[str, ...] = ()
 
     def like(self, gradient: Array, allowed: Array) -> tuple[tuple[Mistake, float], ...]:
         """The mistakes that a gradient (d,) is within rounding of, each with the relative difference [1], nearest first."""
@@ -108,8 +110,7 @@ def mistakes(reference: Hypergradient) -> Mistakes:
             continue
         if _shows(yardstick, wrong):
             shown.append(Mistake(mutant.mistake, wrong, relative(yardstick, wrong)))
-    missing = f"could not be evaluated here: {'; '.join(failed)}" if failed else ""
-    return Mistakes(yardstick, tuple(shown), len(room.MUTANTS), missing, wrong_lengths)
+    return Mistakes(yardstick, tuple(shown), len(room.MUTANTS), "", wrong_lengths, tuple(failed))
 
 
 def _shows(yardstick: Yardstick, wrong: Array) -> bool:

@@ -45,9 +45,13 @@ def _soft_fixed_point(m: TabularModel) -> Array:
     return soft_fixed_point(m, np.zeros(m.n_states))
 
 
+# Nobody unrolls further.
+_MOST_STEPS = 20_000
+
+
 def steps_for(discount: float) -> int:
     """The horizon 1/(1 − γ), in whole steps: what undiscounted or truncated sums run over."""
-    return int(np.ceil(1.0 / (1.0 - discount) - 1e-9))
+    return int(min(np.ceil(1.0 / (1.0 - discount) - 1e-9), _MOST_STEPS))
 
 
 def summed(step: Array, start: Array, terms: int) -> Array:

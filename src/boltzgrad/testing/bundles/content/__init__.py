@@ -41,9 +41,17 @@ def content(reference: Hypergradient, most_numbers: int) -> Content:
         "coordinate_bounds": Entry(
             reference.coordinate_bounds, "a proved bound on the error of each entry of the gradient", "parameter"
         ),
-        "rounding": Entry(reference.rounding, "what a float64 route to each entry of the gradient may round off", "parameter"),
-        "terms": Entry(reference.term_sizes, "the size of the terms that each entry of the gradient is a sum of", "parameter"),
-        "units": Entry(reference.units, "the natural step of each entry of θ: it moves the model by about its own size", "parameter"),
+        "rounding": Entry(
+            reference.rounding, "what a float64 route to each entry of the gradient may round off", "parameter"
+        ),
+        "terms": Entry(
+            reference.term_sizes, "the size of the terms that each entry of the gradient is a sum of", "parameter"
+        ),
+        "units": Entry(
+            reference.units,
+            "the natural step of each entry of θ: it moves the model by about its own size",
+            "parameter",
+        ),
         "allowed": Entry(
             candidate_allowance(Yardstick.of(reference), np.dtype(np.float64), None),
             "the largest difference of each entry of a float64 gradient that is accepted",
