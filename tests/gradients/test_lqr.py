@@ -249,7 +249,8 @@ def growing(theta):
     """A state that grows by 1.3 a step, √γ_L ρ = 0.99, with a bump of no consequence: the costs' sum is long, γ_L^t short."""
     one = np.ones((1, 1))
     return bg.LQModel(one * theta[0], one, 0.1 * one, 0.01 * one, 1000 * one, [1.0], one, leader_Q=one,
-                      bump=Bump(np.zeros(1), one, 0.5), follower_discount=0.5, leader_discount=0.58, temperature=0.1)  # fmt: skip
+                      bump=Bump(np.zeros(1), one, 0.5), follower_discount=0.5, leader_discount=0.58,
+                      temperature=0.1)  # fmt: skip
 
 
 def growing_in_fifty_digits(a):

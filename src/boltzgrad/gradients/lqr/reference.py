@@ -93,8 +93,10 @@ class LQHypergradient(Hypergradient):
         return max(self._amplification(self.model.follower_discount), self._leaders_steps())
 
     def _amplification(self, discount: float) -> float:
-        factors = self.follower.units.factors.A
-        return stretch(factors * self.follower.closed, discount)
+        closed = self.follower.units.factors.A * self.follower.closed
+        proved = stretch(closed, discount)
+        rate = discount * float(np.abs(np.linalg.eigvals(closed)).max()) ** 2
+        return proved if np.isfinite(proved) else 1.0 / max(1.0 - rate, EPS)
 
     def _leaders_steps(self) -> float:
         """The same for the leader's own sums; where they are walked step by step, at least their discounted number."""
