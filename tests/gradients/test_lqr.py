@@ -243,3 +243,64 @@ def test_a_vanishing_discount_is_the_myopic_follower(discount):
     assert bg.hypergradient(almost, theta).gradient == pytest.approx(
         bg.hypergradient(myopic, theta).gradient, rel=1e-12
     )
+
+
+def growing(theta):
+    """A state that grows by 1.3 a step, √γ_L ρ = 0.99, with a bump of no consequence: the costs' sum is long, γ_L^t short."""
+    one = np.ones((1, 1))
+    return bg.LQModel(one * theta[0], one, 0.1 * one, 0.01 * one, 1000 * one, [1.0], one, leader_Q=one,
+                      bump=Bump(np.zeros(1), one, 0.5), follower_discount=0.5, leader_discount=0.58,
+                      temperature=0.1)  # fmt: skip
+
+
+def growing_in_fifty_digits(a):
+    mp = mpmath
+    gamma, leader, P = mp.mpf(0.5), mp.mpf(0.58), mp.mpf(0.01)
+    for _ in range(3000):
+        P, last = mp.mpf(0.01) + gamma * a * a * P * 1000 / (1000 + gamma * P), P
+        if abs(P - last) < mp.mpf(10) ** (5 - mp.mp.dps):
+            break
+    M = 1000 + gamma * P
+    F, noise = a * 1000 / M, mp.mpf(0.1) + mp.mpf(0.1) / 2 / M
+    total = -(2 + leader / (1 - leader) * noise) / (1 - leader * F * F)
+    mean, covariance = mp.mpf(1), mp.mpf(1)
+    for t in range(300):
+        total += leader**t / 2 / mp.sqrt(1 + covariance) * mp.exp(-mean * mean / (1 + covariance) / 2)
+        mean, covariance = F * mean, F * F * covariance + noise
+    return total
+
+
+def test_a_bump_does_not_cut_the_costs_short():
+    """The sum was cut where γ_L^t < 1e-18, and the costs, which go on for (γ_L ρ²)^t, with it: by every route alike."""
+    report = bg.verify(bg.LinearQuadratic(growing, dim=1), [1.3])
+    with mpmath.workdps(60):
+        a, h = mpmath.mpf(1.3), mpmath.mpf(10) ** -20
+        J, slope = (
+            growing_in_fifty_digits(a),
+            (growing_in_fifty_digits(a + h) - growing_in_fifty_digits(a - h)) / (2 * h),
+        )
+        off = abs(float(mpmath.mpf(float(report.reference.gradient[0])) - slope))
+    assert report.reference.value == pytest.approx(float(J), rel=1e-13)
+    assert off <= report.reference.error_bound
+    assert off <= 4 * report.reference.error_estimate
+    assert report.ok
+    assert {"implicit", "unrolled-implicit", "complex-step", "differences"} <= {row.route for row in report.agreeing}
+
+
+def test_two_doubled_bumps_are_twice_one():
+    """J is linear in the leader's reward, a bump for ever included: costs and bump apart add up to both together."""
+    problem = bg.problems.load("random-lqr")
+    theta, bump = problem.initial_theta(seed=1), Bump(np.zeros(3), np.diag([1.0, 2.0, 4.0]), 3.0)
+
+    def with_bump(t, costs):
+        m = problem.build(t)
+        a = m.arrays()
+        return bg.LQModel(*a.parts()[:7], a.leader_Q * costs, a.leader_R * costs, a.leader_constant * costs, bump,
+                          follower_discount=0.9, leader_discount=0.85, temperature=0.2)  # fmt: skip
+
+    both, alone = (
+        bg.hypergradient(bg.LinearQuadratic(lambda t, c=c: with_bump(t, c), dim=problem.dim), theta) for c in (1.0, 0.0)
+    )
+    costs = bg.hypergradient(problem, theta)
+    assert both.value == pytest.approx(costs.value + alone.value, rel=1e-13)
+    np.testing.assert_allclose(both.gradient, costs.gradient + alone.gradient, rtol=1e-11)

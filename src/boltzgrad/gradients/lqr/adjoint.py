@@ -5,8 +5,10 @@ where w is observed), u = −Kx − K_w w + ε with covariance Σ_u = Σ + K_wWK
 
 Leader, quadratic and infinite: Y = Σ γ_L^t E[xx'] = M₀ + γ_L F Y F' + γ_L/(1 − γ_L) N,
     J = c/(1 − γ_L) − tr(Q_L Y) − tr(R_L (K Y K' + Σ_u/(1 − γ_L))),
-with adjoint P_L = Q_L + K'R_LK + γ_L F'P_LF.  Finite horizon, or a bump: mean and covariance of x_t by forward recursion,
-their cotangents by backward recursion, with E exp(−½(x − x̄)'Λ(x − x̄)) = |I + ΛS|^{−½} exp(−½(m − x̄)'(Λ⁻¹ + S)⁻¹(m − x̄)).
+with adjoint P_L = Q_L + K'R_LK + γ_L F'P_LF.  Finite horizon: mean and covariance of x_t by forward recursion, their
+cotangents by backward recursion.  A bump for ever: the quadratic part as above, so that a state that grows costs no digits,
+and the bump's own sum, which is bounded whatever the state does, step by step, with
+E exp(−½(x − x̄)'Λ(x − x̄)) = |I + ΛS|^{−½} exp(−½(m − x̄)'(Λ⁻¹ + S)⁻¹(m − x̄)).
 
 Backward to P: K = γM⁻¹B'PA, Σ = (τ/2)M⁻¹, M = R + γB'PB by the product rule; and through the Riccati equation by one
 adjoint Lyapunov equation Z = γ_F F Z F' + sym(P̄), which adds Z to Q̄, KZK' to R̄, 2γ_F P F Z to Ā, −2γ_F P F Z K' to B̄.
@@ -17,7 +19,7 @@ Source: BC-HG Props 1, 2, (59)–(98); MATH 7.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,7 +28,7 @@ from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import Bump, LQArrays, LQModel
 from boltzgrad.solvers.balls import Ball, as_ball, inverse, lyapunov, trace
 
-# An infinite sum of bumps is cut where γ_L^t is below this.
+# An infinite sum of bumps is cut where its terms are below this part of the first.
 _CUT = 1e-18
 
 
@@ -84,13 +86,16 @@ def symmetric(x: Any) -> Any:
     return 0.5 * (x + x.T)
 
 
-def steps_of(model: LQModel) -> int:
-    """The number of terms of the leader's sum: the horizon, or enough of an infinite one."""
+def steps_of(model: LQModel, closed: Any) -> int:
+    """The number of terms of the leader's sum: the horizon, or enough of an infinite one.
+
+    A term of a bump's sum is at most h γ^t; its derivative in the mean at most about h γ^t ρ(F)^t.
+    """
     if model.horizon is not None:
         return model.horizon
-    if model.leader_discount == 0.0:
-        return 1
-    return int(np.ceil(np.log(_CUT) / np.log(model.leader_discount)))
+    F = closed.mid if isinstance(closed, Ball) else closed
+    rate = model.leader_discount * max(1.0, float(np.abs(np.linalg.eigvals(F)).max()))
+    return int(np.ceil(np.log(_CUT) / np.log(rate))) if rate > _CUT else 1
 
 
 def infinite_leader(model: LQModel, a: LQArrays, at: Loop) -> LeaderAdjoint:
@@ -117,8 +122,26 @@ def infinite_leader(model: LQModel, a: LQArrays, at: Loop) -> LeaderAdjoint:
 
 
 def finite_leader(model: LQModel, a: LQArrays, at: Loop) -> LeaderAdjoint:
-    """Any leader over finitely many steps: forward moments of x_t, backward cotangents."""
-    gamma, T = model.leader_discount, steps_of(model)
+    """Any leader over finitely many steps: forward moments of x_t, backward cotangents.  One with a bump for ever, too."""
+    if model.horizon is None:
+        return _sum(infinite_leader(model, a, at), _stepwise(model, _without_costs(a), at))
+    return _stepwise(model, a, at)
+
+
+def _without_costs(a: LQArrays) -> LQArrays:
+    """The arrays of a leader whom only the bump concerns."""
+    none = np.zeros(np.shape(as_ball(a.leader_Q).mid)), np.zeros(np.shape(as_ball(a.leader_R).mid))
+    return replace(a, leader_Q=none[0], leader_R=none[1], leader_constant=np.zeros(()))
+
+
+def _sum(costs: LeaderAdjoint, bump: LeaderAdjoint) -> LeaderAdjoint:
+    """J and its cotangents of two leaders' rewards together; those in the costs themselves are the first one's."""
+    own = ("action", "leader_Q", "leader_R", "constant")
+    return LeaderAdjoint(**{f: x if f in own else x + getattr(bump, f) for f, x in vars(costs).items()})
+
+
+def _stepwise(model: LQModel, a: LQArrays, at: Loop) -> LeaderAdjoint:
+    gamma, T = model.leader_discount, steps_of(model, at.F)
     means, covariances = [a.mean], [a.covariance]
     for _ in range(T - 1):
         means.append(at.F @ means[-1])

@@ -77,7 +77,7 @@ class LQHypergradient(Hypergradient):
             P = _refined(model, nudged, P0)
             _, cotangent = cotangents(model, nudged, P)
             largest = np.maximum(largest, np.abs(self.linearised.pullback(units.cotangents(cotangent)) - self.gradient))
-        return largest + EPS * np.abs(self.gradient) + _UNDERFLOW * units.reward / self.units
+        return largest + EPS * np.abs(self.gradient) + _UNDERFLOW * units.reward * self.array_map.slopes
 
     def _term_sizes(self) -> Array:
         return self.array_map.root_sum_squares(self.cotangent.parts())
@@ -93,8 +93,10 @@ class LQHypergradient(Hypergradient):
         return max(self._amplification(self.model.follower_discount), self._leaders_steps())
 
     def _amplification(self, discount: float) -> float:
-        factors = self.follower.units.factors.A
-        return stretch(factors * self.follower.closed, discount)
+        closed = self.follower.units.factors.A * self.follower.closed
+        proved = stretch(closed, discount)
+        rate = discount * float(np.abs(np.linalg.eigvals(closed)).max()) ** 2
+        return proved if np.isfinite(proved) else 1.0 / max(1.0 - rate, EPS)
 
     def _leaders_steps(self) -> float:
         """The same for the leader's own sums; where they are walked step by step, at least their discounted number."""

@@ -11,6 +11,7 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 
+from boltzgrad.errors import InvalidModel
 from boltzgrad.gradients.lqr.doubling import cost_matrix, doublings, newton
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import LQArrays, LQModel
@@ -69,15 +70,20 @@ def _forever(model: LQModel, F: Any, noise: Any, cost: Any, step: Any) -> Any:
     start = model.covariance + anp.outer(model.mean, model.mean)
     Y, power = start + gamma / (1.0 - gamma) * noise, np.sqrt(gamma) * F
     radius = float(np.abs(np.linalg.eigvals(np.real(untraced(power)))).max())
+    if radius >= 1.0:  # J is none at this θ, such as a step further on from one where it is
+        raise InvalidModel(f"the leader's discounted value is infinite: √γ_L ρ(A − BK) = {radius:.9f}")
     for _ in range(doublings(radius, model.n_states)):
         Y, power = Y + anp.dot(power, anp.dot(Y, power.T)), anp.dot(power, power)
     return step / (1.0 - gamma) - anp.trace(anp.dot(cost, Y))
 
 
 def _stepwise(model: LQModel, F: Any, noise: Any, cost: Any, step: Any) -> Any:
+    """A finite horizon step by step; a bump for ever step by step beside the sum of the costs."""
     gamma, total, weight = model.leader_discount, 0.0, 1.0
+    if model.horizon is None:
+        total, cost, step = _forever(model, F, noise, cost, step), np.zeros_like(untraced(cost)), 0.0
     mean, covariance, t = model.mean, model.covariance, 0
-    while (t < model.horizon) if model.horizon is not None else (weight > 1e-18):
+    while not _over(model, weight, t, mean, covariance) if model.horizon is None else t < model.horizon:
         reward = step - anp.trace(anp.dot(cost, covariance)) - anp.dot(mean, anp.dot(cost, mean))
         if model.bump is not None:
             # In widths of the bump: its precision has a diagonal of ones.
@@ -92,6 +98,20 @@ def _stepwise(model: LQModel, F: Any, noise: Any, cost: Any, step: Any) -> Any:
         mean, covariance = anp.dot(F, mean), anp.dot(F, anp.dot(covariance, F.T)) + noise
         weight, t = weight * gamma, t + 1
     return total
+
+
+def _over(model: LQModel, weight: float, t: int, mean: Any, covariance: Any) -> bool:
+    """Whether what comes after t steps adds nothing more: γ^t, times how far the mean has gone in its own spread or widths.
+
+    A bump's term is at most γ^t h, and its slope along the mean that over the wider of the two; a derivative has been carried
+    for t steps.
+    """
+    if weight == 0.0:
+        return True
+    width = _unit(model.bump.precision) if model.bump is not None else np.ones(model.n_states)
+    own = width**2 + np.abs(np.real(np.diag(untraced(covariance))))
+    away = float(np.max(np.abs(np.real(untraced(mean))) / np.sqrt(own)))
+    return weight * (1.0 + t) ** 2 * (1.0 + away) < 1e-19
 
 
 def value_rounding(model: LQModel, P: Array) -> float:

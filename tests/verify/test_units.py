@@ -1,0 +1,97 @@
+"""No verdict depends on a unit: of θ, coordinate by coordinate, of rewards, of a constant that changes nothing."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scaled import in_rewards, in_units, shifted, two_states
+
+import boltzgrad as bg
+from boltzgrad.testing import check_hypergradient
+from boltzgrad.testing import strategies as bst
+from boltzgrad.verify.tolerances import Verdict
+
+FACTORS = (1.0, 2.0, -1.0, 0.0, 0.5, 1.001, 1.0 + 1e-6)
+FAST = {
+    "ConfigurableMDP": ["covariance", "implicit", "conic"],
+    "MarkovGame": ["theorem2", "lifted-implicit"],
+    "LinearQuadratic": ["covariance", "implicit"],
+}
+
+
+def family(problem):
+    kinds = (bg.MarkovGame, bg.LinearQuadratic, bg.ConfigurableMDP)
+    return next(kind.__name__ for kind in kinds if isinstance(problem, kind))
+
+
+def said(problem, theta):
+    """Everything that a user is told: of the witnesses, and of right and wrong gradients."""
+    report = bg.verify(problem, theta, routes=FAST[family(problem)])
+    reference = report.reference
+    out = [report.ok, [(row.route, str(row.verdict)) for row in report.rows]]
+    for factor in FACTORS:
+        check = check_hypergradient(factor * reference.gradient, problem, theta, reference=reference)
+        out.append((factor, str(check.verdict), [words.split(" (it matches")[0] for words in check.looks_like[:1]]))
+    one = reference.gradient.copy()
+    one[-1] *= -1.0
+    check = check_hypergradient(one, problem, theta, reference=reference)
+    out.append(("last entry", str(check.verdict), check.where))
+    return out
+
+
+UNITS = st.integers(-12, 12).map(lambda k: 10.0**k)
+
+
+@given(bst.problems_at(), st.data())
+def test_of_theta(case, data):
+    problem, theta = case
+    units = np.array([data.draw(UNITS) for _ in range(problem.dim)])
+    assert said(in_units(problem, units), theta * units) == said(in_units(problem, np.ones(problem.dim)), theta)
+
+
+@given(bst.problems_at(), st.data())
+def test_what_belongs_to_a_coordinate_has_its_unit(case, data):
+    problem, theta = case
+    units = np.array([data.draw(UNITS) for _ in range(problem.dim)])
+    one = bg.hypergradient(in_units(problem, np.ones(problem.dim)), theta)
+    other = bg.hypergradient(in_units(problem, units), theta * units)
+    np.testing.assert_allclose(other.gradient * units, one.gradient, rtol=1e-9, atol=64.0 * one.rounding.max())
+    for name in ("term_sizes", "coordinate_estimates"):
+        x, y = getattr(one, name), getattr(other, name) * units
+        assert np.all(y <= 16.0 * x + 1e-300)
+        assert np.all(x <= 16.0 * y + 1e-300)
+
+
+@given(bst.problems_at(bst.configurable_mdps(general=False)), UNITS, UNITS)
+def test_of_rewards(case, follower, leader):
+    problem, theta = case
+    assert said(in_rewards(problem, follower, leader), theta) == said(in_rewards(problem, 1.0, 1.0), theta)
+
+
+def test_of_a_constant_that_changes_nothing():
+    problem, theta = two_states()
+    for constant in (3e4, -1e6, 1e7):
+        assert said(shifted(problem, constant), theta)[:2] == said(problem, theta)[:2]
+
+
+@pytest.mark.parametrize("units", [1e-12, 1e-6, 1.0, 1e6, 1e12, [1e-12, 1e12, 1.0, 1e5]])
+@pytest.mark.parametrize("pull", [2.0, -1.0, 0.0, 1.001, 1.0001])
+def test_a_wrong_pull_back_is_found_in_every_unit(units, pull):
+    problem, theta = two_states(units, pull=pull)
+    report = bg.verify(problem, theta)
+    assert not report.ok
+    assert report.model.kind == "transpose"
+    assert report.model.array == "follower_reward"
+    right = bg.hypergradient(two_states(units)[0], theta).gradient
+    for gradient in (right, pull * right):
+        assert check_hypergradient(gradient, problem, theta).verdict == Verdict.MODEL
+
+
+@pytest.mark.parametrize("units", [1e-12, 1e-6, 1.0, 1e6, 1e12, [1e-12, 1e12, 1.0, 1e5]])
+def test_every_route_agrees_in_every_unit(units):
+    problem, theta = two_states(units)
+    report = bg.verify(problem, theta)
+    assert report.ok, str(report)
+    assert {str(row.verdict) for row in report.rows} == {"reference", "agrees"}
+    assert two_states(units, pull=1.0)[0].dim == 4
+    assert bg.verify(*two_states(units, pull=1.0), routes=["implicit"]).ok
