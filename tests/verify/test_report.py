@@ -10,6 +10,7 @@ import boltzgrad as bg
 from boltzgrad.errors import GradientMismatch
 from boltzgrad.gradients import Route, RouteResult
 from boltzgrad.gradients.route import always
+from boltzgrad.problems.contexts import ContextualArrays
 from boltzgrad.verify import agreement
 
 
@@ -149,7 +150,98 @@ def test_skipped_and_failed_witnesses_are_rows_with_reasons(monkeypatch):
     assert [str(r.verdict) for r in report.rows[1:]] == ["skipped", "failed", "agrees"]
     assert "skipped — too large" in str(report)
     assert "failed — it did not converge" in str(report)
+    assert "worst |Δ|" in str(report)
     assert report.ok
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict", "note"),
+    [
+        (KeyError("follower"), "failed", "KeyError: 'follower'"),
+        (IndexError("list index out of range"), "failed", "IndexError: list index out of range"),
+        (np.linalg.LinAlgError("Singular matrix"), "failed", "LinAlgError: Singular matrix"),
+        (MemoryError(), "failed", "MemoryError: "),
+        (AssertionError(), "failed", "AssertionError: "),
+        (StopIteration(), "failed", "StopIteration: "),
+        (bg.errors.Unfinished("not at rest after 10 sweeps"), "unfinished", "not at rest after 10 sweeps"),
+        (bg.errors.NotSmooth("J has a kink"), "not smooth", "J has a kink"),
+        (bg.errors.NotDifferentiable("no complex theta"), "skipped", "no complex theta"),
+        (bg.errors.NotConverged("it did not converge"), "failed", "it did not converge"),
+    ],
+)
+@pytest.mark.parametrize("place", ["run", "skip"])
+def test_whatever_a_witness_breaks_with_is_a_row(monkeypatch, error, verdict, note, place):
+    """And the others are run all the same."""
+
+    def broken(problem, theta):
+        raise error
+
+    odd = route("odd", broken) if place == "run" else route("odd", skip=broken)
+    report = with_routes(monkeypatch, odd, route("good", of_reference()))
+    assert (str(report.rows[1].verdict), report.rows[1].note) == (verdict, note)
+    assert report.rows[1].gradient is None
+    assert report.rows[2].verdict == "agrees"
+    assert report.ok == (verdict != "not smooth")
+    assert verdict in str(report)
+    assert json.loads(report.to_json())["rows"][1]["verdict"] == verdict
+    assert "odd" in report.to_html()
+
+
+def test_an_interrupt_is_no_row(monkeypatch):
+    def interrupted(problem, theta):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        with_routes(monkeypatch, route("odd", interrupted))
+
+
+def test_an_unfinished_witness_speaks_neither_for_nor_against(monkeypatch):
+    def tired(problem, theta):
+        raise bg.errors.Unfinished("not at rest")
+
+    report = with_routes(monkeypatch, route("tired", tired))
+    assert not report.ok
+    assert not report.against
+    with pytest.raises(GradientMismatch, match=r"no witness could confirm the reference\. tired: unfinished \(not at rest\)"):
+        report.raise_if_disagree()
+
+
+def test_a_gradient_of_nothing_is_not_confirmed():
+    """At θ = 0 nothing that the leader does matters on this problem."""
+    problem = bg.problems.load("synthetic")
+    report = bg.verify(problem, np.zeros(problem.dim), routes=["covariance", "implicit"])
+    assert not report.ok
+    assert [str(r.verdict) for r in report.rows] == ["reference", "zero to rounding", "zero to rounding"]
+    assert str(report).splitlines()[-1].startswith("ZERO TO ROUNDING")
+    data = json.loads(report.to_json())
+    assert data["ok"] is False
+    assert data["rows"][1]["complaint"] is None
+
+
+def test_a_wrong_model_is_said_first_and_no_witness_is_run(monkeypatch):
+    right = bg.problems.load("synthetic-hard")
+    wrong = bg.ConfigurableMDP(
+        right.build,
+        dim=right.dim,
+        pullback=lambda theta, g: 1.001 * right.linearise(theta).pullback(ContextualArrays((g,), np.ones(1))),
+        pushforward=lambda theta, v: right.linearise(theta).pushforward(v).models[0],
+        name="mine",
+    )
+    ran = []
+    routes = (route("good", lambda p, t: ran.append(t)),)
+    monkeypatch.setattr(agreement, "select", lambda problem, names: routes)
+    report = bg.verify(wrong, right.initial_theta(seed=0))
+    assert not ran
+    assert not report.ok
+    assert report.model.kind == "transpose"
+    assert "(1.001 times it)" in str(report.model)
+    assert [str(r.verdict) for r in report.rows] == ["reference", "skipped"]
+    assert report.summary().startswith("MODEL'S DERIVATIVE IS WRONG: ")
+    assert f"Model: {report.model}." in str(report)
+    data = json.loads(report.to_json())
+    assert (data["ok"], data["model"]["ok"], data["model"]["kind"]) == (False, False, "transpose")
+    with pytest.raises(GradientMismatch, match=r"^mine: .* d = 100: model's derivative is wrong: the pull-back of "):
+        report.raise_if_disagree()
 
 
 def test_a_route_that_is_not_independent_confirms_nothing(monkeypatch):
