@@ -83,7 +83,9 @@ def every_kind():
         "i-cut": report(
             silent("covariance", Verdict.SKIPPED, "the model's derivative is wrong, and every route differentiates it"),
             name="cut",
-            model=ModelCheck("derivative", "the derivative of leader_reward[2, 1] along theta[3] is 0, and its slope 0.5"),
+            model=ModelCheck(
+                "derivative", "the derivative of leader_reward[2, 1] along theta[3] is 0, and its slope 0.5"
+            ),
         ),
         "j-zero": report(row("covariance", Verdict.ZERO, 0.0), row("implicit", Verdict.ZERO, 1e-17), name="nothing"),
         "h-scale": report(*(row(f"1e-{k}", relative=10.0**-k) for k in range(1, 18)), name=LONG),

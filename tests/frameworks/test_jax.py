@@ -416,7 +416,10 @@ CUT = {
         "transition",
     ),
     "stop_gradient of one coordinate": (
-        lambda theta: {**moving(theta), "follower_reward": REWARD + SLOPE @ theta.at[2].set(jax.lax.stop_gradient(theta[2]))},
+        lambda theta: {
+            **moving(theta),
+            "follower_reward": REWARD + SLOPE @ theta.at[2].set(jax.lax.stop_gradient(theta[2])),
+        },
         "follower_reward",
     ),
 }
@@ -431,7 +434,10 @@ def test_a_graph_that_is_cut_in_the_model(name):
     own = bg.hypergradient(cut, THETA).gradient
     assert np.abs(own - right).max() > 1e-3 * np.abs(right).max()
     coordinate = 2 if name.endswith("one coordinate") else r"\d"
-    said = rf"model's derivative is wrong: the derivative of {array}\[\d, \d.* along theta\[{coordinate}\] is -?0, and its slope .*stop_gradient"
+    said = (
+        rf"model's derivative is wrong: the derivative of {array}\[\d, \d.* along theta\[{coordinate}\] is -?0, "
+        r"and its slope .*stop_gradient"
+    )
     for candidate in (right, own, -right):
         check = bg.testing.check_hypergradient(candidate, cut, THETA)
         assert (check.verdict, check.ok) == ("model's derivative is wrong", False)
@@ -463,9 +469,9 @@ def test_a_pytree_raveled_as_the_message_says():
 
     problem = adapter.configurable_mdp(lambda theta: in_pieces(unravel(theta)), dim=flat.size, **CONSTANTS)
     assert bg.hypergradient(problem, np.asarray(flat)).gradient.shape == (D,)
-    with pytest.raises(bg.errors.InvalidTheta, match="theta is a dict; expected a flat array .*ravel_pytree"):
+    with pytest.raises(bg.errors.InvalidTheta, match=r"theta is a dict; expected a flat array .*ravel_pytree"):
         adapter.assert_hypergradient(jax.grad(unrolled), problem, unravel(flat))
-    with pytest.raises(bg.errors.InvalidCandidate, match="gradient is a dict; expected one flat array .*ravel_pytree"):
+    with pytest.raises(bg.errors.InvalidCandidate, match=r"gradient is a dict; expected one flat array .*ravel_pytree"):
         adapter.assert_hypergradient(lambda t: unravel(t), problem, flat)
 
 
@@ -479,13 +485,19 @@ def test_a_pytree_returned():
 
 def test_a_temperature_that_depends_on_theta():
     """It is refused, in words that say what to do instead; and that is right."""
-    with pytest.raises(bg.errors.InvalidOption, match="temperature is a function; expected a number: .* divide follower_reward"):
+    with pytest.raises(
+        bg.errors.InvalidOption, match=r"temperature is a function; expected a number: .* divide follower_reward"
+    ):
         adapter.configurable_mdp(arrays, dim=D, **{**CONSTANTS, "temperature": lambda theta: jnp.exp(theta[0])})
     odd = adapter.configurable_mdp(lambda t: {**arrays(t), "temperature": jnp.exp(t[0])}, dim=D, **CONSTANTS)
-    with pytest.raises(bg.errors.InvalidModel, match="returned 'temperature'; .*is a constant of the problem .*temperature=1.0"):
+    with pytest.raises(
+        bg.errors.InvalidModel, match=r"returned 'temperature'; .*is a constant of the problem .*temperature=1.0"
+    ):
         bg.hypergradient(odd, THETA)
     odd = adapter.configurable_mdp(lambda t: {**arrays(t), "leader_discount": 0.9}, dim=D, **CONSTANTS)
-    with pytest.raises(bg.errors.InvalidModel, match="leader_discount is a constant of the problem and does not depend on theta$"):
+    with pytest.raises(
+        bg.errors.InvalidModel, match=r"leader_discount is a constant of the problem and does not depend on theta$"
+    ):
         bg.hypergradient(odd, THETA)
     with pytest.raises(bg.errors.InvalidOption, match="divide Q and R by it"):
         adapter.linear_quadratic(arrays, dim=D, **{**CONSTANTS, "temperature": lambda theta: theta[0]})
@@ -515,7 +527,9 @@ def test_what_is_no_problem(problem):
 
 def test_value_and_grad(problem):
     both = jax.value_and_grad(unrolled)
-    with pytest.raises(bg.errors.InvalidCandidate, match=r"a pair; expected the gradient alone: is it value_and_grad\?"):
+    with pytest.raises(
+        bg.errors.InvalidCandidate, match=r"a pair; expected the gradient alone: is it value_and_grad\?"
+    ):
         adapter.assert_hypergradient(both, problem, THETA)
     assert adapter.assert_hypergradient(lambda theta: both(theta)[1], problem, THETA).ok
     aux = jax.grad(lambda theta: (unrolled(theta), theta), has_aux=True)

@@ -311,13 +311,17 @@ def test_a_graph_that_is_cut_in_the_model(name):
 @pytest.mark.parametrize("use", [lambda t: t["w"], lambda t: t.w, lambda t: dict(t)])
 def test_parameters_in_pieces(use):
     odd = adapter.configurable_mdp(lambda theta: {**arrays(theta), "x": use(theta)}, dim=D, **CONSTANTS)
-    with pytest.raises(bg.errors.InvalidModel, match=r"theta, which is a flat array of shape \(5,\): .*functional_call"):
+    with pytest.raises(
+        bg.errors.InvalidModel, match=r"theta, which is a flat array of shape \(5,\): .*functional_call"
+    ):
         bg.hypergradient(odd, THETA)
 
 
 def test_a_temperature_that_is_a_parameter():
     for odd in (torch.nn.Parameter(torch.tensor(0.5)), lambda theta: theta[0]):
-        with pytest.raises(bg.errors.InvalidOption, match="temperature is a .*; expected a number: .* divide follower_reward"):
+        with pytest.raises(
+            bg.errors.InvalidOption, match=r"temperature is a .*; expected a number: .* divide follower_reward"
+        ):
             adapter.configurable_mdp(arrays, dim=D, **{**CONSTANTS, "temperature": odd})
 
 
@@ -328,7 +332,9 @@ def test_a_module_is_no_problem():
         lambda: bg.testing.check_hypergradient(THETA, net, THETA),
         lambda: adapter.value(net),
     ):
-        with pytest.raises(bg.errors.InvalidOption, match="problem is a Linear; expected one of ConfigurableMDP, MarkovGame"):
+        with pytest.raises(
+            bg.errors.InvalidOption, match="problem is a Linear; expected one of ConfigurableMDP, MarkovGame"
+        ):
             ask()
 
 
@@ -342,7 +348,9 @@ def test_value_and_grad(problem):
         theta = theta.clone().requires_grad_()
         return torch.autograd.grad(unrolled(theta), theta)
 
-    with pytest.raises(bg.errors.InvalidCandidate, match=r"returned an array in a tuple; expected the gradient alone: use"):
+    with pytest.raises(
+        bg.errors.InvalidCandidate, match=r"returned an array in a tuple; expected the gradient alone: use"
+    ):
         adapter.assert_hypergradient(one_of, problem, THETA)
 
 

@@ -107,7 +107,7 @@ def test_a_build_that_refuses_complex_numbers_is_skipped_with_the_reason():
 
 
 def test_a_build_that_drops_part_of_its_derivative_is_found():
-    """The tape sees half of the dependence; differences see all of it, and so does the check of the model, with nobody to blame."""
+    """The tape sees half of the dependence; differences see all of it, and so does the check of the model."""
     problem = problem_with(lambda theta: anp.dot(W, 0.5 * theta + 0.5 * bg.problems.validation.untraced(theta)))
     theta = np.ones(3)
     exact = bg.hypergradient(problem_with(lambda theta: anp.dot(W, theta)), theta).gradient

@@ -163,7 +163,7 @@ def test_a_vanishing_gradient_confirms_nothing(make_model, rng):
     assert not report.ok
     assert not report.against
     assert report.summary().startswith("ZERO TO ROUNDING: ")
-    with pytest.raises(bg.errors.GradientMismatch, match="no witness could confirm the reference. covariance: zero"):
+    with pytest.raises(bg.errors.GradientMismatch, match=r"no witness could confirm the reference. covariance: zero"):
         report.raise_if_disagree()
     another = Route("another", "", lambda p, t: RouteResult(report.reference.value, np.full(15, 1e-7), 0.0), always)
     assert witness_row(another, report.reference).verdict == "disagrees"

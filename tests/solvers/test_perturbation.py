@@ -31,9 +31,7 @@ def test_each_error_covers_its_quantity_and_nothing_is_zero(pair):
     model, loose, exact = pair
     errors = follower_errors(model, loose, eps=0.0)
     rough, right = evaluate_leader(model, loose), evaluate_leader(model, exact)
-    e_L, e_Q, e_B = leader_errors(
-        model, rough, loose.policy, errors.policy, errors.kappa, 0.0, stored=rough.benefit
-    )
+    e_L, e_Q, e_B = leader_errors(model, rough, loose.policy, errors.policy, errors.kappa, 0.0, stored=rough.benefit)
     e_nu = occupancy_errors(model, rough, loose.policy, errors.policy, errors.kappa, 0.0)
     w, y = adjoint(model, loose, rough)
     w_right, y_right = adjoint(model, exact, right)
@@ -63,9 +61,7 @@ def test_entry_errors_are_covered(make_model, rng):
     follower = solve_follower(model)
     leader = evaluate_leader(model, follower)
     errors = follower_errors(model, follower, eps)
-    e_L, _, e_B = leader_errors(
-        model, leader, follower.policy, errors.policy, errors.kappa, eps, stored=leader.benefit
-    )
+    e_L, _, e_B = leader_errors(model, leader, follower.policy, errors.policy, errors.kappa, eps, stored=leader.benefit)
     e_nu = occupancy_errors(model, leader, follower.policy, errors.policy, errors.kappa, eps)
     for _ in range(50):
         arrays = model.arrays()

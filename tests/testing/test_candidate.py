@@ -49,7 +49,10 @@ def test_no_gradient(case, name, as_function):
 
 
 PAIRS = {
-    "value and gradient": (lambda g: (3.5, g), r"a pair; expected the gradient alone: is it value_and_grad\? use .*\[1\]$"),
+    "value and gradient": (
+        lambda g: (3.5, g),
+        r"a pair; expected the gradient alone: is it value_and_grad\? use .*\[1\]$",
+    ),
     "a list of both": (lambda g: [np.array(3.5), g], r"a pair; .*is it value_and_grad\? use .*\[1\]$"),
     "gradient and aux": (lambda g: (g, {"steps": 3}), r"a pair; expected the gradient alone: use .*\[0\]$"),
     "in a tuple": (lambda g: (g,), r"an array in a tuple; expected the gradient alone: use .*\[0\]$"),
@@ -98,13 +101,17 @@ def test_what_is_no_problem_is_refused_everywhere(case, problem):
         lambda: bg.hypergradient(problem, theta),
         lambda: bg.verify(problem, theta),
     ):
-        with pytest.raises(bg.errors.InvalidOption, match=r"problem is a \w+; expected one of ConfigurableMDP, MarkovGame"):
+        with pytest.raises(
+            bg.errors.InvalidOption, match=r"problem is a \w+; expected one of ConfigurableMDP, MarkovGame"
+        ):
             ask()
 
 
 def test_a_theta_in_pieces(case):
     problem, theta, exact = case
-    with pytest.raises(bg.errors.InvalidTheta, match=r"theta is a dict; expected a flat array of shape \(6,\): .*ravel_pytree"):
+    with pytest.raises(
+        bg.errors.InvalidTheta, match=r"theta is a dict; expected a flat array of shape \(6,\): .*ravel_pytree"
+    ):
         check_hypergradient(exact, problem, {"w": theta[:2], "b": theta[2:]})
 
 

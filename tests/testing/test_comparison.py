@@ -240,7 +240,7 @@ def test_single_precision_cannot_tell_an_entry_that_its_rounding_could_hide():
 
 
 def test_a_mistake_and_more_is_nearly_that_mistake(rooms, rng):
-    problem, theta, reference = rooms
+    problem, theta, _ = rooms
     mistake = MUTANTS["tabular: FlippedSign"]
     wrong = mistake.gradient(problem, theta) * rng.uniform(0.99, 1.01, 105)
     check = check_hypergradient(wrong, problem, theta)
@@ -341,11 +341,13 @@ def test_mistakes_are_not_tried_on_large_problems():
 
 @pytest.mark.parametrize("off", [1e-3, -2.0])
 def test_a_failing_check_does_not_push_every_coordinate_forward(off):
-    """With 8000 parameters: the bound of one entry, the model's slope, and what is cheap; nothing that takes d push-forwards."""
+    """With 8000 parameters: the bound of one entry, the model's slope, what is cheap; nothing that takes d push-forwards."""
     dim = 8000
     rng = np.random.default_rng(0)
     weights = rng.standard_normal((2, 5, 3, dim))
-    base = bg.problems.load("garnet", n_states=5, n_actions=3, n_parameters=4, follower_discount=0.9, leader_discount=0.9)
+    base = bg.problems.load(
+        "garnet", n_states=5, n_actions=3, n_parameters=4, follower_discount=0.9, leader_discount=0.9
+    )
     model = base.model(base.initial_theta(seed=0))
     calls = {"back": 0, "forward": 0}
 

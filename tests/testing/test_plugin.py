@@ -131,8 +131,8 @@ def test_mine(assert_hypergradient, problem, theta):
             ">       assert_hypergradient(my_gradient, problem, theta)",
             "E       boltzgrad.errors.GradientMismatch: garnet: 100 states × 4 actions, d = 64",
             "E       coordinate *: yours *, reference * ± *; difference *, allowed *",
-            "E       allowed: 16 × the rounding of both sides in this entry, and half of float64's digits of its terms, but at most an "
-            "eighth of itself, together *",
+            "E       allowed: 16 × the rounding of both sides in this entry, and half of float64's digits of its terms, but "
+            "at most an eighth of itself, together *",
             "E       how far: * of 64 coordinates are off*",
             "E       other routes:",
             "E         covariance *; from the reference *, from yours * of ‖∇J‖_∞",

@@ -122,7 +122,12 @@ def test_what_a_file_says_is_escaped(html, reader):
 def test_the_verdict_and_the_failures_come_first(html, collection):
     order = [
         html.index(part)
-        for part in (escape(collection.headline(), quote=True), "<h2>Failures", "<h2>Not read", "<h2>Problems and routes")
+        for part in (
+            escape(collection.headline(), quote=True),
+            "<h2>Failures",
+            "<h2>Not read",
+            "<h2>Problems and routes",
+        )
     ]
     assert order == sorted(order)
     cards = re.findall(r"<section class='card.*?</section>", html, re.DOTALL)

@@ -202,7 +202,9 @@ def test_an_unfinished_witness_speaks_neither_for_nor_against(monkeypatch):
     report = with_routes(monkeypatch, route("tired", tired))
     assert not report.ok
     assert not report.against
-    with pytest.raises(GradientMismatch, match=r"no witness could confirm the reference\. tired: unfinished \(not at rest\)"):
+    with pytest.raises(
+        GradientMismatch, match=r"no witness could confirm the reference\. tired: unfinished \(not at rest\)"
+    ):
         report.raise_if_disagree()
 
 

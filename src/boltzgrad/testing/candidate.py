@@ -69,8 +69,8 @@ def as_gradient(x: Any, dim: int, what: str) -> tuple[Array, np.dtype[Any]]:
         raise InvalidCandidate(f"{what} is None; expected an array of shape ({dim},): is a `return` missing?")
     if isinstance(x, Mapping) or hasattr(x, "_fields"):
         raise InvalidCandidate(
-            f"{what} is a {type(x).__name__}; expected one flat array of shape ({dim},) in the order of theta (JAX makes one of "
-            "a pytree with jax.flatten_util.ravel_pytree, PyTorch with torch.nn.utils.parameters_to_vector)"
+            f"{what} is a {type(x).__name__}; expected one flat array of shape ({dim},) in the order of theta (JAX makes one "
+            "of a pytree with jax.flatten_util.ravel_pytree, PyTorch with torch.nn.utils.parameters_to_vector)"
         )
     _refuse_several(x, dim, what)
     array = plain(x, what, InvalidCandidate)
@@ -173,8 +173,8 @@ def read_theta(problem: Any, theta: Any) -> Array:
     family_of(problem)
     if isinstance(theta, Mapping):
         raise InvalidTheta(
-            f"theta is a {type(theta).__name__}; expected a flat array of shape ({problem.dim},): JAX makes one of a pytree with "
-            "jax.flatten_util.ravel_pytree, PyTorch with torch.nn.utils.parameters_to_vector"
+            f"theta is a {type(theta).__name__}; expected a flat array of shape ({problem.dim},): JAX makes one of a pytree "
+            "with jax.flatten_util.ravel_pytree, PyTorch with torch.nn.utils.parameters_to_vector"
         )
     checked: Array = problem.check_theta(plain(theta, "theta", InvalidTheta))
     return checked

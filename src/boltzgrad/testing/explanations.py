@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from boltzgrad.testing.comparison import HypergradientCheck
 
 _SHOWN = 3
-# A mistake that leaves more than this part of the difference unexplained is not named: among many, one is always a little nearer.
+# A mistake that leaves more than this part of the difference unexplained is not named: of many, one is always a little nearer.
 _EXPLAINED = 0.5
 # A factor as near to one as this is no wrong length.
 _SAME_FACTOR = 1e-12

@@ -157,8 +157,8 @@ def refuse_nested(name: str, x: Any) -> None:
     """Raises: InvalidModel where an array is a dict of arrays, or the like."""
     if isinstance(x, Mapping) or (isinstance(x, (tuple, list)) and any(isinstance(part, Mapping) for part in x)):
         raise InvalidModel(
-            f"{name} is a {type(x).__name__}; expected one array: the function takes a flat theta (d,) and returns a dict with one "
-            "array for each field of the model, not a pytree"
+            f"{name} is a {type(x).__name__}; expected one array: the function takes a flat theta (d,) and returns a dict with "
+            "one array for each field of the model, not a pytree"
         )
 
 

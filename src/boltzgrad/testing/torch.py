@@ -40,8 +40,8 @@ except ImportError as error:
 Arrays = Callable[[Any], Mapping[str, Any]]
 
 _UNRAVEL = (
-    "make them of theta inside: cut it with torch.split, or for a module use torch.func.functional_call(module, {name: piece of "
-    "theta}, …), in the order of torch.nn.utils.parameters_to_vector(module.parameters())"
+    "make them of theta inside: cut it with torch.split, or for a module use torch.func.functional_call(module, {name: piece "
+    "of theta}, …), in the order of torch.nn.utils.parameters_to_vector(module.parameters())"
 )
 
 
@@ -68,7 +68,9 @@ class _Torch(foreign.Foreign):
     def evaluate(self, theta: Array) -> foreign.Parts:
         at = torch.from_numpy(theta.copy())
         with torch.no_grad():
-            return {name: _numbers(x) for name, x in self._tensors(foreign.call(self.function, at, _UNRAVEL), at).items()}
+            return {
+                name: _numbers(x) for name, x in self._tensors(foreign.call(self.function, at, _UNRAVEL), at).items()
+            }
 
     def pull_back(self, theta: Array, cotangent: foreign.Parts) -> Array:
         try:

@@ -14,7 +14,8 @@ a { color: var(--link); } :focus-visible { outline: 2px solid var(--bar); outlin
 .said { font-size: 1.05rem; margin-top: .2rem; }
 .card { background: var(--card); border: 1px solid var(--line); border-left: 4px solid var(--bad); border-radius: 4px;
         padding: .2rem 1rem .8rem; margin: .8rem 0; }
-section.card { color: var(--ink); font-weight: normal; } .card.cannot-tell, .card.zero-to-rounding { border-left-color: var(--unsure); }
+section.card { color: var(--ink); font-weight: normal; }
+.card.cannot-tell, .card.zero-to-rounding { border-left-color: var(--unsure); }
 .card h3 { font-size: 1rem; margin: .6rem 0 .2rem; } .card h4 { font-size: .95rem; margin: .8rem 0 .2rem; }
 .card p, .card ul { margin: .3rem 0; } .card ul, .legend ul, .unread { padding-left: 1.2rem; }
 dl { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: .1rem 1rem; margin: .3rem 0; }
