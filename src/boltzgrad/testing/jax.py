@@ -41,8 +41,8 @@ except ImportError as error:
 Arrays = Callable[[Any], Mapping[str, Any]]
 
 _UNRAVEL = (
-    "make them of theta inside: flat, unravel = jax.flatten_util.ravel_pytree(parameters); give lambda theta: f(unravel(theta)) "
-    "and dim=flat.size"
+    "make them of theta inside: flat, unravel = jax.flatten_util.ravel_pytree(parameters); give lambda theta: "
+    "f(unravel(theta)) and dim=flat.size"
 )
 
 
