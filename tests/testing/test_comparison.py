@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -239,6 +240,31 @@ def test_single_precision_cannot_tell_an_entry_that_its_rounding_could_hide():
     assert check_hypergradient(exact, problem, theta).ok
 
 
+def test_a_zero_among_large_entries_is_named_as_such():
+    """γ = 0.9999, τ = 0.01: an entry that cancels to zero rounds off as much as the others are large, in single precision."""
+    reward = np.array([[[0.0, 0.0, 1.0], [0.0, 0.0, -1.0]]])
+    problem = bg.ConfigurableMDP(
+        lambda theta: bg.TabularModel(
+            np.ones((1, 2, 1)),
+            [1.0],
+            anp.dot(reward, theta),
+            anp.dot(np.array([[[-0.5, 0.25, 0.0], [-0.5, 0.25, 0.0]]]), theta) + 1.0,
+            follower_discount=0.9999,
+            leader_discount=0.9999,
+            temperature=0.01,
+        ),
+        dim=3,
+    )
+    theta = np.array([0.5, 0.25, 0.0])
+    reference = bg.hypergradient(problem, theta)
+    single = reference.gradient.astype(np.float32)
+    assert abs(single[2]) <= 4.0 * reference.rounding[2]
+    check = check_hypergradient(single, problem, theta)
+    assert check.verdict == Verdict.CANNOT_TELL
+    assert "entry 2 is zero as far as its rounding tells, and what is allowed there" in str(check)
+    assert "half of" not in str(check).splitlines()[-1]
+
+
 def test_a_mistake_and_more_is_nearly_that_mistake(rooms, rng):
     problem, theta, _ = rooms
     mistake = MUTANTS["tabular: FlippedSign"]
@@ -423,8 +449,6 @@ def test_zero_gradients():
 @pytest.fixture(scope="module")
 def coarse():
     """A problem that amplifies roundings so much that single precision's allowance is most of ∇J."""
-    import autograd.numpy as anp
-
     move = np.zeros((2, 2, 2))
     move[0, :, 0] = move[1, :, 1] = 1.0
     follower = np.array([[[-0.75, 0, 0.25], [0, 1, -0.75]], [[0.25, 0.25, 1], [0.75, 0.75, 0.5]]])

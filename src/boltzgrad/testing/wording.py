@@ -114,6 +114,11 @@ def _cannot_tell(check: HypergradientCheck) -> str:
         reasons.append(f"yours ({check.relative:.1e} from it) could as well be {names}{more}")
     elif judgement.missing:
         reasons.append(judgement.missing)
+    elif check.yardstick.zero[check.where]:
+        reasons.append(
+            f"entry {check.where} is zero as far as its rounding tells, and what is allowed there ({check.allowed:.2g}) is not "
+            "small beside the largest entry"
+        )
     else:
         exact = check.reference.gradient[check.where]
         reasons.append(f"half of entry {check.where} ({0.5 * exact:.3g} for {exact:.3g}) would have passed as well")
