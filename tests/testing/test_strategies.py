@@ -1,6 +1,7 @@
 """The strategies draw what they say, reach the edges, and shrink to cases that can be read."""
 
 import warnings
+from random import Random
 
 import numpy as np
 import pytest
@@ -17,7 +18,8 @@ SEARCH = settings(max_examples=2000, database=None, suppress_health_check=list(H
 
 
 def smallest(strategy, condition):
-    return find(strategy, condition, settings=SEARCH)
+    """The smallest example that is found; shrinking is a search that may stop early, so it begins at the same place always."""
+    return find(strategy, condition, settings=SEARCH, random=Random(0))
 
 
 def check_rows(p, ending=False):
