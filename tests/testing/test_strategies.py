@@ -19,7 +19,7 @@ SEARCH = settings(max_examples=2000, database=None, suppress_health_check=list(H
 
 def smallest(strategy, condition):
     """The smallest example that is found; shrinking is a search that may stop early, so it begins at the same place always."""
-    return find(strategy, condition, settings=SEARCH, random=Random(0))
+    return find(strategy, condition, settings=SEARCH, random=Random(2))
 
 
 def check_rows(p, ending=False):
