@@ -159,7 +159,7 @@ def lqr_value(model, A, B, W, Q, R, mean, covariance, leader_Q, leader_R, leader
         M = R + gamma * B.T @ P @ B
         K = np.linalg.solve(M, gamma * B.T @ P @ A)
         new = Q + K.T @ R @ K + gamma * (A - B @ K).T @ P @ (A - B @ K)
-        still = np.abs(new - P).max() <= 1e-16 * np.abs(P).max() and np.abs(np.imag(new - P)).max() <= 1e-47
+        still = all(np.abs(part(new - P)).max() <= 1e-15 * np.abs(part(P)).max() + 1e-47 for part in (np.real, np.imag))
         P = (new + new.T) / 2
         if still:
             break
@@ -170,7 +170,9 @@ def lqr_value(model, A, B, W, Q, R, mean, covariance, leader_Q, leader_R, leader
     F, G = A - B @ K, np.eye(len(A)) - B @ K_w
     noise = G @ W @ G.T + B @ explore @ B.T
     paid = np.trace(leader_R @ (K_w @ W @ K_w.T + explore))
-    endless = 1 if beta == 0.0 else int(np.ceil(np.log(1e-18) / np.log(beta))) + 1
+    # What is discounted may grow: the follower need only stabilise √γ F.
+    rate = beta * max(1.0, np.abs(np.linalg.eigvals(np.real(F))).max()) ** 2
+    endless = 1 if rate == 0.0 else int(np.ceil(np.log(1e-18) / np.log(rate))) + 1
     steps = endless if model.horizon is None else model.horizon
     m, C, total = mean, covariance, 0.0
     for t in range(steps):
