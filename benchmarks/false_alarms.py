@@ -3,8 +3,8 @@
     python benchmarks/false_alarms.py --count 20000 --jobs 2
 
 Problems are the test kit's own strategies' and the generators below (discounts to 1 − 1e-9, rare and frequent endings,
-temperatures from 1e-4 to 1e4, rewards and coordinates of θ in units from 1e-12 to 1e12).  Each is verified by the routes named in
-ROUTES, and the gradient of one of them is then handed in as a candidate.  Written: `results/false_alarms.json` and the page
+temperatures from 1e-4 to 1e4, rewards and coordinates of θ in units from 1e-12 to 1e12).  Each is verified by the routes named
+in ROUTES, and the gradient of one of them is then handed in as a candidate.  Written: `results/false_alarms.json` and the page
 `results/false_alarms.md`.
 """
 
@@ -213,9 +213,9 @@ def page(result):
         f"`python benchmarks/false_alarms.py --count {result['asked']}`: {result['problems']} random problems, "
         f"{result['alarms']} alarms against right gradients; of the {result['posed']} well-posed ones "
         f"{100 * result['share']:.2f} % are told (“agrees”).", "",
-        "A problem is well posed where 32 × the measured rounding of every entry of ∇J is below 1e-5 of the largest entry, both in "
-        "natural steps.  An alarm is a row, or a candidate, that *disagrees*, is *not smooth*, *failed*, a model's derivative that "
-        "is called wrong, or any exception.", "",
+        "A problem is well posed where 32 × the measured rounding of every entry of ∇J is below 1e-5 of the largest entry, "
+        "both in natural steps.  An alarm is a row, or a candidate, that *disagrees*, is *not smooth*, *failed*, a model's "
+        "derivative that is called wrong, or any exception.", "",
         "| problems | " + " | ".join(words) + " |", "|---|" + "---|" * len(words),
     ]  # fmt: skip
     for kind, counts in result["counts"].items():
