@@ -5,10 +5,12 @@ session; `console` are commands, one a line, that exit with 0 or with what a com
 block before it prints, with … for whatever changes.
 """
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -24,7 +26,7 @@ class Broken(AssertionError):
 
 def run_page(text, folder, path=()):
     """Do what a page says in `folder`.  Returns how many blocks of each kind there were.  Raises: Broken."""
-    counts, session, printed = {"file": 0, "python": 0, "console": 0, "text": 0}, [], ""
+    counts, printed = {"file": 0, "python": 0, "console": 0, "text": 0}, ""
     environment = {
         **os.environ,
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
@@ -32,24 +34,70 @@ def run_page(text, folder, path=()):
         "COLUMNS": "80",
         "PYTEST_ADDOPTS": f"-p no:cacheprovider --rootdir={folder}",
     }
-    for block in BLOCK.finditer(text):
-        language, title, body = block["language"], block["title"], expanded(block["text"])
-        if title:
-            counts["file"] += 1
-            (folder / title).write_text(body, encoding="utf-8")
-        elif language == "python":
-            counts["python"] += 1
-            mark = "═" * 20
-            script = "\n".join([*session, f"print({mark!r})", body])
-            printed = executed([sys.executable, "-c", script], folder, environment, 0).rpartition(mark + "\n")[2]
-            session.append(body)
-        elif language == "console":
-            counts["console"] += 1
-            printed = "".join(commanded(line, folder, environment) for line in body.splitlines())
-        elif language == "text":
-            counts["text"] += 1
-            compare(body, printed)
+    with Session(folder, environment) as session:
+        for block in BLOCK.finditer(text):
+            language, title, body = block["language"], block["title"], expanded(block["text"])
+            if title:
+                counts["file"] += 1
+                (folder / title).write_text(body, encoding="utf-8")
+            elif language == "python":
+                counts["python"] += 1
+                printed = session.run(body)
+            elif language == "console":
+                counts["console"] += 1
+                printed = "".join(commanded(line, folder, environment) for line in body.splitlines())
+            elif language == "text":
+                counts["text"] += 1
+                compare(body, printed)
     return counts
+
+
+class Session:
+    """One Python process that runs a page's blocks, one after the other, as its `__main__`; it starts with the first."""
+
+    MARK = "═" * 20
+    LISTEN = f"""
+import __main__, sys
+for _line in sys.stdin:
+    exec(compile(eval(_line), "<page>", "exec"), __main__.__dict__)
+    print({MARK!r}, flush=True)
+"""
+
+    def __init__(self, folder, environment):
+        self.folder, self.environment, self.process = folder, {**environment, "PYTHONIOENCODING": "utf-8"}, None
+
+    def __enter__(self):
+        with contextlib.ExitStack() as stack:
+            self.errors = stack.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8"))
+            self.stack = stack.pop_all()
+        return self
+
+    def __exit__(self, *exc):
+        self.stack.close()
+
+    def run(self, code):
+        """What a block prints.  Raises: Broken."""
+        if self.process is None:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", self.LISTEN],
+                cwd=self.folder,
+                env=self.environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self.errors,
+                encoding="utf-8",
+            )
+            self.stack.enter_context(self.process)  # waits for it, once its input is closed
+            self.stack.callback(self.process.stdin.close)
+        self.process.stdin.write(ascii(code) + "\n")
+        self.process.stdin.flush()
+        printed = []
+        for line in self.process.stdout:
+            if line.endswith(self.MARK + "\n"):
+                return "".join([*printed, line.removesuffix(self.MARK + "\n")])
+            printed.append(line)
+        self.errors.seek(0)
+        raise Broken(f"exit with {self.process.wait()}:\n{''.join(printed)}\n{self.errors.read()}")
 
 
 def expanded(text):

@@ -94,7 +94,7 @@ def optional(module):
     try:
         return importlib.import_module(module)
     except ImportError:
-        return _absent(f"{module} is not installed (make frameworks)")
+        return _absent(f"{module} is not installed (`make frameworks` installs everything)")
 
 
 def optional_program(*names):

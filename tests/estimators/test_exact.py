@@ -8,6 +8,7 @@ import boltzgrad as bg
 from boltzgrad.estimators import BCHG, ExactGradient, NaivePGD, NoisyExact, Sampling
 from boltzgrad.verify import BiasVerdict, check_estimator, check_samples
 from estimators.small import game, lqr, moving, shaped
+from tests_helpers import slow
 
 load = bg.problems.load
 CLOSE = 1e-9
@@ -136,7 +137,7 @@ def test_another_temperature():
     assert np.linalg.norm(found - bg.hypergradient(moving(), theta).gradient) > 1e-2
 
 
-@pytest.mark.parametrize("like", [BCHG(), NaivePGD(sampling=Sampling(episodes=3))], ids=["BC-HG", "Naive-PGD"])
+@pytest.mark.parametrize("like", [BCHG(), slow(NaivePGD(sampling=Sampling(episodes=3)))], ids=["BC-HG", "Naive-PGD"])
 def test_noisy_exact_has_the_exact_mean_and_the_others_covariance(like):
     problem, n = moving(), 4000
     theta = problem.initial_theta(seed=5)

@@ -24,6 +24,7 @@ from boltzgrad.estimators import (
 from boltzgrad.estimators.tabular.family import TabularFamily
 from boltzgrad.verify import BiasVerdict, check_estimator
 from estimators.small import game, lqr, moving, shaped
+from tests_helpers import slow
 
 MANY, FEW = Sampling(episodes=200), Sampling(episodes=3)
 CUT = Sampling(episodes=2, steps=20, time_limit=8)
@@ -194,7 +195,9 @@ def test_unbiased_in_every_setting(method, setting):
         assert check.verdict == BiasVerdict.UNBIASED, check.summary()
 
 
-@pytest.mark.parametrize("case", SHARP)
+@pytest.mark.parametrize(
+    "case", [slow(case) if case in ("central differences", "contexts") else case for case in SHARP]
+)
 def test_unbiased_at_the_stated_resolution(case):
     estimator, problem, n, resolution = SHARP[case]
     check = verdict(estimator, problem, n, level=1e-3, resolution=resolution)

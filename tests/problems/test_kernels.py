@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from boltzgrad.problems import DenseKernel, SparseKernel
+from tests_helpers import examples
 
 
 def pair(seed, S, A, *, holes):
@@ -16,7 +17,7 @@ def pair(seed, S, A, *, holes):
     return DenseKernel(p), SparseKernel.from_scipy(sparse.csr_array(p.reshape(S * A, S)), A), rng
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 7), st.integers(1, 4), st.sampled_from([0.0, 0.5, 0.95]))
 def test_dense_and_sparse_agree(seed, S, A, holes):
     dense, thin, rng = pair(seed, S, A, holes=holes)

@@ -10,6 +10,7 @@ import boltzgrad as bg
 from boltzgrad.errors import InvalidModel, InvalidOption, NotConverged
 from boltzgrad.solvers import boltzmann, solve_follower
 from boltzgrad.solvers.soft_bellman import span
+from tests_helpers import examples, random_model
 
 
 def exact_value(model, digits=50):
@@ -119,7 +120,7 @@ def test_a_warm_start_saves_iterations(make_model, rng):
     np.testing.assert_allclose(warm.value, cold.value, rtol=1e-14)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     st.integers(0, 10**6),
     st.integers(1, 6),
@@ -129,8 +130,6 @@ def test_a_warm_start_saves_iterations(make_model, rng):
     st.sampled_from([0.0, 0.5]),
 )
 def test_stable_at_the_edges(seed, S, A, temperature, discount, ending):
-    from tests_helpers import random_model
-
     rng = np.random.default_rng(seed)
     model = random_model(rng, S, A, ending=ending, temperature=temperature, follower_discount=discount)
     solution = solve_follower(model)

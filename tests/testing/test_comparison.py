@@ -25,12 +25,29 @@ def rooms():
     return problem, theta, bg.hypergradient(problem, theta)
 
 
+@pytest.fixture(scope="module")
+def exposing():
+    """(problem, θ, reference, mistakes) of the problem that a mutant shows on; many show on the same one."""
+    known = {}
+
+    def of(mutant):
+        key = repr(mutant.formula.exposed_by)
+        if key not in known:
+            problem = mutant.exposed_by
+            theta = problem.initial_theta(seed=1)
+            reference = bg.hypergradient(problem, theta)
+            known[key] = problem, theta, reference, comparison.mistakes(reference)
+        return known[key]
+
+    return of
+
+
 @pytest.mark.parametrize("name", MUTANTS)
-def test_every_mutant_is_rejected_and_recognised(name):
+def test_every_mutant_is_rejected_and_recognised(monkeypatch, exposing, name):
     mutant = MUTANTS[name]
-    problem = mutant.exposed_by
-    theta = problem.initial_theta(seed=1)
-    check = check_hypergradient(mutant.gradient(problem, theta), problem, theta)
+    problem, theta, reference, known = exposing(mutant)
+    monkeypatch.setattr(comparison, "mistakes", lambda reference: known)
+    check = check_hypergradient(mutant.gradient(problem, theta), problem, theta, reference=reference)
     assert check.verdict == Verdict.DISAGREES
     assert f"‘{mutant.mistake}’ (it matches yours to the last digit)" in check.looks_like
 

@@ -43,6 +43,7 @@ def test_the_marker_runs_a_test_on_every_suitable_problem(pytester):
             result.stdout.fnmatch_lines(f"*test_mine?{name}-seed{seed}? PASSED*")
 
 
+@pytest.mark.slow
 def test_the_whole_zoo(pytester):
     result = run(pytester, "-q", source=RIGHT.replace('family="lqr"', ""))
     result.assert_outcomes(passed=22)
@@ -261,8 +262,9 @@ def theta():
     return 1
 """
     )
-    source = RIGHT + "\n\ndef test_own(problem, theta):\n    assert problem == 'mine' and theta == 1\n"
-    run(pytester, source=source).assert_outcomes(passed=7)
+    source = RIGHT.replace('family="lqr"', 'names="random-lqr"')
+    source += "\n\ndef test_own(problem, theta):\n    assert problem == 'mine' and theta == 1\n"
+    run(pytester, source=source).assert_outcomes(passed=3)
 
 
 def test_on_a_class_and_a_module(pytester):
@@ -283,6 +285,7 @@ class TestMine:
     run(pytester, source=source).assert_outcomes(passed=3)
 
 
+@pytest.mark.slow
 def test_with_xdist(pytester):
     optional("xdist")
     result = run(pytester, "-n", "2", "--boltzgrad-seed=3", source=RIGHT)

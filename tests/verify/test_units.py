@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scaled import in_rewards, in_units, shifted, two_states
 
 import boltzgrad as bg
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.testing import strategies as bst
 from boltzgrad.verify.tolerances import Verdict
+from scaled import in_rewards, in_units, shifted, two_states
 
 FACTORS = (1.0, 2.0, -1.0, 0.0, 0.5, 1.001, 1.0 + 1e-6)
 FAST = {

@@ -170,9 +170,7 @@ def _outcome(distributed: Any, future: Any, task: Task, address: str) -> Outcome
 
 
 def _begin_child(parent: int) -> None:
-    """What a worker process begins with: it leaves Ctrl-C to its parent and does not outlive it, be there a task or
-    none yet.
-    """
+    """What a worker process begins with: it leaves Ctrl-C to its parent and does not outlive it, with a task or without."""
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), name="boltzgrad-parent", daemon=True).start()

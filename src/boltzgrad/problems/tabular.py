@@ -41,6 +41,16 @@ class TabularArrays:
         """The same with their names."""
         return tuple((f.name, x) for f in fields(self) if (x := getattr(self, f.name)) is not None)
 
+    def clipped(self) -> TabularArrays:
+        """The same with probabilities that rounding has made negative set to zero."""
+        own = None if self.follower_transition is None else np.maximum(self.follower_transition, 0.0)
+        return replace(
+            self,
+            transition=np.maximum(self.transition, 0.0),
+            initial=np.maximum(self.initial, 0.0),
+            follower_transition=own,
+        )
+
     def scaled(self, factor: float) -> TabularArrays:
         """The record times a number."""
         return self.map(lambda x: factor * x)

@@ -102,9 +102,9 @@ def follower_errors(
     def kappa(e_V: Array) -> float:
         λ = moved(e_V)
         # Weights below 10⁻⁶⁰ have no part in any sum: what they add is far inside of `enclose`'s factor 1 + 10⁻¹².
-        taken = exponent + λ > _NEGLIGIBLE
+        taken = ~(exponent + λ <= _NEGLIGIBLE)
         with np.errstate(over="ignore"):
-            return float((1 + eps) * np.exp(λ[taken].max()) * (1 + (model.n_actions + 4) * EPS) - 1)
+            return float((1 + eps) * np.exp(λ[taken].max(initial=0.0)) * (1 + (model.n_actions + 4) * EPS) - 1)
 
     refined = enclose_value(follower.system, b, lambda r: kappa(np.full(model.n_states, r)))
     λ = moved(refined)

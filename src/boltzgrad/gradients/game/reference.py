@@ -11,7 +11,8 @@ import numpy as np
 from boltzgrad.gradients.game.adjoint import policy_cotangent, steering
 from boltzgrad.gradients.game.error_bound import cotangent_bounds
 from boltzgrad.gradients.reference import Hypergradient
-from boltzgrad.gradients.tabular.error_bound import MEASURED, RUNS
+from boltzgrad.gradients.tabular.build_rounding import RUNS
+from boltzgrad.gradients.tabular.error_bound import MEASURED
 from boltzgrad.gradients.tabular.error_estimate import EPS, SEED, UNCORRELATED, noise, nudge, nudged_model, probes
 from boltzgrad.problems.array_map import ArrayMap
 from boltzgrad.problems.game import MarkovGame

@@ -62,7 +62,7 @@ def follower_values(game: MarkovGame, f: Array, start: Array | None = None) -> S
     return sweep(
         lambda x: continuation(game, f, q_follower(game, x)),
         u.astype(f.dtype),
-        max_sweeps=affordable(joint, joint.follower_discount),
+        max_sweeps=affordable(joint, joint.follower_discount, warm=start is not None),
         jacobian=jacobian,
     )
 
@@ -80,4 +80,9 @@ def leader_values(game: MarkovGame, weights: Array, start: Array | None = None) 
     def jacobian(x: Array) -> Array:
         return joint.leader_discount * state_kernel(matrix, flat)
 
-    return sweep(step, v.astype(weights.dtype), max_sweeps=affordable(joint, joint.leader_discount), jacobian=jacobian)
+    return sweep(
+        step,
+        v.astype(weights.dtype),
+        max_sweeps=affordable(joint, joint.leader_discount, warm=start is not None),
+        jacobian=jacobian,
+    )

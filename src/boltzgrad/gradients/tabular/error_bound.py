@@ -12,10 +12,10 @@ hats for computed numbers:
    push-forward a coordinate, so the bound is computed only when it is asked for.  The last term is what the
    pull-back lost against the push-forward's own sum.
 
-The model's entries may be off by `problem.entry_error`, or by what rounding its build at random shows, if that is more; and
-the pull-back's own rounding, which nothing here can prove, is measured the same way (`problems/stochastic.py`) and added
-eight times over.  A hand-written derivative is taken to be right to `entry_error`.  For a general f(θ, π),
-`PolicyObjective.variation` says how its gradients move with π; without it the bound is infinite.
+The model's entries may be off by `problem.entry_error`.  What the build's own rounding does beyond that, and that of its
+derivative, nothing here can prove: it is measured (`build_rounding.py`) and added eight times over.  A hand-written derivative
+is taken to be right to `entry_error`.  For a general f(θ, π), `PolicyObjective.variation` says how its gradients move with π;
+without it the bound is infinite.
 """
 
 from __future__ import annotations
@@ -25,16 +25,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from boltzgrad.gradients.tabular.adjoint import ContextSolution
+from boltzgrad.gradients.tabular.build_rounding import build_rounding
 from boltzgrad.problems.configurable import ConfigurableMDP, LinearisedBuild
-from boltzgrad.problems.contexts import ContextualArrays, arrays_of
+from boltzgrad.problems.contexts import ContextualArrays
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import PolicyObjective
 from boltzgrad.problems.tabular import TabularArrays
 from boltzgrad.solvers.perturbation import adjoint_errors, follower_errors, leader_errors, occupancy_errors
 
 EPS = float(np.finfo(float).eps)
-RUNS, _SEED = 6, 20_261_126
 MEASURED = 8.0
+"""How many times the measured rounding of the build counts."""
 
 
 def coordinate_bounds(
@@ -48,7 +49,7 @@ def coordinate_bounds(
     among: Sequence[int],
 ) -> Array:
     """The bounds on the entries `among` those of the reference hypergradient, one push-forward for each."""
-    weights, eps = linearised.contexts.probabilities, entry_error(problem, linearised)
+    weights, eps = linearised.contexts.probabilities, problem.entry_error
     errors, beside, values = [], np.zeros(problem.dim), []
     with np.errstate(invalid="ignore", over="ignore"):
         for weight, solution in zip(weights, solutions, strict=True):
@@ -64,35 +65,8 @@ def coordinate_bounds(
             bounds[j] += _paired(column, cotangent, total, eps)
             # What the pull-back made of the cotangents, against the same sum by the push-forward.
             bounds[j] += abs(float(gradient[j] - outside[j]) - cotangent.dot(column))
-        if linearised.rounded is not None:
-            bounds += MEASURED * pullback_rounding(linearised, cotangent, gradient - outside)
+        bounds += MEASURED * build_rounding(problem, theta, linearised, solutions, cotangent, gradient)
     return np.where(np.isnan(bounds), np.inf, bounds)[list(among)]
-
-
-def entry_error(problem: ConfigurableMDP, linearised: LinearisedBuild) -> float:
-    """The relative error of the model's entries: what the problem says, or what random roundings of its build show."""
-    if linearised.rounded is None:
-        return float(problem.entry_error)
-    rng, worst = np.random.default_rng(_SEED), 0.0
-    like = arrays_of(linearised.contexts).parts()
-    for _ in range(RUNS):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            off = [np.abs(x - y) / np.abs(y) for x, y in zip(linearised.rounded.parts(rng), like, strict=True)]
-        worst = max(worst, *(float(np.nan_to_num(x, nan=0.0, posinf=np.inf).max(initial=0.0)) for x in off))
-    return max(float(problem.entry_error), 2.0 * worst)
-
-
-def pullback_rounding(
-    linearised: LinearisedBuild, cotangent: ContextualArrays, pulled: Array, runs: int = RUNS
-) -> Array:
-    """The largest change (d,) of the pulled-back cotangents when every operation of the build's own derivative is rounded at
-    random; zero where the derivative was written by hand.
-    """
-    if linearised.rounded is None:
-        return np.zeros_like(pulled)
-    rng = np.random.default_rng(_SEED)
-    parts = cotangent.parts()
-    return np.asarray(np.max([np.abs(linearised.rounded.pull(parts, rng) - pulled) for _ in range(runs)], axis=0))
 
 
 def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays, eps: float) -> float:

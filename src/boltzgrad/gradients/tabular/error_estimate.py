@@ -16,7 +16,7 @@ from dataclasses import replace
 import numpy as np
 
 from boltzgrad.gradients.tabular.adjoint import ContextSolution, adjoin, assemble, evaluate
-from boltzgrad.gradients.tabular.error_bound import pullback_rounding
+from boltzgrad.gradients.tabular.build_rounding import build_rounding
 from boltzgrad.problems.configurable import ConfigurableMDP, LinearisedBuild
 from boltzgrad.problems.contexts import ContextualModel
 from boltzgrad.problems.kernel import Array
@@ -84,7 +84,7 @@ def rounding_estimates(
     """
     rng = np.random.default_rng(SEED)
     count = min(probes(m) for m in linearised.contexts.models)
-    _, exact, beside = assemble(problem, theta, linearised.contexts, solutions)
+    _, exact, _ = assemble(problem, theta, linearised.contexts, solutions)
     largest, squares = np.zeros(problem.dim), [np.zeros(np.shape(x)) for x in exact.parts()]
     for _ in range(count):
         models = [nudged_model(s.model, s.follower, s.leader, rng) for s in solutions]
@@ -98,5 +98,5 @@ def rounding_estimates(
             square += (x - y) ** 2
     spread = tuple(np.sqrt(square / count) for square in squares)
     through = problem.array_map(theta, linearised).root_sum_squares(spread)
-    own = pullback_rounding(linearised, exact, gradient - beside, count)
+    own = build_rounding(problem, theta, linearised, solutions, exact, gradient, count)
     return np.maximum(largest, through / UNCORRELATED) + own + EPS * np.abs(gradient)

@@ -23,7 +23,7 @@ from boltzgrad.problems.tabular import TabularModel
 
 EPS = float(np.finfo(float).eps)
 MAX_SWEEPS = 500_000
-_BEFORE_SOLVES = 200
+_BEFORE_SOLVES, _WARM_SWEEPS = 200, 100
 _AT_REST = (
     1e-6  # Newton's last step, relative: where many steps remain, rounding moves the values by as many of its units
 )
@@ -153,7 +153,7 @@ def soft_values(model: TabularModel, start: Array | None = None) -> Swept:
     return sweep(
         lambda x: soft_backup(model, matrix, x)[0],
         v.astype(dtype),
-        max_sweeps=affordable(model, model.follower_discount),
+        max_sweeps=affordable(model, model.follower_discount, warm=start is not None),
         jacobian=jacobian,
     )
 
@@ -175,17 +175,19 @@ def leader_values(model: TabularModel, policy: Array, start: Array | None = None
         kernel = gamma * state_kernel(matrix, policy) if kernel is None else kernel
         return kernel
 
-    return sweep(step, v.astype(dtype), max_sweeps=affordable(model, gamma), jacobian=jacobian)
+    return sweep(step, v.astype(dtype), max_sweeps=affordable(model, gamma, warm=start is not None), jacobian=jacobian)
 
 
-def affordable(model: TabularModel, discount: float) -> int:
-    """The most sweeps worth making: a handful where dense solves do better anyway, else as many as fit the work."""
+def affordable(model: TabularModel, discount: float, *, warm: bool = False) -> int:
+    """The most sweeps worth making before dense solves: few where they do better anyway, and from a `warm` start, which sweeps
+    alone have reached before.
+    """
     small = model.n_states <= DENSE_STATES
     sums = (np.real(kernel.row_sums).min() for kernel in (model.kernel, model.follower_kernel))
     never_ends = bool(min(sums) >= 1.0 - 1e-12)
     if small and never_ends and needed_sweeps(discount) > FEW_SWEEPS:
         return _BEFORE_SOLVES
-    return MAX_SWEEPS
+    return _WARM_SWEEPS if small and warm else MAX_SWEEPS
 
 
 def needed_sweeps(discount: float) -> float:

@@ -144,7 +144,9 @@ def _recipes(
         starts=(draw(distributions(S)), draw(distributions(S))),
         rewards=(draw(quarters((S, A))), draw(quarters((S, A)))),
         slopes=(draw(quarters((S, A, d), most=4)), draw(quarters((S, A, d), most=4))),
-        weight=draw(quarters((d,), most=4)),
+        # |w·θ| ≤ 6 for the θs of `thetas`, however many coordinates: an end that has next to no weight leaves rows which miss
+        # one by as little as float32 rounding.
+        weight=np.pad(draw(quarters((min(d, 12),), most=max(1, min(4, 12 // d)))), (0, max(0, d - 12))),
         planned=draw(kernels(S, A, kinds)) if own else None,
         stored=stored,
         constants=constants,
