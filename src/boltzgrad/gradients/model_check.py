@@ -18,6 +18,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -46,7 +47,8 @@ class ModelCheck:
 
     `kind` is "" where it is fine, else "random", "changes theta", "changes its arrays", "derivative" or "transpose".
     `array` is the array's name with the entry, `coordinate` that of θ (−1 where there is none), `derivative` and `slope` the
-    two numbers [array/θ_j].  `method` says how slopes were measured, `unchecked` what could not be, and why.
+    two numbers [array/θ_j].  `method` says how slopes were measured, `unchecked` what could not be, and why; `doubtful` that
+    this is a kink or noise in the model itself, on which no gradient should be judged.
     """
 
     kind: str = ""
@@ -57,6 +59,7 @@ class ModelCheck:
     slope: float = float("nan")
     method: str = ""
     unchecked: str = ""
+    doubtful: bool = False
 
     @property
     def ok(self) -> bool:
@@ -87,7 +90,9 @@ def check_model(arrays: ArrayMap, further: tuple[ArrayMap, ...] = ()) -> ModelCh
         return bad
     unchecked = "; ".join(check.unchecked for check in found if check.unchecked)
     methods = {check.method: None for check in found if check.method}
-    return ModelCheck(method=" and ".join(methods), unchecked=unchecked)
+    return ModelCheck(
+        method=" and ".join(methods), unchecked=unchecked, doubtful=any(check.doubtful for check in found)
+    )
 
 
 def _check(given_map: ArrayMap) -> ModelCheck:
@@ -183,17 +188,18 @@ class _Probe:
         at_fault = self._disagrees(self.pushed, slope)
         if any(slope.kinked):
             where = self.at.names[slope.kinked.index(True)]
-            return ModelCheck(unchecked=f"{where} has a kink at this theta, where no derivative is its slope")
+            why = f"{where} has a kink at this theta, where no derivative is its slope"
+            return ModelCheck(method="differences", unchecked=why, doubtful=True)
         if at_fault is not None:
             return self._complain(at_fault, slope)
         rough = [
             name
-            for name, error, x in zip(self.at.names, slope.errors, slope.parts, strict=True)
-            if error > 1e-3 * float(np.abs(x).max(initial=0.0)) and error > _CANCELLED
+            for name, error, x, scale in zip(self.at.names, slope.errors, slope.parts, self.at.scales, strict=True)
+            if error > 1e-3 * float(np.abs(x).max(initial=0.0)) and error > 1e6 * _CANCELLED * float(np.max(scale))
         ]
         found = self._transposed(slope, None)
         unchecked = f"the slope of {', '.join(rough)} is too rough to be measured" if rough else ""
-        return found or ModelCheck(method="differences", unchecked=unchecked)
+        return found or ModelCheck(method="differences", unchecked=unchecked, doubtful=bool(rough))
 
     def by_complex_step(self, v: Array) -> Parts | None:
         """Im x(θ + ihv)/h, or None where build takes no complex numbers."""
@@ -227,34 +233,13 @@ class _Probe:
 
     def by_differences(self, v: Array) -> _Slope:
         """Central differences over falling steps, extrapolated (Ridders 1982), with the error that the table shows."""
-        best: list[Array] = []
-        errors: list[float] = []
-        rows: list[list[Array]] = []
-        gaps: list[list[float]] = [[] for _ in self.at.values]
-        for i in range(_STEPS):
-            t = _FIRST * _RATIO**-i
-            ahead, behind = self.at.evaluate(self.at.theta + t * v), self.at.evaluate(self.at.theta - t * v)
-            for k, (a, b) in enumerate(zip(ahead, behind, strict=True)):
-                row, factor = [np.asarray((a - b) / (2.0 * t))], _RATIO**2
-                noise = 2.0 * EPS * float(np.abs(a).max(initial=0.0)) / t
-                gap = float(np.abs(a - 2.0 * self.at.values[k] + b).max(initial=0.0)) / t
-                gaps[k].append(gap if gap > 40.0 * noise else 0.0)
-                if i == 0:
-                    rows.append(row)
-                    best.append(row[0])
-                    errors.append(np.inf)
-                    continue
-                old = rows[k]
-                for j in range(i):
-                    row.append((factor * row[j] - old[j]) / (factor - 1.0))
-                    factor *= _RATIO**2
-                    off = max(float(np.abs(row[-1] - x).max(initial=0.0)) for x in (row[-2], old[j])) + noise
-                    if off < errors[k]:
-                        best[k], errors[k] = row[-1], off
-                rows[k] = row
-        # A smooth array brings the slopes from right and left together as the step falls, a kink keeps them apart.
-        kinked = tuple(len(g) >= 3 and min(g[-3:]) > 0.0 and g[-1] > 0.5 * g[-3] for g in gaps)
-        return _Slope(tuple(best), tuple(errors), kinked)
+        at, steps = self.at, [_FIRST * _RATIO**-i for i in range(_STEPS)]
+        ahead = [at.evaluate(at.theta + t * v) for t in steps]
+        behind = [at.evaluate(at.theta - t * v) for t in steps]
+        found = [
+            _extrapolated(x, [a[k] for a in ahead], [b[k] for b in behind], steps) for k, x in enumerate(at.values)
+        ]
+        return _Slope(*(tuple(part) for part in zip(*found, strict=True)))
 
     def _allowed(self, k: int, pushed: Parts, slope: _Slope) -> float:
         """How far the derivative of array k may be from its slope [array per step]."""
@@ -355,6 +340,29 @@ class _Probe:
             derivative=says,
             slope=rises,
         )
+
+
+def _extrapolated(x: Array, ahead: list[Array], behind: list[Array], steps: list[float]) -> tuple[Array, float, bool]:
+    """(slope of one array, its error, whether it has a kink) from its values ahead and behind at falling steps."""
+    bent = [float(np.abs(a - 2.0 * x + b).max(initial=0.0)) for a, b in zip(ahead, behind, strict=True)]
+    # Curvature falls with the square of the step; what is left of it at the smallest is noise (single precision, too).
+    noise = max(abs(bent[-1] - bent[-2] / _RATIO**2), 2.0 * EPS * float(np.abs(x).max(initial=0.0)))
+    gaps = [gap / t for gap, t in zip(bent[-3:], steps[-3:], strict=True)]
+    rounding = 80.0 * EPS * float(np.abs(x).max(initial=0.0)) / steps[-3]
+    # Slopes from right and left: a smooth array brings them together, noise drives them apart, a kink keeps them.
+    kinked = min(gaps) > rounding and all(0.5 < b / a < 2.0 for a, b in pairwise(gaps))
+    best, error = np.zeros_like(x), np.inf
+    row: list[Array] = []
+    for i, (a, b, t) in enumerate(zip(ahead, behind, steps, strict=True)):
+        new, factor = [np.asarray((a - b) / (2.0 * t))], _RATIO**2
+        for j in range(i):
+            new.append((factor * new[j] - row[j]) / (factor - 1.0))
+            factor *= _RATIO**2
+            off = max(float(np.abs(new[-1] - y).max(initial=0.0)) for y in (new[-2], row[j])) + noise / t
+            if off < error:
+                best, error = new[-1], off
+        row = new
+    return best, error, kinked
 
 
 def _ratio(says: float, rises: float) -> str:

@@ -48,11 +48,11 @@ class ArrayMap:
     def root_sum_squares(self, weights: Parts) -> Array:
         r"""$\sqrt{\sum_i w_i^2 (\partial x_i/\partial\theta_j)^2}$ for each j (d,), in a number of pull-backs that
         does not grow
-        with d: with random signs s, the mean square of Σ s_i w_i ∂x_i/∂θ_j is that sum.
+        with d: with random weights s of mean square one, the mean square of Σ s_i w_i ∂x_i/∂θ_j is that sum.
         """
         rng, total = np.random.default_rng(_SEED), np.zeros(self.theta.size)
         for _ in range(_PROBES):
-            signed = tuple(w * rng.choice((-1.0, 1.0), size=np.shape(w)) for w in weights)
+            signed = tuple(w * _weights(rng, np.shape(w)) for w in weights)
             total += self.pull(signed) ** 2
         return np.asarray(np.sqrt(total / _PROBES))
 
@@ -129,6 +129,11 @@ class ArrayMap:
         """What an entry of array k, in row-major order, is divided by in `in_one_unit`."""
         scale = self.scales[k]
         return float(np.ravel(scale)[entry]) if np.ndim(scale) else 1.0
+
+
+def _weights(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
+    """Random signs of unlike sizes: equal ones would let two terms that cancel do so in one of many columns every time."""
+    return np.asarray(rng.choice((-1.0, 1.0), size=shape) * rng.uniform(0.5, 1.5, size=shape) / np.sqrt(13.0 / 12.0))
 
 
 def scalar_map(

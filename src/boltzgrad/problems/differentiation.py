@@ -107,10 +107,14 @@ def _forward(function: Callable[[Any], Any], theta: Array, direction: Array) -> 
 
 def _explain(error: Exception) -> NotDifferentiable:
     return NotDifferentiable(
-        f"autograd could not trace build(theta): {type(error).__name__}: {error}. Write build with "
+        f"autograd could not trace build(theta): {type(error).__name__}: {_short(str(error))}. Write build with "
         "autograd.numpy (no float(), no plain numpy or scipy on traced values, no assignment into arrays), "
         "or give ConfigurableMDP a pullback and a pushforward"
     )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 300 else f"{text[:300]} …"
 
 
 def traced_vjp(build: Build, theta: Array) -> tuple[ContextualModel, Callable[[ContextualArrays], Array]]:

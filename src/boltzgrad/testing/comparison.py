@@ -109,7 +109,10 @@ class HypergradientCheck:
     @property
     def verdict(self) -> Verdict:
         """What is to be said of the gradient."""
-        return self.judgement.verdict if self.model.ok else Verdict.MODEL
+        if not self.model.ok:
+            return Verdict.MODEL
+        said = self.judgement.verdict
+        return Verdict.CANNOT_TELL if said == Verdict.AGREES and self.model.doubtful else said
 
     @property
     def not_excluded(self) -> tuple[Mistake, ...]:
@@ -141,9 +144,13 @@ class HypergradientCheck:
         return explanations(self) if self.verdict in (Verdict.DISAGREES, Verdict.CANNOT_TELL) else ()
 
     def raise_if_wrong(self) -> None:
-        """Raise GradientMismatch unless `ok`: which coordinate, how far, what was allowed, who says what, and why."""
+        """Raise GradientMismatch unless `ok`: which coordinate, how far, what was allowed, who says what, and why.
+
+        Nothing is raised where ∇J is zero as far as rounding tells and this gradient is as small: nothing is confirmed, and
+        nothing is wrong.
+        """
         __tracebackhide__ = True
-        if not self.ok:
+        if not self.ok and self.verdict != Verdict.ZERO:
             raise GradientMismatch(str(self))
 
     def __str__(self) -> str:

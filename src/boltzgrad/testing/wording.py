@@ -106,6 +106,8 @@ def _zero(check: HypergradientCheck) -> str:
 
 
 def _cannot_tell(check: HypergradientCheck) -> str:
+    if check.model.doubtful:
+        return f"cannot tell: the model itself is in doubt here: {check.model.unchecked}"
     near, judgement = check.not_excluded, check.judgement
     reasons = []
     if near:

@@ -34,7 +34,7 @@ def page(report: AgreementReport) -> str:
 
 
 def _table(report: AgreementReport) -> str:
-    head = "".join(f"<th>{h}</th>" for h in ("route", "J", "‖∇J‖", "max |Δ|", "allowed", "seconds", "verdict"))
+    head = "".join(f"<th>{h}</th>" for h in ("route", "J", "‖∇J‖", "worst |Δ|", "allowed", "seconds", "verdict"))
     rows = []
     for row in report.rows:
         *cells, verdict = report._cells(row)

@@ -16,7 +16,7 @@ from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.tolerances import SAFETY, Verdict, Yardstick
 
 # What `to_json` writes and `verify.collection` reads; the number after the stroke changes when a key changes its meaning.
-FORMAT = "boltzgrad-verification/1"
+FORMAT = "boltzgrad-verification/2"
 
 # Notes longer than this stand below the table, wrapped.
 _INLINE, _WIDTH = 32, 112
@@ -203,6 +203,7 @@ class AgreementReport:
                     "found": None if row.gradient is None else _finite(row.gradient[row.where]),
                     "expected": None if row.gradient is None else _finite(self._seen(row)),
                     "allowed": _finite(row.allowed),
+                    "relative": _finite(row.relative),
                     "seconds": row.seconds,
                     "note": row.note,
                     "complaint": self._complaint(row) if row in self.against else None,

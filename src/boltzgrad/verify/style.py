@@ -60,4 +60,4 @@ def exponent(relative: float) -> str:
 
 def css_class(verdict: str) -> str:
     """The class of a verdict's text, such as "cannot-tell"."""
-    return verdict.replace(" ", "-")
+    return verdict.replace(" ", "-").replace("'", "")

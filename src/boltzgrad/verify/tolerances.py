@@ -240,8 +240,13 @@ def judge(
 
 def relative(yardstick: Yardstick, found: Array) -> float:
     """The largest difference of any entry from the reference, relative to the largest entry, both in natural steps [1]."""
+    return share(yardstick, found - yardstick.gradient)
+
+
+def share(yardstick: Yardstick, difference: Array) -> float:
+    """The largest entry of a difference relative to the largest of the gradient, both in natural steps [1]."""
     natural = float((np.abs(yardstick.gradient) * yardstick.units).max(initial=0.0))
-    off = float((np.abs(found - yardstick.gradient) * yardstick.units).max(initial=0.0))
+    off = float((np.abs(difference) * yardstick.units).max(initial=0.0))
     return off / natural if natural else (0.0 if not off else float("inf"))
 
 

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
-from boltzgrad.gradients.tabular.sweeps import planned, soft_backup, soft_values, state_kernel
+from boltzgrad.gradients.tabular.sweeps import planned, soft_backup, soft_values, state_kernel, sweep
 from boltzgrad.problems import TabularModel
 from boltzgrad.problems.kernel import Array
+
+_SWEEPS = 1_000
 
 
 def soft_fixed_point(m: TabularModel, v: Array) -> Array:
@@ -19,3 +23,16 @@ def soft_fixed_point(m: TabularModel, v: Array) -> Array:
         if np.abs(step).max() <= 1e-9 * np.abs(v).max():
             break
     return soft_values(m, v).x
+
+
+def at_rest(step: Callable[[Array], Array], start: Array) -> Array:
+    """The fixed point (S,) of any backup, a wrong one too: a few sweeps, then Newton with a Jacobian from differences.
+
+    Raises: Unfinished.
+    """
+
+    def jacobian(x: Array) -> Array:
+        here, size = step(x), max(float(np.abs(x).max()), 1e-300)
+        return np.stack([(step(x + 1e-7 * size * e) - here) / (1e-7 * size) for e in np.eye(x.size)], axis=1)
+
+    return sweep(step, start, max_sweeps=_SWEEPS, jacobian=jacobian).x

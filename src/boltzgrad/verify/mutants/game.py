@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from boltzgrad.gradients.game.sweeps import lse
-from boltzgrad.gradients.tabular.sweeps import matrix_of, state_kernel, sweep
+from boltzgrad.gradients.tabular.sweeps import matrix_of, state_kernel
 from boltzgrad.problems.kernel import Array
+from boltzgrad.verify.mutants.follower import at_rest
 from boltzgrad.verify.mutants.mutant import WrongFormula, mutants_of
 from boltzgrad.verify.mutants.tabular import steps_for, summed
 
@@ -40,7 +41,7 @@ class Formula(WrongFormula):
 
     def planned(self, f: Array) -> Array:
         """The fixed point U (S,) of the follower's planning."""
-        return sweep(lambda u: self.continuation(f, self.q_follower(u)), np.zeros(self.problem.n_states)).x
+        return at_rest(lambda u: self.continuation(f, self.q_follower(u)), np.zeros(self.problem.n_states))
 
     def q_follower(self, u: Array) -> Array:
         """Q_F = r_F + γ_F P U, (S, A, B)."""

@@ -13,12 +13,12 @@ from boltzgrad.gradients import Hypergradient
 from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, TabularModel
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.mutants import game, lqr, tabular
-from boltzgrad.verify.tolerances import CLEARLY, RESOLUTION, Yardstick, relative, witness_allowance
+from boltzgrad.verify.tolerances import CLEARLY, RESOLUTION, Yardstick, relative, share, witness_allowance
 
 # A gradient is taken for a mistake's when it is this many times nearer to it than the right one is.
 _NEARER = 1e3
 # The formulas are dense: the largest (numbers of all arrays) × d and the most states that they are evaluated for.
-_MOST_NUMBERS, _MOST_STATES, _MOST_DIMENSIONS = 1e8, 1500, 60
+_MOST_NUMBERS, _MOST_STATES, _MOST_PARAMETERS, _MOST_DIMENSIONS = 1e8, 1500, 2000, 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,7 +70,7 @@ class Mistakes:
 
     def _apart(self, gradient: Array, mistake: Mistake) -> float:
         """The largest difference from a mistake's gradient, in natural steps beside the largest entry of the right one [1]."""
-        return relative(self.yardstick, self.yardstick.gradient + gradient - mistake.gradient)
+        return share(self.yardstick, gradient - mistake.gradient)
 
     def not_excluded(
         self, found: Array, exact: Array, allowed: Array, directions: Array | None = None
@@ -185,6 +185,6 @@ def _too_large(problem: Any, theta: Array) -> str:
     models = problem.contexts(theta).models if isinstance(problem, ConfigurableMDP) else (problem.joint,)
     most: TabularModel = max(models, key=lambda m: m.n_states)
     numbers = theta.size * sum(float(x.size) for m in models for x in m.arrays().parts())
-    if most.n_states > _MOST_STATES or numbers > _MOST_NUMBERS:
+    if most.n_states > _MOST_STATES or numbers > _MOST_NUMBERS or theta.size > _MOST_PARAMETERS:
         return f"{most.n_states} states and d = {theta.size} are too many for their dense formulas"
     return ""
