@@ -157,7 +157,9 @@ class _Probe:
 
     def __init__(self, at: ArrayMap, unit_of: Callable[[int, int], float]) -> None:
         self.at, self.unit_of, self.rng = at, unit_of, np.random.default_rng(_SEED)
-        self.direction = at.units * self.rng.choice((-1.0, 1.0), size=at.theta.size)
+        # Unlike sizes: what is the same in two coordinates must not cancel.
+        unlike = self.rng.choice((-1.0, 1.0), size=at.theta.size) * self.rng.uniform(0.5, 1.5, size=at.theta.size)
+        self.direction = at.units * unlike
         self.pushed = at.push(self.direction)
         self.direction, self.pushed = self._in_step(self.direction, self.pushed)
         self.weights: Parts = ()

@@ -234,8 +234,9 @@ def judge(
     if known is None:
         return judged(Verdict.CANNOT_TELL, worst)
     near = known.not_excluded(found, exact, allowed, directions)
-    verdict = Verdict.CANNOT_TELL if near or known.missing else Verdict.AGREES
-    return judged(verdict, worst, near=near, missing=known.missing)
+    # Where no mistake is formulated, what is left are the differences themselves.
+    missing = known.missing if np.any((1.0 + CLEARLY) * off[unclear] > RESOLUTION * size[unclear]) else ""
+    return judged(Verdict.CANNOT_TELL if near or missing else Verdict.AGREES, worst, near=near, missing=missing)
 
 
 def relative(yardstick: Yardstick, found: Array) -> float:
