@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from autograd.extend import Box
 from autograd.scipy.special import erf, expit, gammaln
-from scaled import two_states
 
 import boltzgrad as bg
 from boltzgrad.gradients import ModelCheck
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.verify.tolerances import Verdict
+from scaled import two_states
 
 MOVE = np.array([[[0.9, 0.1], [0.1, 0.9]], [[0.1, 0.9], [0.9, 0.1]]])
 THETA = np.array([0.3, -0.2, 0.1, 0.4])
@@ -45,7 +45,9 @@ CUT = {
     "one factor of two": (problem_of(lambda t: square(t) * square(plain(t))), "follower_reward", 0.3, 0.6),
     "rounded to six digits": (problem_of(lambda t: anp.round(square(t), 6)), "follower_reward", 0.0, 1.0),
     "a number by itself": (problem_of(leader_reward=lambda t: GOAL + float(plain(t)[0].real)), "leader_reward", 0.0, 1.0),
-    "clipped by hand": (problem_of(lambda t: square(t) + 0.2 * np.clip(square(plain(t)).real, -1, 1)), "follower_reward", 1, 1.2),
+    "clipped by hand": (
+        problem_of(lambda t: square(t) + 0.2 * np.clip(square(plain(t)).real, -1, 1)), "follower_reward", 1.0, 1.2,
+    ),
 }  # fmt: skip
 
 
@@ -58,7 +60,7 @@ def test_a_graph_that_is_cut(name):
     assert found.kind == "derivative"
     assert found.array.startswith(f"{array}[")
     assert found.derivative == pytest.approx(derivative, abs=1e-9)
-    assert found.slope == pytest.approx(slope, rel=1e-4)
+    assert found.slope == pytest.approx(slope, rel=0.1 if "rounded" in name else 1e-4)
     assert f"along theta[{found.coordinate}]" in str(found)
     report = bg.verify(problem, THETA)
     assert not report.ok

@@ -94,11 +94,13 @@ class ArrayMap:
         if self.again is None:
             return np.zeros(theta.size, bool)
         try:
-            there = self.again(theta)
-            if [np.shape(x) for x in there.values] != [np.shape(x) for x in self.values]:
-                return np.ones(theta.size, bool)
-            # With the scales of here: those of there may have grown, too.
-            slopes = replace(there, scales=self.scales).slopes
+            # Far away exponentials may overflow: what comes out is no number then, and bent.
+            with np.errstate(all="ignore"):
+                there = self.again(theta)
+                if [np.shape(x) for x in there.values] != [np.shape(x) for x in self.values]:
+                    return np.ones(theta.size, bool)
+                # With the scales of here: those of there may have grown, too.
+                slopes = replace(there, scales=self.scales).slopes
         except (BoltzgradError, ArithmeticError):
             return np.ones(theta.size, bool)
         with np.errstate(divide="ignore", invalid="ignore"):
