@@ -1,4 +1,4 @@
-"""Softmax, log-softmax, sigmoid: values and derivatives both ways to the last digits, where one probability is nearly one, too."""
+"""Softmax, log-softmax, sigmoid: values and derivatives to the last digits, where one probability is nearly one, too."""
 
 import autograd.numpy as anp
 import mpmath
@@ -90,7 +90,7 @@ def test_second_derivatives():
 
 @pytest.mark.parametrize("gap", [20.0, 30.0, 35.0])
 def test_the_bound_and_the_verdict_know_what_a_quotient_loses(gap):
-    """ρ = softmax(θ): with the primitive the gradient has all its digits; the quotient's error is inside its bound, and is told."""
+    """ρ = softmax(θ): with the primitive the gradient has all its digits; the quotient's error is bounded, and told."""
     move = np.array([[[0.9, 0.1], [0.1, 0.9]], [[0.1, 0.9], [0.9, 0.1]]])
     theta = np.array([0.0, -gap])
 

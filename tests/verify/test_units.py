@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import boltzgrad as bg
@@ -10,8 +10,9 @@ from boltzgrad.testing import check_hypergradient
 from boltzgrad.testing import strategies as bst
 from boltzgrad.verify.tolerances import Verdict
 from scaled import in_rewards, in_units, shifted, two_states
+from tests_helpers import examples
 
-FACTORS = (1.0, 2.0, -1.0, 0.0, 0.5, 1.001, 1.0 + 1e-6)
+FACTORS = (1.0, -1.0, 0.5, 1.0 + 1e-6)
 FAST = {
     "ConfigurableMDP": ["covariance", "implicit", "conic"],
     "MarkovGame": ["theorem2", "lifted-implicit"],
@@ -42,6 +43,7 @@ def said(problem, theta):
 UNITS = st.integers(-12, 12).map(lambda k: 10.0**k)
 
 
+@settings(max_examples=examples(40))
 @given(bst.problems_at(), st.data())
 def test_of_theta(case, data):
     problem, theta = case
@@ -62,6 +64,7 @@ def test_what_belongs_to_a_coordinate_has_its_unit(case, data):
         assert np.all(x <= 16.0 * y + 1e-300)
 
 
+@settings(max_examples=examples(24))
 @given(bst.problems_at(bst.configurable_mdps(general=False)), UNITS, UNITS)
 def test_of_rewards(case, follower, leader):
     problem, theta = case

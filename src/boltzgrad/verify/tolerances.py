@@ -203,7 +203,9 @@ def judge(
         strain = np.where(off == 0.0, 0.0, off / allowed)
     told = (allowed <= RESOLUTION * size) & (size > 0.0)
     if by_difference:
-        told |= ((1.0 + CLEARLY) * off <= RESOLUTION * size) & (size > 0.0)
+        # As near as that to a reference that is itself unsure of half of the entry tells nothing.
+        sure = 2.0 * witness_allowance(yardstick, 0.0) < size
+        told |= ((1.0 + CLEARLY) * off <= RESOLUTION * size) & sure
     small = np.zeros_like(told)
     if not told.all():
         natural = size * yardstick.units
