@@ -24,6 +24,7 @@ from boltzgrad.problems.tabular import TabularModel
 EPS = float(np.finfo(float).eps)
 MAX_SWEEPS = 500_000
 _BEFORE_SOLVES, _WARM_SWEEPS = 200, 100
+_CHEAP_STATES = 300
 _AT_REST = (
     1e-6  # Newton's last step, relative: where many steps remain, rounding moves the values by as many of its units
 )
@@ -69,10 +70,9 @@ def sweep(
 ) -> Swept:
     """Iterate x ← step(x) until rounding stops the changes from falling.
 
-    Real and imaginary parts are followed apart: under a complex step the derivative lives in an
-    imaginary part some twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`: with it, what
-    has not come
-    to rest after `FEW_SWEEPS` is by Newton.
+    Real and imaginary parts are followed apart: under a complex step the derivative lives in an imaginary part some
+    twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`: with it a small problem is brought to
+    rest for good by Newton.
 
     Raises: Unfinished if nothing brings it to rest.
     """
@@ -92,7 +92,8 @@ def sweep(
         )
         if settled:
             break
-    if not settled and dense:
+    # Sweeps that stand still may have far to go yet, by 10⁻¹⁴ a step and a million steps: a correction is solved for.
+    if dense and (not settled or x.size <= _CHEAP_STATES or max_sweeps == _BEFORE_SOLVES):
         assert jacobian is not None
         return _newton(step, jacobian, x, count)
     if not settled:
