@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import boltzgrad
 from boltzgrad.cli import bundles, experiment, ledger, report, verification
 from boltzgrad.cli.arguments import AGREEMENT, DISAGREEMENT, WRONG_USE
+from boltzgrad.cli.plain import ERRORS
 from boltzgrad.errors import (
     BoltzgradError,
     ClusterUnusable,
@@ -27,8 +28,9 @@ from boltzgrad.errors import (
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="replace")  # a terminal without ✓ shows ?
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors=ERRORS)  # a terminal without γ shows gamma
     parser = make_parser()
     arguments = parser.parse_args(argv)
     try:

@@ -7,6 +7,8 @@ import threading
 from collections.abc import Callable
 from typing import Literal
 
+_EVERY = 10  # lines for a log file
+
 
 class RouteProgress:
     """A line on standard error for each route that takes more than a second, kept up to date while it runs."""
@@ -39,7 +41,7 @@ class RouteProgress:
 
 
 class Counter:
-    """How far a long list is, as one line on a terminal's standard error."""
+    """How far a long list is, on standard error: one line that is kept up to date, or where that is no terminal, some lines."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0
@@ -53,6 +55,8 @@ class Counter:
     def _next(self, name: str) -> None:
         self.done += 1
         self._show(f"[{self.done}/{self.total}] {name}")
+        if not sys.stderr.isatty() and self.done % _EVERY == 0:
+            print(f"  … {self.done} of {self.total}", file=sys.stderr, flush=True)
 
     @staticmethod
     def _show(line: str) -> None:

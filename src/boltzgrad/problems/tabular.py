@@ -141,6 +141,11 @@ class TabularModel:
         return int(self.follower_reward.shape[1])
 
     @property
+    def ends(self) -> bool:
+        """Whether episodes may end: whether some row of the world's kernel sums to less than one."""
+        return bool(np.real(untraced(self.kernel.row_sums)).min() < 1.0 - 1e-12)
+
+    @property
     def own_kernel(self) -> bool:
         """Whether the follower plans with a kernel of its own."""
         return self.follower_transition is not None

@@ -52,6 +52,7 @@ class GameHypergradient(Hypergradient):
         game = self.problem
         return (
             f"{game.n_states} states × {game.n_leader_actions} leader's × {game.n_follower_actions} follower's actions"
+            f"{', episodes end' if game.joint.ends else ''}"
         )
 
     @property

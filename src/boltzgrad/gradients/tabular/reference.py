@@ -51,7 +51,8 @@ class TabularHypergradient(Hypergradient):
         """States, actions and contexts in words."""
         sizes = {(s.model.n_states, s.model.n_actions) for s in self.contexts}
         many = f", {len(self.contexts)} contexts" if len(self.contexts) > 1 else ""
-        return ", ".join(f"{S} states × {A} actions" for S, A in sorted(sizes)) + many
+        ends = ", episodes end" if any(s.model.ends for s in self.contexts) else ""
+        return ", ".join(f"{S} states × {A} actions" for S, A in sorted(sizes)) + many + ends
 
     @property
     def solution(self) -> str:
