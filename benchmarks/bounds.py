@@ -155,21 +155,23 @@ def lqr(rng):
 
     def build(t):
         one = np.ones((1, 1))
-        return bg.LQModel((A0 + dA * t[0]) * one, (B0 + dB * t[1]) * one, W * one, Q * one, R * one, [mean], 0 * one,
-                          leader_Q=QL * one, leader_R=RL * one, follower_discount=gF, leader_discount=gL, temperature=tau)  # fmt: skip
+        return bg.LQModel(
+            (A0 + dA * t[0]) * one, (B0 + dB * t[1]) * one, W * one, Q * one, R * one, [mean], 0 * one,
+            leader_Q=QL * one, leader_R=RL * one, follower_discount=gF, leader_discount=gL, temperature=tau,
+        )  # fmt: skip
 
     def j(t):
         a, b = mp.mpf(A0) + mp.mpf(dA) * t[0], mp.mpf(B0) + mp.mpf(dB) * t[1]
-        g, q, c, l, tt = (mp.mpf(float(x)) for x in (gF, Q, R, gL, tau))
+        g, q, c, ahead, tt = (mp.mpf(float(x)) for x in (gF, Q, R, gL, tau))
         # The positive root of γB²P² + (R(1 − γA²) − γB²Q)P − QR = 0.
         h = c * (1 - g * a * a) - g * b * b * q
         P = (-h + mp.sqrt(h * h + 4 * g * b * b * q * c)) / (2 * g * b * b)
         M = c + g * b * b * P
         K, sigma = g * b * P * a / M, tt / (2 * M)
         F, cost = a - b * K, mp.mpf(float(QL)) + mp.mpf(float(RL)) * K * K
-        PL = cost / (1 - l * F * F)
-        step = mp.mpf(float(RL)) * sigma + l * PL * (mp.mpf(float(W)) + b * b * sigma)
-        return -(PL * mp.mpf(float(mean)) ** 2 + step / (1 - l))
+        PL = cost / (1 - ahead * F * F)
+        step = mp.mpf(float(RL)) * sigma + ahead * PL * (mp.mpf(float(W)) + b * b * sigma)
+        return -(PL * mp.mpf(float(mean)) ** 2 + step / (1 - ahead))
 
     return bg.LinearQuadratic(build, dim=2), theta, j
 
@@ -181,8 +183,8 @@ def main():
     mp.mp.dps = 60
     lines = [
         "# The proved bound against the truth", "",
-        f"`python benchmarks/bounds.py --count {asked.count}`: the bound of each entry of ∇J over its true error (60 digits).  An "
-        "entry whose float64 number is exact counts as ∞.", "",
+        f"`python benchmarks/bounds.py --count {asked.count}`: the bound of each entry of ∇J over its true error (60 digits).  "
+        "An entry whose float64 number is exact counts as ∞.", "",
         "| family | problems | entries | least ratio | " + " | ".join(f"< {e:g}" for e in EDGES[1:]) + " |",
         "|---|---|---|---|" + "---|" * (len(EDGES) - 1),
     ]  # fmt: skip
