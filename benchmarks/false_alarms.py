@@ -233,6 +233,23 @@ def page(result):
     return "\n".join(lines) + "\n"
 
 
+def kept(asked, counts, evidence):
+    """The result so far, written."""
+    total = collections.Counter()
+    for found in counts.values():
+        total += found
+    posed = total["agrees"] + total["cannot tell"]
+    result = {
+        "asked": asked.count, "problems": sum(total.values()), "alarms": total["ALARM"], "posed": posed,
+        "share": total["agrees"] / max(posed, 1), "counts": {k: dict(v) for k, v in counts.items()},
+        "evidence": sorted(evidence, key=str),
+    }  # fmt: skip
+    asked.out.mkdir(exist_ok=True, parents=True)
+    (asked.out / "false_alarms.json").write_text(json.dumps(result, indent=1) + "\n")
+    (asked.out / "false_alarms.md").write_text(page(result))
+    return result
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--count", type=int, default=20_000)
@@ -254,19 +271,8 @@ def main():
             for entry in seen:
                 if entry[2] == "ALARM":
                     print(f"\n{entry}", file=sys.stderr)
-    total = collections.Counter()
-    for found in counts.values():
-        total += found
-    posed = total["agrees"] + total["cannot tell"]
-    result = {
-        "asked": asked.count, "problems": sum(total.values()), "alarms": total["ALARM"], "posed": posed,
-        "share": total["agrees"] / max(posed, 1), "counts": {k: dict(v) for k, v in counts.items()},
-        "evidence": sorted(evidence, key=str),
-    }  # fmt: skip
-    asked.out.mkdir(exist_ok=True, parents=True)
-    (asked.out / "false_alarms.json").write_text(json.dumps(result, indent=1) + "\n")
-    (asked.out / "false_alarms.md").write_text(page(result))
-    print(page(result))
+            kept(asked, counts, evidence)  # so that a run may be stopped at any time
+    print(page(kept(asked, counts, evidence)))
 
 
 if __name__ == "__main__":
