@@ -73,6 +73,11 @@ def random_directions(units: Array, count: int) -> Array:
     return np.asarray(u / np.linalg.norm(u, axis=1, keepdims=True) * units)
 
 
+def jitter_of(theta: Array, units: Array) -> float:
+    """What the rounding of θ_j does, in natural steps: a θ of 10⁹ is known to 10⁻⁷."""
+    return float(np.finfo(float).eps) * float(np.max(np.abs(theta) / units))
+
+
 def complex_step(evaluate: Evaluator, theta: Array) -> RouteResult:
     """Shapes: theta (d,) -> gradient (d,), or slopes along a few random directions of a large problem.
 
@@ -120,7 +125,9 @@ def _refuse_unless_analytic(evaluate: Evaluator, theta: Array, units: Array, bas
     """Hold one complex slope against a real difference of the same J: abs, conj or real are not analytic."""
     u = random_directions(units, 1)[0]
     try:
-        real, error = ridders(evaluate.along(theta, u), base, "a random direction", settled, evaluate.rounding)
+        real, error = ridders(
+            evaluate.along(theta, u), base, "a random direction", settled, evaluate.rounding, jitter_of(theta, units)
+        )
     except NotConverged:
         return  # the noise of J is all that a real difference sees: nothing to hold it against
     imaginary = _imaginary_slope(evaluate, theta, u)
@@ -143,7 +150,7 @@ def real_differences(evaluate: Evaluator, theta: Array) -> RouteResult:
         directions = random_directions(units, min(REAL_DIRECTIONS, affordable))
         note = _along(directions)
     found = [
-        ridders(evaluate.along(theta, u), base, f"direction {k}", settled, evaluate.rounding)
+        ridders(evaluate.along(theta, u), base, f"direction {k}", settled, evaluate.rounding, jitter_of(theta, units))
         for k, u in enumerate(np.diag(units) if directions is None else directions)
     ]
     per = units if directions is None else np.ones(len(directions))
@@ -152,17 +159,23 @@ def real_differences(evaluate: Evaluator, theta: Array) -> RouteResult:
 
 
 def ridders(
-    f: Callable[[float], float], at_zero: float, where: str, settled: float = 0.0, rounding: float = 0.0
+    f: Callable[[float], float],
+    at_zero: float,
+    where: str,
+    settled: float = 0.0,
+    rounding: float = 0.0,
+    jitter: float = 0.0,
 ) -> tuple[float, float]:
     """(f'(0), error estimate) by extrapolated central differences over falling steps.
 
     `settled` is a known part of the noise of f, besides what is measured; `rounding` is what f may round off at most, below
-    which nothing is called a kink.
+    which nothing is called a kink; `jitter` what the rounding of θ + tu itself does to t.
 
     Raises: NotSmooth if f jumps at 0, if its one-sided slopes do not come together, or if it is flat near
     0 and not further off; NotConverged if f is defined at too few steps.
     """
     steps, ahead, behind = _sampled(f)
+    rounding += jitter * float(np.abs(ahead[0] - behind[0])) / float(2.0 * steps[0])
     measured = max(_noise(f, at_zero), 4.0 * settled)
     noise = max(measured, rounding)
     if measured > 1e-7 * max(abs(at_zero), float(np.ptp(np.r_[ahead, behind, at_zero]))) and measured > 30.0 * rounding:
@@ -211,7 +224,9 @@ def _sampled(f: Callable[[float], float]) -> tuple[Array, Array, Array]:
             both = f(h), f(-h)
         except Unfinished:
             raise
-        except BoltzgradError as error:  # outside of where the model is one: a probability below zero
+        except (
+            Exception
+        ) as error:  # outside of where the model is one: a probability below zero, or the build's own limits
             refused, steps, ahead, behind = str(error), [], [], []
             continue
         steps.append(h)

@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from boltzgrad.errors import BoltzgradError
+from boltzgrad.errors import BoltzgradError, SuspiciousModel
 from boltzgrad.problems.array_map import ArrayMap, Parts
 from boltzgrad.problems.kernel import Array
 
@@ -36,7 +36,9 @@ _RIGHT = 1e-9
 # What a softmax or the like loses to cancellation in its derivative, in roundings of the array itself: no mistake.
 _CANCELLED = 1e3 * EPS
 _COARSE = 1e-3  # the step, in natural units, of the real difference beside a complex one
+_FLOOR = 1e-13  # of the largest entry: what an exact derivative of the others may round off
 _FIRST, _RATIO, _STEPS = 0.05, 4.0, 8  # of the real differences
+_SINGLY = 200  # the most coordinates that are looked at one by one
 _CLEAR = 30.0  # a difference's own measured error, this many times, is no contradiction
 _SEED = 20_261_128
 
@@ -74,11 +76,15 @@ class ModelCheck:
         )
 
 
+class _Outside(BoltzgradError):
+    """Build is not defined at a value of θ nearby."""
+
+
 class _Slope(NamedTuple):
     """d(arrays)/dt at 0 along a direction, how far off each array's may be, and whether slopes from right and left differ."""
 
     parts: Parts
-    errors: tuple[float, ...]
+    errors: tuple[Array, ...]
     kinked: tuple[bool, ...] = ()
 
 
@@ -153,16 +159,22 @@ def _entry(name: str, off: Array) -> str:
 
 
 class _Probe:
-    """Slopes of one map along one random direction, by whichever way the build allows."""
+    """Slopes of one map along one direction, by whichever way the build allows.
 
-    def __init__(self, at: ArrayMap, unit_of: Callable[[int, int], float]) -> None:
-        self.at, self.unit_of, self.rng = at, unit_of, np.random.default_rng(_SEED)
-        # Unlike sizes: what is the same in two coordinates must not cancel.
-        unlike = self.rng.choice((-1.0, 1.0), size=at.theta.size) * self.rng.uniform(0.5, 1.5, size=at.theta.size)
-        self.direction = at.units * unlike
+    The direction is random and moves every coordinate, unless one is given; `side` ±1 looks to one side of θ only.
+    """
+
+    def __init__(
+        self, at: ArrayMap, unit_of: Callable[[int, int], float], direction: Array | None = None, side: int = 0
+    ) -> None:
+        self.at, self.unit_of, self.rng, self.side = at, unit_of, np.random.default_rng(_SEED), side
+        if direction is None:
+            # Unlike sizes: what is the same in two coordinates must not cancel.
+            unlike = self.rng.choice((-1.0, 1.0), size=at.theta.size) * self.rng.uniform(0.5, 1.5, size=at.theta.size)
+            direction = at.units * unlike
+        self.direction = direction
         self.pushed = at.push(self.direction)
         self.direction, self.pushed = self._in_step(self.direction, self.pushed)
-        self.weights: Parts = ()
 
     def _in_step(self, v: Array, pushed: Parts) -> tuple[Array, Parts]:
         """The direction scaled so that no array moves by more than its own scale."""
@@ -172,23 +184,42 @@ class _Probe:
             most = (self._size(slope) if slope is not None else 0.0) or 1.0
         return (v / most, tuple(x / most for x in pushed)) if np.isfinite(1.0 / most) else (v, pushed)
 
+    def _evaluate(self, theta: Array) -> Parts:
+        """The arrays near θ.  Raises: _Outside, whatever build raises there."""
+        try:
+            with warnings.catch_warnings(), np.errstate(all="ignore"):
+                warnings.simplefilter("ignore", SuspiciousModel)
+                found = self.at.evaluate(theta)
+        except Exception as error:
+            raise _Outside(f"{type(error).__name__}: {error}") from error
+        if [np.shape(x) for x in found] != [np.shape(x) for x in self.at.values]:
+            raise _Outside("its arrays have other shapes there")
+        return found
+
     def _size(self, parts: Parts) -> float:
         sizes = (float((np.abs(x) / s).max(initial=0.0)) for x, s in zip(parts, self.at.scales, strict=True))
         return max(sizes, default=0.0)
 
     def check(self) -> ModelCheck:
-        """Hold push-forward and pull-back against the slope."""
+        """Hold push-forward and pull-back against the slope; one coordinate at a time where build is not defined all around."""
         try:
-            exact = self.by_complex_step(self.direction)
-            if exact is not None:
-                slope = _Slope(exact, tuple(0.0 for _ in exact))
-                if self._disagrees(self.pushed, slope) is None and self._near_real_difference():
-                    return self._transposed(slope, self.by_complex_step) or ModelCheck(method="complex step")
-            slope = self.by_differences(self.direction)
-        except BoltzgradError as error:
-            return ModelCheck(unchecked=f"build does not take values of theta nearby ({error})")
+            return self._check()
+        except _Outside as error:
+            return self._one_by_one(str(error))
+
+    def _check(self) -> ModelCheck:
+        exact = self.by_complex_step(self.direction) if not self.side else None
+        if exact is not None:
+            slope = _Slope(exact, tuple(np.zeros(()) for _ in exact))
+            if self._disagrees(self.pushed, slope) is None and self._near_real_difference():
+                return self._transposed(slope, self.by_complex_step) or ModelCheck(method="complex step")
+        slope = self.by_differences(self.direction)
         at_fault = self._disagrees(self.pushed, slope)
-        if any(slope.kinked):
+        if at_fault is not None or any(slope.kinked):
+            nearer = self._nearer(slope)
+            if nearer is not None:
+                return nearer
+        if any(slope.kinked) and not self.side:
             where = self.at.names[slope.kinked.index(True)]
             why = f"{where} has a kink at this theta, where no derivative is its slope"
             return ModelCheck(method="differences", unchecked=why, doubtful=True)
@@ -197,11 +228,81 @@ class _Probe:
         rough = [
             name
             for name, error, x, scale in zip(self.at.names, slope.errors, slope.parts, self.at.scales, strict=True)
-            if error > 1e-3 * float(np.abs(x).max(initial=0.0)) and error > 1e6 * _CANCELLED * float(np.max(scale))
+            if float(error.max(initial=0.0))
+            > max(1e-3 * float(np.abs(x).max(initial=0.0)), 1e6 * _CANCELLED * float(np.max(scale)))
         ]
         found = self._transposed(slope, None)
         unchecked = f"the slope of {', '.join(rough)} is too rough to be measured" if rough else ""
         return found or ModelCheck(method="differences", unchecked=unchecked, doubtful=bool(rough))
+
+    def _nearer(self, slope: _Slope) -> ModelCheck | None:
+        """The check by steps a hundred times shorter and more, if it is sharp and finds the derivative right.
+
+        A sine beside 10⁵ has a natural step of 10⁵ waves.  A staircase (`round`) has a derivative of zero on every stair, too;
+        but seen from afar its slope is the same at every step, which that of a wave is not.
+        """
+        if self._is_straight(slope):
+            return None
+        for shorter in (1e-2, 1e-4, 1e-6):
+            near = _Probe(self.at, self.unit_of, shorter * self.direction, self.side)
+            found = near.by_differences(near.direction)
+            if near._disagrees(near.pushed, found) is not None or any(found.kinked):
+                continue
+            sharp = all(
+                float(np.max(near._allowed(k, near.pushed, found), initial=0.0))
+                <= 0.01 * float(np.max(np.abs(p - shorter * s), initial=0.0))
+                for k, (p, s) in enumerate(zip(near.pushed, slope.parts, strict=True))
+                if np.any(np.abs(self.pushed[k] - s) > self._allowed(k, self.pushed, slope))
+            )
+            if sharp:
+                return near._transposed(found, None) or ModelCheck(method="differences")
+        return None
+
+    def _is_straight(self, slope: _Slope) -> bool:
+        """Whether what moves otherwise than the derivative says does so by the same slope over the three longest steps."""
+        secants = []
+        for i in range(3):
+            t = _FIRST * _RATIO**-i
+            ahead = self._evaluate(self.at.theta + t * self.direction)
+            behind = self._evaluate(self.at.theta - t * self.direction) if not self.side else self.at.values
+            width = 2.0 * t if not self.side else t
+            secants.append([(a - b) / width for a, b in zip(ahead, behind, strict=True)])
+        for k, (p, s) in enumerate(zip(self.pushed, slope.parts, strict=True)):
+            wrong = np.abs(p - s) > self._allowed(k, self.pushed, slope)
+            first, *others = (np.asarray(x[k])[wrong] for x in secants)
+            if any(np.any(np.abs(x - first) > 0.05 * np.abs(first)) for x in others):
+                return False
+        return True
+
+    def _one_by_one(self, why: str) -> ModelCheck:
+        """At the edge of where build is defined: each coordinate by itself, from both sides or from the one that there is."""
+        if self.side or np.count_nonzero(self.direction) == 1 or self.direction.size > _SINGLY:
+            return ModelCheck(unchecked=f"build does not take values of theta nearby ({why})", doubtful=True)
+        left = []
+        for j in np.flatnonzero(self.direction):
+            alone = np.where(np.arange(self.direction.size) == j, self.direction, 0.0)
+            for side in (0, 1, -1):
+                try:
+                    found = _Probe(self.at, self.unit_of, alone * (side or 1), side)._check()
+                except _Outside:
+                    continue
+                if not found.ok:
+                    return found
+                break
+            else:
+                left.append(int(j))
+        if not left:
+            return ModelCheck(method="differences, one coordinate at a time")
+        shown = ", ".join(map(str, left[:6])) + (", …" if len(left) > 6 else "")
+        exact = self.by_complex_step(self.direction)
+        doubtful = (
+            exact is None or self._disagrees(self.pushed, _Slope(exact, tuple(np.zeros(()) for _ in exact))) is not None
+        )
+        return ModelCheck(
+            method="differences, one coordinate at a time" + ("" if doubtful else ", and a complex step"),
+            unchecked=f"build does not take values of theta nearby along {shown} ({why})",
+            doubtful=doubtful,
+        )
 
     def by_complex_step(self, v: Array) -> Parts | None:
         """Im x(θ + ihv)/h, or None where build takes no complex numbers."""
@@ -219,39 +320,49 @@ class _Probe:
 
     def _near_real_difference(self) -> bool:
         """Whether one coarse real difference lies near the derivative, as far as the curvature that it shows allows."""
-        try:
-            ahead, behind = (self.at.evaluate(self.at.theta + t * self.direction) for t in (_COARSE, -_COARSE))
-        except BoltzgradError:
-            return True  # outside of where build is defined: the complex step stands alone
+        ahead, behind = (self._evaluate(self.at.theta + t * self.direction) for t in (_COARSE, -_COARSE))
         for x, a, b, p in zip(self.at.values, ahead, behind, self.pushed, strict=True):
-            if np.shape(a) != np.shape(x) or np.shape(b) != np.shape(x):
-                return True
-            curved = float(np.abs(a - 2.0 * x + b).max(initial=0.0)) / _COARSE
-            rounded = 8.0 * EPS * float(np.abs(x).max(initial=0.0)) / _COARSE
-            off = float(np.abs((a - b) / (2.0 * _COARSE) - p).max(initial=0.0))
-            if off > 1e-2 * float(np.abs(p).max(initial=0.0)) + curved + rounded:
+            largest = float(np.abs(p).max(initial=0.0))
+            curved = np.abs(a - 2.0 * x + b) / _COARSE
+            rounded = (8.0 * EPS * np.abs(x) + self._jitter * largest) / _COARSE
+            off = np.abs((a - b) / (2.0 * _COARSE) - p)
+            if np.any(off > 1e-3 * np.abs(p) + curved + rounded + 1e-5 * largest):
                 return False
         return True
 
+    @property
+    def _jitter(self) -> float:
+        """What the rounding of θ + tv itself does, in steps: a θ of 10⁹ is known to 10⁻⁷."""
+        moved = self.direction != 0.0
+        with np.errstate(over="ignore"):
+            return EPS * float(np.max(np.abs(self.at.theta[moved]) / np.abs(self.direction[moved]), initial=0.0))
+
     def by_differences(self, v: Array) -> _Slope:
-        """Central differences over falling steps, extrapolated (Ridders 1982), with the error that the table shows."""
+        """Differences over falling steps, extrapolated (Ridders 1982), with the error that the table shows, entry by entry."""
         at, steps = self.at, [_FIRST * _RATIO**-i for i in range(_STEPS)]
-        ahead = [at.evaluate(at.theta + t * v) for t in steps]
-        behind = [at.evaluate(at.theta - t * v) for t in steps]
+        ahead = [self._evaluate(at.theta + t * v) for t in steps]
+        behind = [self._evaluate(at.theta - t * v) for t in steps] if not self.side else None
         found = [
-            _extrapolated(x, [a[k] for a in ahead], [b[k] for b in behind], steps) for k, x in enumerate(at.values)
+            _extrapolated(
+                x, [a[k] for a in ahead], None if behind is None else [b[k] for b in behind], steps, self._jitter
+            )
+            for k, x in enumerate(at.values)
         ]
         return _Slope(*(tuple(part) for part in zip(*found, strict=True)))
 
-    def _allowed(self, k: int, pushed: Parts, slope: _Slope) -> float:
-        """How far the derivative of array k may be from its slope [array per step]."""
-        size = max(float(np.abs(pushed[k]).max(initial=0.0)), float(np.abs(slope.parts[k]).max(initial=0.0)))
-        return _RIGHT * size + _CANCELLED * float(np.max(self.at.scales[k])) + _CLEAR * slope.errors[k]
+    def _allowed(self, k: int, pushed: Parts, slope: _Slope) -> Array:
+        """How far each entry of the derivative of array k may be from its slope [array per step].
+
+        Each relative to itself, with what a softmax or the like cancels of the entry, and rounding of the largest.
+        """
+        size = np.maximum(np.abs(pushed[k]), np.abs(slope.parts[k]))
+        floor = _FLOOR * float(size.max(initial=0.0)) + EPS * float(np.max(self.at.scales[k]))
+        return np.asarray(_RIGHT * size + _CANCELLED * np.abs(self.at.values[k]) + floor + _CLEAR * slope.errors[k])
 
     def _disagrees(self, pushed: Parts, slope: _Slope) -> int | None:
         """The array whose push-forward is furthest from its slope, in allowances; None where none is."""
         off = [
-            float(np.abs(p - s).max(initial=0.0)) / self._allowed(k, pushed, slope)
+            float((np.abs(p - s) / self._allowed(k, pushed, slope)).max(initial=0.0))
             for k, (p, s) in enumerate(zip(pushed, slope.parts, strict=True))
         ]
         worst = int(np.argmax(off))
@@ -273,7 +384,8 @@ class _Probe:
             pulled = at.pull(w) * direction
             terms = [np.abs(x * y).sum() for x, y in zip(w, s.parts, strict=True)]
             errors = [
-                np.abs(x).sum() * (_CANCELLED * c + _CLEAR * e) for x, c, e in zip(w, at.scales, s.errors, strict=True)
+                (np.abs(x) * (_CANCELLED * c + _CLEAR * e)).sum()
+                for x, c, e in zip(w, at.scales, s.errors, strict=True)
             ]
             straight = float(sum(float((x * y).sum()) for x, y in zip(w, s.parts, strict=True)))
             allowed = 0.1 * _RIGHT * (float(np.abs(pulled).sum()) + float(sum(terms))) + float(sum(errors))
@@ -310,7 +422,9 @@ class _Probe:
     def _measure(self, again: Callable[[Array], Parts | None] | None) -> Callable[[Array], _Slope]:
         def measure(direction: Array) -> _Slope:
             found = again(direction) if again is not None else None
-            return self.by_differences(direction) if found is None else _Slope(found, tuple(0.0 for _ in found))
+            return (
+                self.by_differences(direction) if found is None else _Slope(found, tuple(np.zeros(()) for _ in found))
+            )
 
         return measure
 
@@ -320,7 +434,7 @@ class _Probe:
 
         def wrong(direction: Array) -> bool:
             pushed, s = at.push(direction), self.by_differences(direction)
-            return float(np.abs(pushed[k] - s.parts[k]).max(initial=0.0)) > self._allowed(k, pushed, s)
+            return bool(np.any(np.abs(pushed[k] - s.parts[k]) > self._allowed(k, pushed, s)))
 
         j = _bisect(wrong, v)
         here = np.where(np.arange(v.size) == j, v, 0.0)
@@ -344,25 +458,35 @@ class _Probe:
         )
 
 
-def _extrapolated(x: Array, ahead: list[Array], behind: list[Array], steps: list[float]) -> tuple[Array, float, bool]:
-    """(slope of one array, its error, whether it has a kink) from its values ahead and behind at falling steps."""
-    bent = [float(np.abs(a - 2.0 * x + b).max(initial=0.0)) for a, b in zip(ahead, behind, strict=True)]
-    # Curvature falls with the square of the step; what is left of it at the smallest is noise (single precision, too).
-    noise = max(abs(bent[-1] - bent[-2] / _RATIO**2), 2.0 * EPS * float(np.abs(x).max(initial=0.0)))
-    gaps = [gap / t for gap, t in zip(bent[-3:], steps[-3:], strict=True)]
-    rounding = 80.0 * EPS * float(np.abs(x).max(initial=0.0)) / steps[-3]
-    # Slopes from right and left: a smooth array brings them together, noise drives them apart, a kink keeps them.
-    kinked = min(gaps) > rounding and all(0.5 < b / a < 2.0 for a, b in pairwise(gaps))
-    best, error = np.zeros_like(x), np.inf
+def _extrapolated(
+    x: Array, ahead: list[Array], behind: list[Array] | None, steps: list[float], jitter: float
+) -> tuple[Array, Array, bool]:
+    """(slope of one array, each entry's error, whether it has a kink) from its values ahead and behind at falling steps."""
+    size = 2.0 * EPS * np.abs(x)
+    kinked = False
+    if behind is None:
+        first, order, noise = [np.asarray((a - x) / t) for a, t in zip(ahead, steps, strict=True)], 1, 2.0 * size
+    else:
+        first = [np.asarray((a - b) / (2.0 * t)) for a, b, t in zip(ahead, behind, steps, strict=True)]
+        order, bent = 2, [np.abs(a - 2.0 * x + b) for a, b in zip(ahead, behind, strict=True)]
+        # Curvature falls with the square of the step; what is left of it at the smallest is noise (single precision, too).
+        noise = np.maximum(np.abs(bent[-1] - bent[-2] / _RATIO**2), size)
+        gaps = [float((gap / t).max(initial=0.0)) for gap, t in zip(bent[-3:], steps[-3:], strict=True)]
+        rounding = (
+            40.0 * float(size.max(initial=0.0)) + 8.0 * jitter * float(np.abs(first[0]).max(initial=0.0))
+        ) / steps[-3]
+        # Slopes from right and left: a smooth array brings them together, noise drives them apart, a kink keeps them.
+        kinked = min(gaps) > rounding and all(0.5 < b / a < 2.0 for a, b in pairwise(gaps))
+    noise = noise + jitter * float(np.abs(first[0]).max(initial=0.0))
+    best, error = np.zeros_like(x, dtype=float), np.full(np.shape(x), np.inf)
     row: list[Array] = []
-    for i, (a, b, t) in enumerate(zip(ahead, behind, steps, strict=True)):
-        new, factor = [np.asarray((a - b) / (2.0 * t))], _RATIO**2
+    for i, t in enumerate(steps):
+        new, factor = [first[i]], _RATIO**order
         for j in range(i):
             new.append((factor * new[j] - row[j]) / (factor - 1.0))
-            factor *= _RATIO**2
-            off = max(float(np.abs(new[-1] - y).max(initial=0.0)) for y in (new[-2], row[j])) + noise / t
-            if off < error:
-                best, error = new[-1], off
+            factor *= _RATIO**order
+            off = np.maximum(np.abs(new[-1] - new[-2]), np.abs(new[-1] - row[j])) + noise / t
+            best, error = np.where(off < error, new[-1], best), np.minimum(off, error)
         row = new
     return best, error, kinked
 

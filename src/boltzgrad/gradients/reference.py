@@ -96,6 +96,11 @@ class Hypergradient(ABC):
         """Σ |terms| that J is a sum of [J]: what a difference of values is relative to."""
         return max(self._value_scale(), abs(self.value))
 
+    @property
+    def value_rounding(self) -> float:
+        """What a plain float64 route to J may round off [J]: a rounding of the largest value, at every step that remains."""
+        return EPS * self.remaining_steps * self._largest_value()
+
     @cached_property
     def remaining_steps(self) -> float:
         """The most discounted steps that remain from any state, ‖(I − γP_π)⁻¹‖_∞ [steps]; at most 1/(1 − γ)."""
@@ -138,6 +143,10 @@ class Hypergradient(ABC):
 
     @abstractmethod
     def _array_map(self) -> ArrayMap: ...
+
+    def _largest_value(self) -> float:
+        """The largest value [J] that J is worked out from."""
+        return self.value_scale
 
     def _further_slopes(self) -> tuple[Any, ...]:
         """Scalar functions that enter J beside the arrays (a regulariser, an objective), each with its gradient."""

@@ -13,14 +13,13 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.errors import BoltzgradError
 from boltzgrad.problems.kernel import Array
 
 Parts = tuple[Array, ...]
 
 _PROBES = 6
 _SHORTER, _BENT = 24, 3.0
-_NOTHING = 64.0 * float(np.finfo(float).eps)
+_NOTHING, _MOVES = 0.25 * float(np.finfo(float).eps), 1e-6
 _SEED = 20_261_127  # the directions are part of the definition of what is measured along them
 
 
@@ -79,15 +78,38 @@ class ArrayMap:
         fallback = np.where(self.theta != 0.0, np.abs(self.theta), 1.0)
         dead = (self.slopes * np.abs(self.theta) <= _NOTHING) & (self.theta != 0.0)
         units = np.where(np.isfinite(found) & (found > 0.0) & ~dead, found, fallback)
-        signs = np.random.default_rng(_SEED).choice((-1.0, 1.0), size=units.size)
+        unmoved = (self.slopes == 0.0) & (self.theta == 0.0)
+        if unmoved.any():
+            units = np.where(unmoved, self._found_by_moving(unmoved), units)
+        rng = np.random.default_rng(_SEED)
         for _ in range(_SHORTER):
-            bent = self._bent(self.theta + 0.5 * units * signs)
+            bent = np.zeros(units.size, bool)
+            for share in (0.5, 0.11, 0.023):  # a slope that comes back (sin) is not met at all of them
+                bent |= self._bent(self.theta + share * units * rng.choice((-1.0, 1.0), size=units.size))
             if not bent.any():
                 break
             # The boldest of them first: their neighbours may be bent by them alone.
             bold = units * self.slopes
             units = np.where(bent & (8.0 * bold >= bold[bent].max()), units / 8.0, units)
         return np.where(bent, fallback, units)  # slopes that never settle are rounding, and nothing moves
+
+    def _found_by_moving(self, unmoved: Array) -> float:
+        """A step at which arrays move although the derivative says that none does (θ_j = 0 gives no size either); else one."""
+        rng = np.random.default_rng(_SEED)
+        signs = unmoved * rng.choice((-1.0, 1.0), size=unmoved.size)
+        for step in 10.0 ** np.arange(0, 15, 2):
+            try:
+                with np.errstate(all="ignore"):
+                    there = self.evaluate(self.theta + step * signs)
+                    moved = max(
+                        float(np.max(np.abs(y - x) / s, initial=0.0))
+                        for x, y, s in zip(self.values, there, self.scales, strict=True)
+                    )
+            except Exception:  # whatever a build raises far away: there is no step to be found there
+                return 1.0
+            if moved > _MOVES:
+                return float(step)
+        return 1.0
 
     def _bent(self, theta: Array) -> Array:
         """Which coordinates (d,) have slopes elsewhere that differ threefold; all, where the model is none there."""
@@ -101,7 +123,7 @@ class ArrayMap:
                     return np.ones(theta.size, bool)
                 # With the scales of here: those of there may have grown, too.
                 slopes = replace(there, scales=self.scales).slopes
-        except (BoltzgradError, ArithmeticError):
+        except Exception:  # whatever a build raises where it is not defined
             return np.ones(theta.size, bool)
         with np.errstate(divide="ignore", invalid="ignore"):
             ratio = slopes / self.slopes

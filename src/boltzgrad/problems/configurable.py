@@ -184,14 +184,16 @@ class ConfigurableMDP(ParametricProblem):
             takes_complex=getattr(self.build, "takes_complex", True),
         )
 
-    def further_slopes(self, theta: Array, policies: Sequence[Array]) -> tuple[ArrayMap, ...]:
-        """The regulariser as a function of θ, and the objective as one of (θ, π) at each context's `policy` (S, A)."""
+    def further_slopes(self, theta: Array, policies: Sequence[Array], units: Array) -> tuple[ArrayMap, ...]:
+        """The regulariser as a function of θ, and the objective as one of (θ, π) at each context's `policy` (S, A); `units`
+        are the natural steps of θ (d,).
+        """
         out = []
         if self.regulariser is not None:
             out.append(scalar_map("regulariser", theta, self.regulariser.function, self.regulariser.gradient_at(theta)))
         if isinstance(self.objective, PolicyObjective):
             for policy in policies:
-                out.append(_objective_map(self.objective, theta, policy))
+                out.append(_objective_map(self.objective, theta, policy, units))
         return tuple(out)
 
     def _checked_build(self, theta: Any) -> TabularModel | ContextualModel:
@@ -211,7 +213,7 @@ def _scale(name: str, x: Any, temperature: float) -> float:
     return 1.0
 
 
-def _objective_map(objective: PolicyObjective, theta: Array, policy: Array) -> ArrayMap:
+def _objective_map(objective: PolicyObjective, theta: Array, policy: Array, units: Array) -> ArrayMap:
     in_theta, in_policy = objective.gradients(theta, policy)
     d = theta.size
 
@@ -219,7 +221,7 @@ def _objective_map(objective: PolicyObjective, theta: Array, policy: Array) -> A
         return objective.function(x[:d], x[d:].reshape(policy.shape))
 
     # Probabilities move in proportion to themselves, so that none leaves [0, 1] far behind.
-    steps = np.concatenate([np.where(theta != 0.0, np.abs(theta), 1.0), 0.1 * policy.ravel()])
+    steps = np.concatenate([units, 0.1 * policy.ravel()])
     at = np.concatenate([theta, policy.ravel()])
     return scalar_map("objective", at, f, np.concatenate([in_theta, in_policy.ravel()]), steps=steps)
 

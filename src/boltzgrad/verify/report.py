@@ -125,7 +125,7 @@ class AgreementReport:
             verdict = f"MODEL'S DERIVATIVE IS WRONG: {self.model.array or self.model.kind}"
         elif self.against:
             verdict = "DISAGREEMENT: " + ", ".join(f"{r.route} {r.verdict}" for r in self.against)
-        elif Yardstick.of(self.reference).zero.all():
+        elif counts[Verdict.ZERO] and not counts[Verdict.CANNOT_TELL]:
             verdict = "ZERO TO ROUNDING: ∇J is zero as far as rounding tells, and nothing can be confirmed"
         else:
             verdict = "CANNOT TELL: no independent witness agrees"

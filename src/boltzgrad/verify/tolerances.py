@@ -23,7 +23,8 @@ and along a direction u, |u| · allowed, because a slope is Σ u_j ∂J/∂θ_j.
   "cannot tell".  Else every known mistake is made on this very problem, and the verdict is "cannot tell" if the allowance would
   let one pass that the gradient is not `CLEARLY` further from than from the truth.
 
-Where every entry is zero as far as rounding tells, nothing can be confirmed: "zero to rounding".
+Where every entry is zero as far as rounding tells, nothing can be confirmed: "zero to rounding", or where that rounding is not
+small beside J itself, "cannot tell".
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ SINGLE_SAFETY = 4.0
 """[1] The same as `SAFETY` in single precision: JAX sweeping on the zoo is off by 0.07 to 0.7 of the estimate."""
 SINGLE_RESOLUTION = 1e-3
 """[1] What is negligible beside the largest entry where a gradient was computed in single precision."""
+UNKNOWN = 1e-6
+"""[1] Rounding of an entry in a natural step beyond this part of J is no zero: the entry is unknown."""
 CLEARLY = 4.0
 """[1] How many times nearer to the truth than to a mistake a gradient must be, where an allowance would let both pass:
 rounding has no reason to point from the one to the other in every coordinate at once."""
@@ -80,7 +83,7 @@ class Yardstick:
     """What a comparison needs to know of the reference.
 
     `gradient` (d,), `rounding` (d,) what a plain float64 route to each entry may be off by, `terms` (d,) the size of the terms
-    that each is a sum of, all [J/θ_j]; `natural()` the natural steps (d,) [θ_j]; `value`, `value_scale` [J].
+    that each is a sum of, all [J/θ_j]; `natural()` the natural steps (d,) [θ_j]; `value`, `value_scale`, `value_rounding` [J].
     """
 
     gradient: Array
@@ -89,6 +92,7 @@ class Yardstick:
     natural: Callable[[], Array]
     value: float = float("nan")
     value_scale: float = float("nan")
+    value_rounding: float = 0.0
 
     @classmethod
     def of(cls, reference: Hypergradient) -> Yardstick:
@@ -100,6 +104,7 @@ class Yardstick:
             lambda: reference.units,
             reference.value,
             reference.value_scale,
+            reference.value_rounding,
         )
 
     @property
@@ -124,6 +129,7 @@ class Yardstick:
             lambda: np.ones(len(directions)),
             self.value,
             self.value_scale,
+            self.value_rounding,
         )
 
 
@@ -226,7 +232,9 @@ def judge(
     if values is not None and _values_differ(yardstick, *values):
         return judged(Verdict.DISAGREES, worst, values_differ=True)
     if yardstick.zero.all():
-        return judged(Verdict.ZERO, worst)
+        # Zero beside J itself; where rounding in a natural step is as large as J, nothing at all is known of ∇J.
+        unknown = float((yardstick.rounding * yardstick.units).max()) > UNKNOWN * yardstick.value_scale > 0.0
+        return judged(Verdict.CANNOT_TELL if unknown else Verdict.ZERO, worst)
     hidden = np.flatnonzero(unclear & (2.0 * allowed >= size))
     if hidden.size:  # the largest of the entries that could be anything
         return judged(Verdict.CANNOT_TELL, int(hidden[np.argmax((size * yardstick.units)[hidden])]))
@@ -255,5 +263,5 @@ def share(yardstick: Yardstick, difference: Array) -> float:
 
 def _values_differ(yardstick: Yardstick, value: float, error: float) -> bool:
     """Whether two values J differ by more than the other one's own error [J] explains."""
-    allowed = VALUE_RESOLUTION * yardstick.value_scale + SAFETY * error
+    allowed = VALUE_RESOLUTION * yardstick.value_scale + SAFETY * (2.0 * yardstick.value_rounding + error)
     return not abs(value - yardstick.value) <= allowed

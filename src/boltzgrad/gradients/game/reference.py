@@ -102,6 +102,9 @@ class GameHypergradient(Hypergradient):
     def _value_scale(self) -> float:
         return self.leader.size
 
+    def _largest_value(self) -> float:
+        return max(self.value_scale, float(np.abs(self.leader.value).max()))
+
     def _remaining_steps(self) -> float:
         return max(self.follower.system.remaining_steps, self.leader.system.remaining_steps)
 

@@ -8,6 +8,7 @@ hand, or by another framework: those are taken to be right to the problem's `ent
 from __future__ import annotations
 
 import numpy as np
+from autograd import grad
 
 from boltzgrad.errors import BoltzgradError
 from boltzgrad.gradients.tabular.adjoint import ContextSolution, assemble, solve_context
@@ -15,6 +16,7 @@ from boltzgrad.problems.configurable import ConfigurableMDP, LinearisedBuild
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, arrays_of
 from boltzgrad.problems.differentiation import unflatten
 from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.stochastic import scatter
 
 RUNS, _SEED = 6, 20_261_126
 
@@ -29,8 +31,9 @@ def build_rounding(
     runs: int = RUNS,
 ) -> Array:
     """The largest change (d,) of the gradient; infinite where rounded arrays make no model."""
+    beside = _regulariser(problem, theta, runs)
     if linearised.rounded is None:
-        return np.zeros_like(gradient)
+        return beside
     rng, largest = np.random.default_rng(_SEED), np.zeros_like(gradient)
     parts, like = cotangent.parts(), arrays_of(linearised.contexts)
     pulled = linearised.pullback(cotangent)
@@ -39,7 +42,17 @@ def build_rounding(
         arrays = unflatten(list(linearised.rounded.parts(rng)), like)
         again = _solved(problem, theta, linearised, solutions, arrays)
         largest = np.maximum(largest, own + np.abs(again - gradient))
-    return largest
+    return largest + beside
+
+
+def _regulariser(problem: ConfigurableMDP, theta: Array, runs: int) -> Array:
+    """The largest change (d,) of the regulariser's traced gradient; zero where it was written by hand."""
+    regulariser = problem.regulariser
+    if regulariser is None or regulariser.gradient is not None:
+        return np.zeros(theta.size)
+    rng, slope = np.random.default_rng(_SEED), grad(regulariser.function)
+    here = regulariser.gradient_at(theta)
+    return np.asarray(np.max([np.abs(np.asarray(scatter(slope, theta, rng)) - here) for _ in range(runs)], axis=0))
 
 
 def _solved(

@@ -87,6 +87,10 @@ class TabularHypergradient(Hypergradient):
         regulariser = self.problem.regulariser
         return total + (0.0 if regulariser is None else abs(regulariser.value(self.theta)))
 
+    def _largest_value(self) -> float:
+        values = [float(np.abs(s.leader.value).max()) for s in self.contexts if s.leader is not None]
+        return max([self.value_scale, *values])
+
     def _remaining_steps(self) -> float:
         solved = [s.follower.system for s in self.contexts] + [s.leader.system for s in self.contexts if s.leader]
         return max(system.remaining_steps for system in solved)
@@ -97,7 +101,7 @@ class TabularHypergradient(Hypergradient):
 
     def _further_slopes(self) -> tuple[ArrayMap, ...]:
         policies = tuple(s.follower.policy for s in self.contexts)
-        found: tuple[ArrayMap, ...] = self.problem.further_slopes(self.theta, policies)
+        found: tuple[ArrayMap, ...] = self.problem.further_slopes(self.theta, policies, self.units)
         return found
 
     def _only(self, what: str) -> ContextSolution:

@@ -81,7 +81,8 @@ class BundleCheck:
         for name, x, positive in (("rounding", rounding, False), ("terms", terms, False), ("units", units, True)):
             if not np.all(np.isfinite(x) & (x > 0.0 if positive else x >= 0.0)):
                 raise BundleUnusable(f"{self.bundle.folder}: {name}.npy holds what no size is; export the bundle again")
-        return Yardstick(gradient, rounding, terms, lambda: units, self.bundle.value)
+        scale = float(self.bundle.manifest["errors"]["value_scale"])
+        return Yardstick(gradient, rounding, terms, lambda: units, self.bundle.value, scale)
 
     @property
     def where(self) -> int:
