@@ -25,7 +25,7 @@ def run(capsys, *arguments):
 def test_verify_agrees(capsys):
     status, out, _ = run(capsys, "verify", "four-rooms", "--set", "temperature=0.003", "--set", "kernel=matrix", *FAST)
     assert status == 0
-    assert "four-rooms: 104 states × 4 actions, d = 105" in out
+    assert "four-rooms: 104 states × 4 actions, episodes end, d = 105" in out
     assert "AGREEMENT" in out.splitlines()[-1]
 
 

@@ -9,7 +9,7 @@ import pytest
 import boltzgrad as bg
 from boltzgrad.gradients import witnesses
 from boltzgrad.testing import check_hypergradient, comparison, second_opinions
-from boltzgrad.verify import Verdict
+from boltzgrad.verify import Verdict, agreement
 from boltzgrad.verify.mutants import FAMILIES
 from boltzgrad.verify.mutants.recognise import Mistakes
 from boltzgrad.verify.tolerances import CLEARLY, HALF_THE_DIGITS, RESOLUTION, SINGLE_SAFETY, UNKNOWN_METHOD, Yardstick
@@ -36,7 +36,7 @@ def exposing():
             problem = mutant.exposed_by
             theta = problem.initial_theta(seed=1)
             reference = bg.hypergradient(problem, theta)
-            known[key] = problem, theta, reference, comparison.mistakes(reference)
+            known[key] = problem, theta, reference, agreement.mistakes(reference)
         return known[key]
 
     return of
@@ -46,7 +46,7 @@ def exposing():
 def test_every_mutant_is_rejected_and_recognised(monkeypatch, exposing, name):
     mutant = MUTANTS[name]
     problem, theta, reference, known = exposing(mutant)
-    monkeypatch.setattr(comparison, "mistakes", lambda reference: known)
+    monkeypatch.setattr(agreement, "mistakes", lambda reference: known)
     check = check_hypergradient(mutant.gradient(problem, theta), problem, theta, reference=reference)
     assert check.verdict == Verdict.DISAGREES
     assert f"‘{mutant.mistake}’ (it matches yours to the last digit)" in check.looks_like
@@ -241,19 +241,19 @@ def test_simple_distortions_are_named(rooms, distort, words):
     assert any(words in found for found in check.looks_like), check.looks_like
 
 
-def test_single_precision_cannot_tell_an_entry_that_its_rounding_could_hide():
-    """On `garnet` one entry is 1/240 000 of its terms, and not small beside the others: right or halved, nothing is said."""
+def test_an_entry_that_single_precision_cannot_resolve_is_negligible_and_named_as_such():
+    """On `garnet` one entry is 1/240 000 of its terms: beside the others its rounding is small, and its digits are not told."""
     problem = bg.problems.load("garnet", temperature=0.3)
     theta = problem.initial_theta(seed=0)
     exact, honest = bg.hypergradient(problem, theta).gradient, in_single_precision(problem, theta)
     check = check_hypergradient(honest, problem, theta)
-    assert check.verdict == Verdict.CANNOT_TELL
-    assert check.allowances[check.where] > np.abs(exact[check.where])
+    assert check.ok
+    (entry,) = check.judgement.negligible
+    assert check.allowances[entry] > np.abs(exact[entry])
+    assert "1 of 64 entries is negligible here" in str(check)
     halved = exact.copy()
-    halved[check.where] /= 2.0
-    assert check_hypergradient(halved.astype(np.float32), problem, theta).verdict == Verdict.CANNOT_TELL
-    assert check_hypergradient(halved, problem, theta).verdict == Verdict.DISAGREES
-    assert check_hypergradient(exact.astype(np.float32), problem, theta).ok  # the difference itself can be told
+    halved[entry] /= 2.0
+    assert check_hypergradient(halved, problem, theta).verdict == Verdict.DISAGREES  # float64 resolves it
     assert check_hypergradient(exact, problem, theta).ok
 
 
@@ -456,8 +456,8 @@ def test_zero_gradients():
         assert check.verdict == Verdict.ZERO
         assert not check.ok
         assert "that confirms nothing" in str(check)
-        with pytest.raises(bg.errors.GradientMismatch, match="check it at another theta"):
-            check.raise_if_wrong()
+        assert "check it at another theta" in str(check)
+        check.raise_if_wrong()  # nothing is confirmed, and nothing is wrong
     check = check_hypergradient(np.array([0.0, 1e-3]), problem, [1.0, 2.0])
     assert not check.ok
     assert "(∇J = 0)" in str(check)

@@ -309,13 +309,12 @@ def test_mine(case):
 
 @settings(max_examples=5, deadline=None, database=None)
 @given(bst.problems_at())
-def test_that_insists(case):
+def test_that_asserts(case):
     problem, theta = case  # the first one drawn is the smallest, where nothing that the leader does matters
     assert_hypergradient(lambda t: exact(problem, t), problem, theta)
 """,
     )
-    result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines("E*zero to rounding: ∇J is zero as far as its rounding tells*")
+    result.assert_outcomes(passed=2)
 
 
 def test_switched_off(pytester):

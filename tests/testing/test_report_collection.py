@@ -96,7 +96,7 @@ def test_other_files_and_folders_below_are_left_alone(folder, tmp_path):
         (b"[" * 100_000, "nested too deeply"),
         (b"[1, 2]", 'it has no "format"'),
         (b'{"rows": []}', 'it has no "format"; write one with `boltzgrad verify NAME --json`'),
-        ({"format": "boltzgrad-verification/2"}, "its format is 'boltzgrad-verification/2', expected"),
+        ({"format": "boltzgrad-verification/1"}, "its format is 'boltzgrad-verification/1', expected"),
         ({"format": 3}, "its format is 3, expected 'boltzgrad-verification/2'"),
         ({"size": ...}, '"size" is missing'),
         ({"problem": 3}, '"problem" is 3, expected a str'),

@@ -9,7 +9,7 @@ from boltzgrad.gradients.route import always
 from boltzgrad.verify import agreement
 from boltzgrad.verify.mutants import FAMILIES, everything
 from boltzgrad.verify.mutants.recognise import mistakes
-from boltzgrad.verify.tolerances import RESOLUTION, Verdict, Yardstick, judge, witness_allowance
+from boltzgrad.verify.tolerances import RESOLUTION, Verdict, Yardstick, judge, relative, witness_allowance
 
 MUTANTS = {f"{family}: {m.name}": m for family, room in FAMILIES.items() for m in room.MUTANTS}
 LEAST = {"tabular": 15, "game": 10, "lqr": 10}
@@ -50,7 +50,8 @@ def test_rejected_where_exposed(name):
     judgement, reference = verdict_on(MUTANTS[name].exposed_by, MUTANTS[name].gradient)
     assert judgement.verdict == Verdict.DISAGREES
     # Far enough from the truth that an allowance small enough to say "agrees" cannot hide it.
-    assert judgement.difference > 10 * RESOLUTION * np.abs(reference.gradient).max()
+    wrong = MUTANTS[name].gradient(reference.problem, reference.theta)
+    assert relative(Yardstick.of(reference), wrong) > 10 * RESOLUTION
 
 
 @pytest.mark.parametrize("name", MUTANTS)
