@@ -198,7 +198,7 @@ class Probe:
             curved = np.abs(a - 2.0 * x + b) / _COARSE
             rounded = (8.0 * EPS * np.abs(x) + self._jitter * largest) / _COARSE
             off = np.abs((a - b) / (2.0 * _COARSE) - p)
-            if np.any(off > 1e-3 * np.abs(p) + curved + rounded + 1e-5 * largest):
+            if np.any(off > 1e-5 * (np.abs(p) + largest) + curved + rounded):
                 return False
         return True
 
