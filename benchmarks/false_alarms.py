@@ -212,7 +212,8 @@ def page(result):
              "reference not converged", "ALARM"]  # fmt: skip
     lines = [
         "# False alarms", "",
-        f"`python benchmarks/false_alarms.py --count {result['asked']}`: {result['problems']} random problems, "
+        f"`python benchmarks/false_alarms.py --count {result['asked']}`: {result['problems']} random problems"
+        f"{' (stopped there)' if result['problems'] < result['asked'] else ''}, "
         f"{result['alarms']} alarms against right gradients; of the {result['posed']} well-posed ones "
         f"{100 * result['share']:.2f} % are told (“agrees”).", "",
         "A problem is well posed where 32 × the measured rounding of every entry of ∇J is below 1e-5 of the largest entry, "

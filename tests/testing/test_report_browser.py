@@ -237,7 +237,7 @@ def test_without_script_everything_is_there(visit, html):
     tab = visit(html, java_script_enabled=False)
     assert tab.locator("#map tbody tr").count() == len(every_kind())
     assert tab.locator("#map button").count() == 0  # nothing to press that does nothing
-    assert tab.locator("section.card").count() == 5
+    assert tab.locator("section.card").count() == 7
     tab.locator("details summary").first.click()
     assert tab.locator("details").first.locator("table").is_visible()
     assert tab.locator("details").count() == len(every_kind())

@@ -85,7 +85,8 @@ class ArrayMap:
         for _ in range(_SHORTER):
             bent = np.zeros(units.size, bool)
             for share in (0.5, 0.11, 0.023):  # a slope that comes back (sin) is not met at all of them
-                bent |= self._bent(self.theta + share * units * rng.choice((-1.0, 1.0), size=units.size))
+                unlike = rng.choice((-1.0, 1.0), size=units.size) * rng.uniform(0.5, 1.0, size=units.size)
+                bent |= self._bent(self.theta + share * units * unlike)
             if not bent.any():
                 break
             # The boldest of them first: their neighbours may be bent by them alone.

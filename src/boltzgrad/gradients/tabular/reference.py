@@ -80,12 +80,18 @@ class TabularHypergradient(Hypergradient):
 
     def _value_scale(self) -> float:
         weights = self.linearised.contexts.probabilities
-        total = sum(
-            float(p) * (abs(s.value) if s.leader is None else s.leader.size)
-            for p, s in zip(weights, self.contexts, strict=True)
-        )
+        total = sum(float(p) * self._terms_of(s) for p, s in zip(weights, self.contexts, strict=True))
         regulariser = self.problem.regulariser
         return total + (0.0 if regulariser is None else abs(regulariser.value(self.theta)))
+
+    def _terms_of(self, s: ContextSolution) -> float:
+        """Σ |terms| of one context's value: visits times rewards, or what a general f(θ, π) is made of to first order."""
+        if s.leader is not None:
+            return s.leader.size
+        assert s.policy_gradient is not None
+        assert s.direct is not None
+        through = float((s.follower.policy * np.abs(s.policy_gradient)).sum())
+        return abs(s.value) + through + float(np.abs(s.direct * self.theta).sum())
 
     def _largest_value(self) -> float:
         values = [float(np.abs(s.leader.value).max()) for s in self.contexts if s.leader is not None]
