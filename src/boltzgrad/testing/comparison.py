@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.errors import GradientMismatch, InvalidOption, NotDeterministic
+from boltzgrad.errors import InvalidOption, NotDeterministic
 from boltzgrad.gradients import Hypergradient, ModelCheck, hypergradient
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing import wording
 from boltzgrad.testing.candidate import Candidate, read_candidate, read_theta, relative_tolerance
 from boltzgrad.testing.explanations import explanations
+from boltzgrad.testing.judged import Judged
 from boltzgrad.testing.second_opinions import second_opinions
 from boltzgrad.verify import AgreementReport, Verdict
 from boltzgrad.verify.agreement import Known
@@ -30,16 +31,15 @@ from boltzgrad.verify.tolerances import (
 
 
 @dataclass(frozen=True, eq=False)
-class HypergradientCheck:
+class HypergradientCheck(Judged):
     """A gradient of somebody else's beside the reference.
 
-    `gradient` (d,) as it was computed, in `precision` ("float64" or "float32").  `verdict` is that of `verify`'s
-    judge: "agrees",
-    "disagrees", "cannot tell" where an allowance is so wide that this could be a known mistake, "zero to rounding" where ∇J is
-    zero as far as its rounding tells, or "model's derivative is wrong", before anybody is blamed.  Each entry has its own
-    allowance, `allowances` (d,) [J/θ_j]; `where` is the coordinate that strains it most, or that the verdict hangs on,
-    `difference` and `allowed` the numbers there.  Worked out when first asked for: `model`, the check of the model's own
-    derivative, `mistakes`, the known mistakes on this problem, and `report`, what the other routes say.
+    `gradient` (d,) as it was computed, in `precision` ("float64" or "float32").  `verdict` is that of `verify`'s judge:
+    "agrees", "disagrees", "cannot tell" where an allowance is so wide that this could be a known mistake, "zero to rounding"
+    where ∇J is zero as far as its rounding tells, or "model's derivative is wrong", before anybody is blamed.  Each entry
+    has its own allowance, `allowances` (d,) [J/θ_j]; `where` is the coordinate that strains it most, or that the verdict
+    hangs on, `difference` and `allowed` the numbers there.  Worked out when first asked for: `model`, the check of the
+    model's own derivative, `mistakes`, the known mistakes on this problem, and `report`, what the other routes say.
     """
 
     reference: Hypergradient
@@ -87,21 +87,6 @@ class HypergradientCheck:
         return np.asarray(np.abs(self.gradient - self.reference.gradient))
 
     @property
-    def where(self) -> int:
-        """The coordinate that the verdict hangs on."""
-        return self.judgement.where
-
-    @property
-    def difference(self) -> float:
-        """The difference at that coordinate [J/θ_j]."""
-        return self.judgement.difference
-
-    @property
-    def allowed(self) -> float:
-        """What is allowed at that coordinate [J/θ_j]."""
-        return self.judgement.allowed
-
-    @property
     def relative(self) -> float:
         """The largest difference, relative to the largest entry of ∇J, both in natural steps [1]."""
         return relative(self.yardstick, self.gradient)
@@ -118,11 +103,6 @@ class HypergradientCheck:
     def not_excluded(self) -> tuple[Mistake, ...]:
         """The known mistakes that the allowance would let pass and that this gradient is not clearly further from."""
         return self.judgement.near
-
-    @property
-    def ok(self) -> bool:
-        """Whether the gradient agrees with the reference."""
-        return self.verdict == Verdict.AGREES
 
     @cached_property
     def _known(self) -> Known:
@@ -142,16 +122,6 @@ class HypergradientCheck:
     def looks_like(self) -> tuple[str, ...]:
         """In words, the known mistakes that explain the difference; empty where it agrees or none does."""
         return explanations(self) if self.verdict in (Verdict.DISAGREES, Verdict.CANNOT_TELL) else ()
-
-    def raise_if_wrong(self) -> None:
-        """Raise GradientMismatch unless `ok`: which coordinate, how far, what was allowed, who says what, and why.
-
-        Nothing is raised where ∇J is zero as far as rounding tells and this gradient is as small: nothing is confirmed, and
-        nothing is wrong.
-        """
-        __tracebackhide__ = True
-        if not self.ok and self.verdict != Verdict.ZERO:
-            raise GradientMismatch(str(self))
 
     def __str__(self) -> str:
         return wording.text(self)

@@ -73,15 +73,15 @@ class Known:
         return mistakes(self._reference)
 
 
-def reference_row(reference: Hypergradient, seconds: float = 0.0) -> Row:
-    """The row of the reference itself."""
+def reference_row(reference: Hypergradient, seconds: float = 0.0, *, proved: bool = True) -> Row:
+    """The row of the reference itself; proving the error of every entry takes a push-forward for each."""
     return Row(
         route="adjoint",
         summary="the reference: Newton and one adjoint solve",
         verdict="reference",
         value=reference.value,
         gradient=reference.gradient,
-        allowed=reference.error_bound,
+        allowed=reference.error_bound if proved else float("nan"),
         seconds=seconds,
     )
 

@@ -11,12 +11,13 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.errors import BundleUnusable, GradientMismatch, InvalidCandidate, InvalidOption
+from boltzgrad.errors import BundleUnusable, InvalidCandidate, InvalidOption
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing.bundles.layout import YARDSTICK
 from boltzgrad.testing.bundles.reading import Bundle, read
 from boltzgrad.testing.candidate import as_gradient, relative_tolerance
 from boltzgrad.testing.comparison import HypergradientCheck, check_hypergradient
+from boltzgrad.testing.judged import Judged
 from boltzgrad.verify import Verdict
 from boltzgrad.verify.tolerances import (
     Judgement,
@@ -29,12 +30,11 @@ from boltzgrad.verify.tolerances import (
 
 
 @dataclass(frozen=True, eq=False)
-class BundleCheck:
+class BundleCheck(Judged):
     """A gradient (d,) beside a bundle's, judged entry by entry by the judge of `verify`.
 
     `again` is the full check against a reference computed anew, where the zoo can make the problem: it decides, and
-    with it come
-    the known mistakes and the other routes.  For somebody's own problem the bundle's own numbers are all there is.
+    with it come the known mistakes and the other routes.  For somebody's own problem the bundle's own numbers are all there is.
     """
 
     bundle: Bundle
@@ -85,35 +85,9 @@ class BundleCheck:
         return Yardstick(gradient, rounding, terms, lambda: units, self.bundle.value, scale)
 
     @property
-    def where(self) -> int:
-        """The coordinate that the verdict hangs on."""
-        return self.judgement.where
-
-    @property
-    def difference(self) -> float:
-        """The difference there."""
-        return self.judgement.difference
-
-    @property
-    def allowed(self) -> float:
-        """What is allowed there."""
-        return self.judgement.allowed
-
-    @property
     def verdict(self) -> Verdict:
         """What is to be said of the gradient."""
         return self.judgement.verdict if self.again is None else self.again.verdict
-
-    @property
-    def ok(self) -> bool:
-        """Whether the gradient agrees with the bundle's."""
-        return self.verdict == Verdict.AGREES
-
-    def raise_if_wrong(self) -> None:
-        """Raise GradientMismatch unless `ok`."""
-        __tracebackhide__ = True
-        if not self.ok:
-            raise GradientMismatch(str(self))
 
     def __str__(self) -> str:
         if not self.ok and self.again is not None:
