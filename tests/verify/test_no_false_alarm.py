@@ -4,10 +4,13 @@ import autograd.numpy as anp
 import mpmath
 import numpy as np
 import pytest
+from autograd.scipy.special import logsumexp
 
 import boltzgrad as bg
 from boltzgrad.errors import Unfinished
+from boltzgrad.gradients.tabular import unrolled as unrolled_module
 from boltzgrad.gradients.tabular.sweeps import soft_values, sweep
+from boltzgrad.gradients.tabular.unrolled import unrolled_implicit
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.verify.tolerances import Verdict
 from scaled import shifted, two_states
@@ -196,3 +199,38 @@ def test_a_nearly_certain_action_keeps_its_benefit(gap):
         exact = float(p * (1 - p))
     np.testing.assert_allclose(found.gradient, [-exact, exact], rtol=1e-13)
     assert np.abs(found.gradient - [-exact, exact]).max() <= found.error_bound
+
+
+def wandering(horizon, seed):
+    """4 states × 3 actions, θ = (−½, ¾) in the kernel, no end: the constant in V is `horizon` rewards large."""
+    rng = np.random.default_rng(seed)
+    base, w0, w1 = rng.standard_normal((3, 4, 3, 4))
+    follower, leader = rng.standard_normal((2, 4, 3))
+
+    def build(t):
+        e = anp.exp(base + t[0] * w0 + t[1] * w1)
+        return bg.TabularModel(
+            e / anp.sum(e, axis=2, keepdims=True), np.ones(4) / 4, follower, leader,
+            follower_discount=1.0 - 1.0 / horizon, leader_discount=0.9, temperature=0.1,
+        )  # fmt: skip
+
+    return bg.ConfigurableMDP(build, dim=2), np.array([-0.5, 0.75])
+
+
+def lossy_soft_maximum(q, temperature, axis):
+    """The negative control: weights exp(q/τ − itself), whose sum is off by ε·|q|/τ."""
+    return temperature * logsumexp(q / temperature, axis=axis)
+
+
+@pytest.mark.parametrize("horizon", [1e4, 1e5])
+def test_a_tape_does_not_lose_mass_at_every_step(horizon, monkeypatch):
+    """N steps cost ε N/τ, as values N rewards large round; weights that sum to one only up to ε·|q|/τ would cost ε N²."""
+
+    def noise(seed):
+        problem, theta = wandering(horizon, seed)
+        exact, found = bg.hypergradient(problem, theta).gradient, unrolled_implicit(problem, theta)
+        return float(np.abs(found.gradient - exact).max() / np.abs(exact).max() / (np.finfo(float).eps * horizon))
+
+    assert max(noise(seed) for seed in range(8)) < 64.0
+    monkeypatch.setattr(unrolled_module, "soft_maximum", lossy_soft_maximum)
+    assert max(noise(seed) for seed in range(8)) > 320.0

@@ -16,6 +16,7 @@ from autograd.extend import defvjp, primitive
 
 from boltzgrad.gradients.tabular.sweeps import sweep
 from boltzgrad.problems.kernel import Array, Kernel, SparseKernel, SparsePattern
+from boltzgrad.problems.validation import untraced
 
 Arrays = tuple[Any, ...]
 _COLUMNS = 1_500
@@ -44,6 +45,16 @@ def kernel_product(kernel: Kernel, values: Any, v: Any, shape: tuple[int, int]) 
     if isinstance(kernel, SparseKernel):
         return anp.reshape(_sparse_product(values, v, kernel.pattern), shape)
     return anp.reshape(anp.dot(anp.reshape(values, (-1, shape[0])), v), shape)
+
+
+def soft_maximum(q: Any, temperature: float, axis: int) -> Any:
+    """τ log Σ exp(q/τ) over `axis`, with weights that sum to one on the tape to ε, however large q is.
+
+    `logsumexp` weighs by exp(q/τ − itself), which rounds by ε·|q|/τ: mass that is lost or won at every step of a long chain,
+    N rewards' worth of constant and N steps, so ε·N².  The largest entry is a constant here, which the derivative forgets.
+    """
+    top = np.max(untraced(q), axis=axis, keepdims=True)
+    return np.squeeze(top, axis) + temperature * anp.log(anp.sum(anp.exp((q - top) / temperature), axis=axis))
 
 
 FixedPoint = Callable[[Callable[[Any, Arrays], Any], Arrays, Array, int], Any]

@@ -7,13 +7,12 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 from autograd.core import make_vjp
-from autograd.scipy.special import logsumexp
 
 from boltzgrad.errors import NotDifferentiable
 from boltzgrad.gradients.game.sweeps import acting_policy, follower_values, leader_values, q_follower
 from boltzgrad.gradients.route import Route, RouteResult
 from boltzgrad.gradients.tabular.sweeps import matrix_of, remaining
-from boltzgrad.gradients.tape import Arrays, FixedPoint, implicit, kernel_product, taped
+from boltzgrad.gradients.tape import Arrays, FixedPoint, implicit, kernel_product, soft_maximum, taped
 from boltzgrad.problems.game import MarkovGame
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.objectives import constants_allowed
@@ -52,8 +51,8 @@ def _differentiate(game: MarkovGame, theta: Array, fixed_point: FixedPoint) -> R
     def follower_step(u: Any, arrays: Arrays) -> Any:
         (f,), q = arrays, _q(game, u)
         if game.plans_on == "action":
-            return anp.sum(f * tau * logsumexp(q / tau, axis=2), axis=1)
-        return tau * logsumexp(_average(f, q) / tau, axis=1)
+            return anp.sum(f * soft_maximum(q, tau, 2), axis=1)
+        return soft_maximum(_average(f, q), tau, 1)
 
     def leader_step(v: Any, arrays: Arrays) -> Any:
         (weights,) = arrays
