@@ -53,7 +53,7 @@ METHODS = {
 }
 # Name -> (estimator, problem, batches, resolution): called unbiased at that resolution.
 SHARP = {
-    "one episode a batch": (BCHG(baseline=True, sampling=Sampling(episodes=1)), moving(), 1000, 0.15),
+    "one episode a batch": (BCHG(baseline=True, sampling=Sampling(episodes=1)), moving(), 2000, 0.15),
     "waiting for the end": (BCHG(baseline=True, sampling=Sampling(horizon="episode")), moving(fade=0.4), 200, 0.15),
     "GradEst": (HPGDOracle(sampling=Sampling(episodes=50)), moving(), 800, 0.2),
     "GradEst, a follower without patience": (HPGDOracle(), moving(follower_discount=0.0), 700, 0.15),
@@ -77,7 +77,7 @@ SHARP = {
     "LQR, exact, horizon": (variance_reduced(sampling=MANY), lqr(horizon=4), 100, 0.15),
     "LQR, sampled, horizon 2": (BCHG(baseline=True, sampling=MANY), lqr(horizon=2), 100, 0.2),
     "LQR, λ = .5, horizon 2": (BCHG(baseline=True, segments=0.5, sampling=MANY), lqr(horizon=2), 100, 0.2),
-    "LQR game, summed": (GameBCHG(segments="exact", baseline=True, actions="expected"), STEERED, 20, 0.01),
+    "LQR game, summed": (GameBCHG(segments="exact", baseline=True, actions="expected"), STEERED, 200, 0.01),
     "LQR game, exact": (GameBCHG(segments="exact", baseline=True, sampling=Sampling(episodes=20)), STEERED, 300, 0.2),
     "LQR game, sampled": (GameBCHG(baseline=True, sampling=Sampling(episodes=20)), STEERED, 200, 0.25),
 }

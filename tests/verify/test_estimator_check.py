@@ -167,7 +167,7 @@ def test_what_a_reader_has_to_know_is_noted():
     kept = rows.copy()
     for i in range(1, len(rows)):
         kept[i] = 0.8 * kept[i - 1] + 0.6 * rows[i]
-    assert "consecutive batches are correlated" in check_samples(G + kept, G).notes[0]
+    assert "batches 1 apart are correlated" in check_samples(G + kept, G).notes[0]
     rows[7, 3] = 50.0
     assert "one batch of 400 has over half of the variance" in check_samples(G + rows, G).notes[0]
 

@@ -10,11 +10,11 @@ import numpy as np
 from boltzgrad.errors import InvalidOption
 from boltzgrad.gradients import Hypergradient, hypergradient
 from boltzgrad.problems.kernel import Array
-from boltzgrad.verify import statistics
+from boltzgrad.verify import statistics, tails
 from boltzgrad.verify.estimator_record import BiasVerdict, EstimatorCheck
-from boltzgrad.verify.sampling import Estimator, Stream, as_samples
+from boltzgrad.verify.sampling import Estimator, Stream, as_samples, as_weights
 from boltzgrad.verify.sign_flips import flip_test, inverse
-from boltzgrad.verify.tolerances import SAFETY
+from boltzgrad.verify.tolerances import SAFETY, VALUE_RESOLUTION, Yardstick, witness_allowance
 
 FEWEST = 20
 # The four statistics of `sign_flips` and the test of the silent coordinates: the joint p-value is corrected for five.
@@ -23,7 +23,9 @@ TESTS = 5
 _BEYOND = 20
 _DOUBLINGS = 6
 # Beyond these a note says what the tests cannot see: N(0, 1); a share of a sum of squares; a share of a standard error.
-_CORRELATED, _HEAVY, _NEGLIGIBLE = 4.0, 0.5, 0.1
+_HEAVY, _NEGLIGIBLE = 0.5, 0.1
+# How often independent batches are taken to depend on one another, whatever the level of the test.
+_DEPENDENT = 1e-3
 
 
 @dataclass(frozen=True)
@@ -65,10 +67,13 @@ def check_estimator(
     `resolution`·‖∇J‖, in whatever direction, would have been seen with probability `power`; else more batches are needed.
     `sequential` doubles the batches from `n_batches` up to `max_batches` (64 times as many) until the answer is in; the
     level is shared out evenly among the looks (Bonferroni), so it holds wherever the doubling stops.
-    `reference` is an exact gradient (d,) or an earlier result of `hypergradient`.
+    `reference` is an exact gradient (d,) or an earlier result of `hypergradient` for this problem at this θ.
+    A self-normalised estimator gives pairs: (problem, theta, rng) -> ((d,), weight), or batches(…) -> ((n, d), (n,)).
 
-    Assumes: independent batches, and no rare event, unseen in all batches, with jumps beyond the largest seen.
-    Source: the statistics are those of `verify.sign_flips` and `verify.statistics`.
+    Where the batches' own tails may hide what the tests see, the verdict is "cannot tell: tail too heavy"; where batches
+    depend on one another, that, with the lag.  Assumes: no rare event, unseen in all batches, with jumps beyond what
+    those seen suggest.
+    Source: the statistics are those of `verify.sign_flips`, `verify.statistics` and `verify.tails`.
     Raises: InvalidOption, InvalidSamples, what the estimator raises, and what `hypergradient` raises.
 
     >>> import boltzgrad as bg
@@ -91,6 +96,8 @@ def check_estimator(
         raise InvalidOption(f"reference has shape {exact.gradient.shape}, theta {start.shape}; expected the same")
     if isinstance(reference, Hypergradient) and not np.array_equal(reference.theta, start):
         raise InvalidOption("reference is a hypergradient at another theta; expected one at the theta of the check")
+    if isinstance(reference, Hypergradient) and reference.problem is not problem:
+        _refuse_anothers(reference, hypergradient(problem, theta))
     stream = Stream(estimator, problem, start, np.random.default_rng(options.seed))
     sizes = [n]
     while sizes[-1] < most:
@@ -99,8 +106,10 @@ def check_estimator(
     samples = stream.draw(n)
     for look, size in enumerate(sizes, start=1):
         samples = np.concatenate([samples, stream.draw(size - len(samples))]) if size > len(samples) else samples
-        check = _assess(samples, exact, options, name=name, look=look, looks=len(sizes))
-        if check.verdict != BiasVerdict.NOT_ENOUGH:
+        check = _assess(
+            samples, exact, options, weights=stream.weights, name=name, look=look, looks=len(sizes), drawn=stream.random
+        )
+        if check.verdict in (BiasVerdict.UNBIASED, BiasVerdict.BIASED, BiasVerdict.DEPENDENT):
             break
     return check
 
@@ -113,20 +122,39 @@ def check_samples(
     level: float = 0.01,
     power: float = 0.9,
     resolution: float = 0.1,
+    weights: Any = None,
     name: str = "",
 ) -> EstimatorCheck:
     """The same record from batches (n, d) that were drawn elsewhere, and the exact gradient (d,).
 
-    `seed` is for the sign vectors of the test.  Raises: InvalidOption, InvalidSamples.
+    `weights` (n,), none negative, are those of a self-normalised estimator, Σ w_i Y_i/Σ w_i.  `seed` is for the sign vectors of
+    the test.  Raises: InvalidOption, InvalidSamples.
     """
     options, exact = _options(seed, level, power, resolution), _exact(gradient)
     array = as_samples(samples, exact.gradient.size)
     _count("the number of batches", len(array), FEWEST)
-    return _assess(array, exact, options, name=name, look=1, looks=1)
+    weighed = None if weights is None else as_weights(weights, len(array))
+    return _assess(array, exact, options, weights=weighed, name=name, look=1, looks=1)
 
 
-def _assess(samples: Array, exact: _Exact, options: _Options, *, name: str, look: int, looks: int) -> EstimatorCheck:
-    """The record of the batches so far, at this look of so many."""
+def _assess(
+    samples: Array,
+    exact: _Exact,
+    options: _Options,
+    *,
+    weights: Array | None = None,
+    name: str,
+    look: int,
+    looks: int,
+    drawn: bool = True,
+) -> EstimatorCheck:
+    """The record of the batches so far, at this look of so many.
+
+    With weights the batches are what they contribute to the self-normalised mean, g + (w_i/w̄)(Y_i − g): to first order in
+    1/√n its law, and unbiased exactly if E[w (Y − g)] = 0.  `drawn`: whether chance had a hand in them, as far as is known.
+    """
+    if weights is not None:
+        samples = exact.gradient + (weights / weights.mean())[:, None] * (samples - exact.gradient)
     n, d = samples.shape
     gradient, level = exact.gradient, options.level / looks
     norm = float(np.linalg.norm(gradient))
@@ -171,14 +199,31 @@ def _assess(samples: Array, exact: _Exact, options: _Options, *, name: str, look
     if unexplained > wanted:
         worst = float(np.abs(bias[off & (coordinate_p > options.level)]).max())
         needed = max(needed, int(np.ceil(statistics.silence_needs(worst, reach, each / d))))
-    # Where a few batches hold most of the variance the level is approximate: a rejection must be borne out by the size.
-    heavy = bool(np.any(statistics.heaviest_batch(live) > _HEAVY))
-    if p_value <= options.level and (u > 0.0 or not heavy or tests["silent"] * correction <= options.level):
-        verdict = BiasVerdict.BIASED
-    elif visible <= wanted and unexplained <= wanted:
-        verdict = BiasVerdict.UNBIASED
-    else:
+    # A rejection stands if no mean that the tails leave possible would explain it; of a silent coordinate, on its own p-value.
+    rejected, beyond = p_value <= options.level, 1.0
+    certain = tests["silent"] * correction <= options.level and not (drawn and silent.all())
+    if rejected and not silent.all():
+        beyond = correction * tails.beyond_tails(
+            live,
+            unit,
+            float(bias[silent] @ unit[silent]),
+            level=options.level,
+            each=each,
+            flips=int(np.ceil(_BEYOND / each)),
+            rng=rng,
+        )
+    sizes = tails.unseen(live, options.level)
+    hidden = np.maximum(*sizes)
+    lag, correlation = statistics.dependence(live, _DEPENDENT)
+    if lag:
+        verdict = BiasVerdict.DEPENDENT
+    elif rejected:
+        verdict = BiasVerdict.BIASED if certain or beyond <= options.level else BiasVerdict.TAIL
+    elif max(visible, unexplained) > wanted:
         verdict = BiasVerdict.NOT_ENOUGH
+    else:
+        verdict = BiasVerdict.UNBIASED if visible + float(hidden.max()) <= wanted else BiasVerdict.TAIL
+    spread = np.where(silent, 1.0, live.std(axis=0))
     noise = statistics.noise_of_square(s)
     return EstimatorCheck(
         verdict=verdict,
@@ -203,7 +248,10 @@ def _assess(samples: Array, exact: _Exact, options: _Options, *, name: str, look
         detectable=visible,
         detectable_along=along,
         needed=needed,
-        notes=tuple(_notes(live, silent, off, coordinate_p, exact, options.level, scale, bias, u)),
+        beyond_tails=min(beyond, 1.0),
+        tail=float((hidden / spread).max()),
+        lag=lag,
+        notes=tuple(_notes(live, silent, off, coordinate_p, exact, options.level, scale, bias, correlation)),
     )
 
 
@@ -225,7 +273,7 @@ def _notes(
     level: float,
     scale: float,
     bias: Array,
-    squared: float,
+    correlation: float,
 ) -> list[str]:
     """What a reader has to know besides the numbers."""
     n, notes = len(live), []
@@ -245,10 +293,9 @@ def _notes(
             "too much for a rare event" if p[off].min() <= level else "biased, or what moves them has not happened yet"
         )
         notes.append(f"{where} of ‖∇J‖: {sure}")
-    correlation = statistics.serial_correlation(live)
-    if correlation > _CORRELATED:
+    if lag := statistics.dependence(live, _DEPENDENT)[0]:
         notes.append(
-            f"consecutive batches are correlated ({correlation:.1f} standard deviations): the errors are larger than stated"
+            f"batches {lag} apart are correlated ({correlation:.1f} standard deviations): no error here is right"
         )
     heavy = statistics.heaviest_batch(live)
     if np.any(heavy > _HEAVY):
@@ -257,10 +304,6 @@ def _notes(
             f"in {(heavy > _HEAVY).sum()} coordinates (most in {j}) one batch of {n} has over half of the variance: "
             "rarer and larger ones would go unseen, and the level is approximate"
         )
-        if p.min() <= level and squared <= 0.0:
-            notes.append(
-                "the tests reject, but no bias stands out of the noise: called biased only if more batches bear it out"
-            )
     smallest = float((live.std(axis=0, ddof=1) / np.sqrt(n))[~silent].min())
     rounding = float(np.max(exact.rounding))
     if not exact.bound <= _NEGLIGIBLE * smallest and rounding > _NEGLIGIBLE * smallest:
@@ -281,6 +324,17 @@ def _exact(reference: Any) -> _Exact:
             "or a result of bg.hypergradient"
         )
     return _Exact(array.astype(np.float64))
+
+
+def _refuse_anothers(reference: Hypergradient, own: Hypergradient) -> None:
+    """Raise InvalidOption if a reference of another object is not this problem's, either."""
+    off = np.abs(reference.gradient - own.gradient)
+    values = abs(reference.value - own.value) <= VALUE_RESOLUTION * own.value_scale
+    if not (values and np.all(off <= witness_allowance(Yardstick.of(own), reference.rounding))):
+        raise InvalidOption(
+            f"reference is a hypergradient of another problem: J = {reference.value:.6g} there, {own.value:.6g} here; "
+            f"∇J differs by {off.max():.2g} in θ[{int(np.argmax(off))}]"
+        )
 
 
 def _options(seed: Any, level: Any, power: Any, resolution: Any) -> _Options:

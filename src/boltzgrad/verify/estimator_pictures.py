@@ -20,8 +20,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Blue, orange, grey: told apart by readers who do not see colours, and in print.
-_COLOUR = {BiasVerdict.UNBIASED: "#1f6fb2", BiasVerdict.BIASED: "#d1601f", BiasVerdict.NOT_ENOUGH: "#7a8794"}
-_MARK = {BiasVerdict.UNBIASED: "o", BiasVerdict.BIASED: "s", BiasVerdict.NOT_ENOUGH: "^"}
+_COLOUR = {
+    BiasVerdict.UNBIASED: "#1f6fb2",
+    BiasVerdict.BIASED: "#d1601f",
+    BiasVerdict.NOT_ENOUGH: "#7a8794",
+    BiasVerdict.TAIL: "#8a6d3b",
+    BiasVerdict.DEPENDENT: "#6f4fa0",
+}
+_MARK = {
+    BiasVerdict.UNBIASED: "o",
+    BiasVerdict.BIASED: "s",
+    BiasVerdict.NOT_ENOUGH: "^",
+    BiasVerdict.TAIL: "v",
+    BiasVerdict.DEPENDENT: "D",
+}
 _INK, _SOFT = "#1d2733", "#c3ccd5"
 
 

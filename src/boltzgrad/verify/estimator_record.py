@@ -23,6 +23,8 @@ class BiasVerdict(StrEnum):
     UNBIASED = "unbiased"
     BIASED = "biased"
     NOT_ENOUGH = "not enough batches"
+    TAIL = "cannot tell: tail too heavy"
+    DEPENDENT = "cannot tell: batches depend on one another"
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +38,9 @@ class EstimatorCheck:
     estimator, hold for all coordinates at once, at the joint test's level or better.  `silent` (d,) marks coordinates that
     took one value in all batches.  `bias_interval` bounds ‖bias‖ with probability 1 − level.  `detectable` is the size
     of bias, in whatever direction, that these batches would have shown with probability `power`, `detectable_along`
-    the same along ±∇J.  `needed` is about how many batches would resolve `resolution`·‖∇J‖.
+    the same along ±∇J.  `beyond_tails` is the p-value against every mean that the tails leave possible (1 where nothing was
+    rejected), `tail` the largest of what a tail may hide [J/θ_j], relative to the spread of its coordinate [1], `lag` the lag
+    at which batches depend on one another, or 0.  `needed` is about how many batches would resolve `resolution`·‖∇J‖.
     """
 
     verdict: BiasVerdict
@@ -61,6 +65,9 @@ class EstimatorCheck:
     detectable: float
     detectable_along: float
     needed: int
+    beyond_tails: float = 1.0
+    tail: float = 0.0
+    lag: int = 0
     notes: tuple[str, ...] = ()
 
     @property
@@ -184,6 +191,22 @@ class EstimatorCheck:
                 f"would have been seen with probability {self.power:g}; {p}"
             )
         low, high = self.relative_interval
+        if self.verdict == BiasVerdict.DEPENDENT:
+            return (
+                f"cannot tell: batches {self.lag} apart are correlated; every statement here is for independent batches "
+                "(average what belongs together into one batch, or thin them)"
+            )
+        if self.verdict == BiasVerdict.TAIL and not self.variance:
+            return (
+                f"cannot tell: all {self.n} batches are the same, off by {_percent(self.relative_bias)} of {of}: a wrong "
+                "estimator without noise, or one whose rare event has not happened yet"
+            )
+        if self.verdict == BiasVerdict.TAIL:
+            seen_bias = f"{_percent(self.relative_bias)} of {of}, {p}, " if self.p_value <= self.level else ""
+            return (
+                f"cannot tell: tail too heavy for n = {self.n}: {seen_bias}but what the tails have not shown yet may move a "
+                f"mean by {self.tail:.2g} of its coordinate's spread; draw more batches, or larger ones"
+            )
         if self.verdict == BiasVerdict.BIASED:
             return (
                 f"biased by {_percent(self.relative_bias)} of {of} (between {_percent(low)} and {_percent(high)}), "
@@ -225,7 +248,7 @@ class EstimatorCheck:
             "notes": list(self.notes),
             **{
                 k: getattr(self, k)
-                for k in ("n", "d", "seed", "level", "power", "resolution", "looks", "flips", "needed")
+                for k in ("n", "d", "seed", "level", "power", "resolution", "looks", "flips", "needed", "lag")
             },
             **{k: _finite(getattr(self, k)) for k in _NUMBERS},
             "tests": {name: _finite(p) for name, p in self.tests.items()},
@@ -258,7 +281,7 @@ class EstimatorCheck:
 
 _NUMBERS = (
     "p_value", "statistic", "norm", "variance", "mse", "squared_bias", "relative_bias", "detectable", "detectable_along",
-    "mean_cosine", "cosine_of_mean", "signal_to_noise", "effective_batch",
+    "mean_cosine", "cosine_of_mean", "signal_to_noise", "effective_batch", "beyond_tails", "tail",
 )  # fmt: skip
 _ARRAYS = ("gradient", "mean", "bias", "standard_error", "intervals", "coordinate_p")
 

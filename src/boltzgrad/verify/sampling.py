@@ -16,7 +16,7 @@ class BatchEstimator(Protocol):
     """An estimator that draws many batches at once."""
 
     def batches(self, problem: Any, theta: Array, n: int, rng: np.random.Generator) -> Array:
-        """Independent estimates of ∇J(θ), (n, d)."""
+        """Independent estimates of ∇J(θ), (n, d), or these and their weights (n,)."""
         ...
 
 
@@ -55,8 +55,24 @@ def as_samples(samples: Any, d: int, *, first: int = 0) -> Array:
     return out
 
 
+def as_weights(weights: Any, n: int) -> Array:
+    """`weights` as a fresh float64 array (n,), none negative, not all zero.  Raises: InvalidSamples."""
+    try:
+        array = np.asarray(weights, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InvalidSamples(f"the weights are not an array of numbers: {error}") from None
+    if array.shape != (n,):
+        raise InvalidSamples(f"the weights have shape {array.shape}, expected ({n},): one a batch")
+    if not np.isfinite(array).all() or array.min() < 0.0 or not array.max() > 0.0:
+        i = int(np.argmin(np.where(np.isfinite(array), array, -np.inf)))
+        raise InvalidSamples(f"weight {i} is {array[i]}; expected finite numbers, none negative, not all zero")
+    return np.asarray(array / array.max())
+
+
 class Stream:
     """The batches of one estimator at one θ, drawn one after the other from one generator.
+
+    `weights` are those of all batches so far, where the estimator gives them; `random` whether it has used its generator.
 
     Raises: InvalidOption if the estimator is neither callable nor has `batches`.
     """
@@ -74,6 +90,18 @@ class Stream:
         self._estimator, self._problem, self._theta, self._rng = estimator, problem, theta, rng
         self._first: Array | None = None
         self._drawn = 0
+        self._weights: list[Any] = []
+        self._untouched = rng.bit_generator.state
+
+    @property
+    def weights(self) -> Array | None:
+        """The weights (n,) of all batches drawn so far, or None."""
+        return as_weights(self._weights, self._drawn) if self._weights else None
+
+    @property
+    def random(self) -> bool:
+        """Whether the generator has been used at all."""
+        return bool(self._rng.bit_generator.state != self._untouched)
 
     def draw(self, n: int) -> Array:
         """The next n batches (n, d).  Asked for in two halves, so that one that starts over again is seen.
@@ -98,9 +126,8 @@ class Stream:
 
     def _vectorised(self, n: int) -> Array:
         estimator: Any = self._estimator
-        rows = as_samples(
-            estimator.batches(self._problem, self._theta.copy(), n, self._rng), self._theta.size, first=self._drawn
-        )
+        found = self._unweighted(estimator.batches(self._problem, self._theta.copy(), n, self._rng))
+        rows = as_samples(found, self._theta.size, first=self._drawn)
         if len(rows) != n:
             raise InvalidSamples(f"batches() returned {len(rows)} rows, {n} were asked for")
         return rows
@@ -109,8 +136,16 @@ class Stream:
         estimator: Any = self._estimator
         d, rows = self._theta.size, []
         for i in range(self._drawn, self._drawn + n):
-            row = np.asarray(estimator(self._problem, self._theta.copy(), self._rng))
+            row = np.asarray(self._unweighted(estimator(self._problem, self._theta.copy(), self._rng)))
             if row.shape != (d,):
                 raise InvalidSamples(f"batch {i} has shape {row.shape}, expected ({d},): one gradient")
             rows.append(as_samples(row[None], d, first=i)[0])
         return np.array(rows)
+
+    def _unweighted(self, found: Any) -> Any:
+        """What was drawn, without its weights, which are kept."""
+        if not (isinstance(found, tuple) and len(found) == 2 and np.ndim(found[0]) == np.ndim(found[1]) + 1):
+            return found
+        values, weights = found
+        self._weights.extend(np.atleast_1d(weights))
+        return values

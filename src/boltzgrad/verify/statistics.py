@@ -22,6 +22,8 @@ from boltzgrad.verify.sign_flips import inverse
 
 # More rows than this are merged into blocks of consecutive ones before the tests: less skewed, and bounded work.
 MOST_ROWS = 512
+LAGS = 10
+"""The furthest lag at which batches are looked at for dependence."""
 
 
 @dataclass(frozen=True)
@@ -149,12 +151,28 @@ def silence_needs(offset: float, reach: float, p: float) -> float:
     return float(np.log(p) / np.log(reach / (abs(offset) + reach)))
 
 
-def serial_correlation(rows: Array) -> float:
-    """How far consecutive rows are correlated: Σ Y_i·Y_{i+1} about the mean, in its own standard deviations (about N(0, 1))."""
-    centred = rows - rows.mean(axis=0)
-    products = (centred[1:] * centred[:-1]).sum(axis=1) + rows.var(axis=0, ddof=1).sum() / len(rows)
+def serial_correlation(rows: Array, lag: int = 1) -> float:
+    """How far rows `lag` apart are correlated: Σ Y_i·Y_{i+lag} about the mean, in its own standard deviations (about N(0, 1)).
+
+    Columns in units of their spread: no unit of θ decides which of them is heard.
+    """
+    deviation = rows.std(axis=0)
+    centred = (rows - rows.mean(axis=0)) / np.where(deviation > 0.0, deviation, 1.0)
+    moving = float((deviation > 0.0).sum())
+    products = (centred[lag:] * centred[:-lag]).sum(axis=1) + moving / len(rows)
     size = float(np.sqrt((products**2).sum()))
     return float(products.sum()) / size if size else 0.0
+
+
+def dependence(rows: Array, level: float) -> tuple[int, float]:
+    """(lag, correlation in its standard deviations) of the most correlated lag, or (0, ·) where none stands out at `level`.
+
+    Up to lag `LAGS`, and no more than a fifth of the rows; the level is shared out among them.
+    """
+    lags = range(1, min(LAGS, len(rows) // 5) + 1)
+    found = {lag: serial_correlation(rows, lag) for lag in lags}
+    worst = max(found, key=lambda lag: found[lag])
+    return (worst if found[worst] > special.ndtri(1.0 - level / len(found)) else 0), found[worst]
 
 
 def heaviest_batch(rows: Array) -> Array:
