@@ -22,7 +22,8 @@ Measured in 2000 replicates a law at n = 50, d = 105 and level 0.01 (± 0.002), 
 0.008, exponential 0.004, χ² 0.002, skewed products 0.011, log-normal 0.009, events in one batch of 10 or 30 0.003 and
 less; no family of intervals missed more often than 0.007.  `sparse` by itself, at 0.01: 0.022 for skewed products,
 0.024 for log-normal.  The same statistics of plain t reject χ² batches at that level in half of all samples.
-Assumes: independent batches; for skewed ones the level is approximate, and a rejection is held against `tails`.  Checked by: `tests/verify/test_sign_flips.py`.
+Assumes: independent batches; for skewed ones the level is approximate, and a rejection is held against `tails`.
+Checked by: `tests/verify/test_sign_flips.py`.
 """
 
 from __future__ import annotations
