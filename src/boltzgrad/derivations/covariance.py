@@ -182,7 +182,7 @@ centring_variance = Derivation(
     variance is a parabola in $b$ with its minimum at $b^*=\mathbb E[Z^2Y]/\mathbb E[Z^2]$. HPGD as printed is
     $b=0$; its code, with the Benefit for $Q_L$, is $b=\bar Y$: better exactly when $\bar Y$ is nearer to $b^*$ than
     $0$ is, and optimal only when $Z^2$ and $Y$ are uncorrelated.""",
-    assumptions=("one state, exact ∇Q_F and Q_L",),
+    assumptions=("one state, exact ∇Q_F and Q_L", "the score is not zero: the best baseline divides by E[Z²]"),
     steps=(Claim(s.mean(_SCORE * (_Y - s.b)), s.mean(_SCORE * _Y), "scores have mean zero", "one mean"),),
     statement=Claim(
         variance(_SCORE * (_Y - s.b)),
@@ -198,7 +198,7 @@ centring_variance = Derivation(
             "un-centred less centred",
         ),
     ),
-    method=Sums(),
+    method=Sums(nonzero=(_SQUARE,)),
     instance=random_actions,
     mutants=(
         Mutant("minimum at the mean of Q_L", variance(_SCORE * (_Y - _y)) + _SQUARE * (s.b - _y) ** 2),

@@ -13,7 +13,7 @@ import sympy
 
 from boltzgrad.derivations import render
 from boltzgrad.derivations.kit.methods import Method, NonNegative, Operators, Reading, Sums, Transitive
-from boltzgrad.derivations.kit.numbers import Instance, defect, excess
+from boltzgrad.derivations.kit.numbers import Instance, Merged, defect, excess
 from boltzgrad.derivations.kit.vocabulary import Letter, Rule, Vocabulary
 from boltzgrad.derivations.kit.words import NotATerm
 from boltzgrad.derivations.results import Check, Proof, Rejection, Rejections, StepResult
@@ -103,7 +103,10 @@ class Derivation:
         return (*self.steps, self.statement, *self.also)
 
     def prove(self) -> Proof:
-        """Decide every claim on its own; a rule must come from a definition, an earlier step or what this rests on."""
+        """Decide every claim on its own; a rule must come from a definition, an earlier step or what this rests on.
+
+        Definitions cannot be proved; each is tried in numbers once, and a claim that uses a false one is not proved.
+        """
         results = [self._decide(claim, self.claims[:i]) for i, claim in enumerate(self.claims)]
         return Proof(self, tuple(results), tuple(d.name for d in self.rests_on if not d.is_proved))
 
@@ -117,6 +120,7 @@ class Derivation:
         method = claim.method or self.method
         start = time.perf_counter()
         reason = next(filter(None, (self._why_not(rule, earlier) for rule in claim.using)), "")
+        reason = reason or self._false_definition(claim)
         if reason:
             return StepResult(claim, None, 0.0, method.name, reason)
         try:
@@ -124,6 +128,48 @@ class Derivation:
         except NotATerm as error:
             rest, reason = None, str(error)
         return StepResult(claim, rest, time.perf_counter() - start, method.name, reason)
+
+    def _false_definition(self, claim: Claim) -> str:
+        """Which definition that the claim stands on is false in numbers, or cannot be tried, and by how much; or ""."""
+        vocabulary = self.vocabulary_of(claim)
+        together = self._numbers[-1:]
+        tried = [(definition, together) for definition in _definitions_of(claim, claim.method or self.method)]
+        for rule in [] if vocabulary is None else vocabulary.definitions():
+            # What is declared of letters that nothing here has numbers for is not used here.
+            if knowing := tuple(instance for instance in self._numbers if _knows(instance, rule)):
+                tried.append((Claim(rule.left, rule.right, rule.because, method=Transitive()), knowing))
+        for definition, instances in tried:
+            key = (definition.left, definition.right)
+            if key not in self._tried:
+                self._tried[key] = self._refuted(definition, instances)
+            if self._tried[key]:
+                return self._tried[key]
+        return ""
+
+    def _refuted(self, definition: Claim, instances: Sequence[Instance]) -> str:
+        """Why a definition does not hold in numbers, or ""; families that are merged may use a letter in two meanings."""
+        reason = ""
+        for instance in instances:
+            try:
+                off = self._defect(definition, instance)
+            except (KeyError, NotImplementedError, ValueError) as error:
+                reason = reason or f"the definition “{definition.because}” cannot be tried in numbers: {error}"
+                continue
+            if off <= TOLERANCE:
+                return ""
+            reason = f"the definition “{definition.because}” is false: in numbers it is off by {off:.1g}"
+        return reason
+
+    @functools.cached_property
+    def _numbers(self) -> tuple[Instance, ...]:
+        """Numbers for the letters, those of each family by itself where several are merged, all of them last."""
+        rng = np.random.default_rng(0)
+        apart = self.instance.draws if isinstance(self.instance, Merged) else ()
+        return (*(draw(rng) for draw in apart), self.instance(rng))
+
+    @functools.cached_property
+    def _tried(self) -> dict[Any, str]:
+        return {}
 
     def _why_not(self, rule: Rule, earlier: Sequence[Claim]) -> str:
         """Why a rule may not be used here, or ""."""
@@ -159,25 +205,13 @@ class Derivation:
 
     def _definitions(self) -> Iterator[Claim]:
         """The rules that are definitions, as claims: an instance must satisfy them too."""
-        seen = []
+        seen: list[tuple[Any, Any]] = []
         for claim in self.claims:
-            for rule in claim.using:
-                if rule.claim is None and rule not in seen:
-                    seen.append(rule)
-                    yield Claim(
-                        rule.left, rule.right, rule.because, f"definition: {rule.because}", (), self._plain(claim)
-                    )
-            method = claim.method or self.method
-            if isinstance(method, NonNegative):
-                for letter in sorted(method.vocabulary.nonnegative & _letters(claim), key=str):
-                    yield Claim(letter, 0 * letter, "a letter that is never negative", f"{letter} ≥ 0", (), method)
-
-    def _plain(self, claim: Claim) -> Method:
-        """A method that takes a definition for the equality it is."""
-        method = claim.method or self.method
-        if isinstance(method, NonNegative):
-            return Operators(method.vocabulary)
-        return Sums() if method.inequality else method
+            for definition in _definitions_of(claim, claim.method or self.method):
+                key = (definition.left, definition.right)
+                if key not in seen or definition.label.endswith("≥ 0"):
+                    seen.append(key)
+                    yield definition
 
     def mutant(self, mutant: Mutant) -> Derivation:
         """The derivation with the mutant's mistake in it.  Raises InvalidOption for another derivation's mutant."""
@@ -257,6 +291,27 @@ class Derivation:
 
     def _repr_markdown_(self) -> str:
         return render.statement(self)
+
+
+def _definitions_of(claim: Claim, method: Method) -> Iterator[Claim]:
+    """The definitions that a claim uses, as claims, and the signs of its letters."""
+    plain: Method = method
+    if isinstance(method, NonNegative):
+        plain = Operators(method.vocabulary)
+    elif method.inequality:
+        plain = Sums()
+    for rule in claim.using:
+        if rule.claim is None:
+            yield Claim(rule.left, rule.right, rule.because, f"definition: {rule.because}", (), plain)
+    if isinstance(method, NonNegative):
+        for letter in sorted(method.vocabulary.nonnegative & _letters(claim), key=str):
+            yield Claim(letter, 0 * letter, "a letter that is never negative", f"{letter} ≥ 0", (), method)
+
+
+def _knows(instance: Instance, rule: Rule) -> bool:
+    """Whether an instance has numbers for all letters of a rule."""
+    known = set(instance.values) | {d for primal, d in instance.differentials.items() if primal in instance.values}
+    return bool((rule.left.free_symbols | rule.right.free_symbols) <= known)
 
 
 def _says(rule: Rule, claim: Claim, derivation: Derivation) -> bool:

@@ -216,7 +216,7 @@ lemma_f_1 = Derivation(
             s.S * s.c**2 / (1 - s.gamma) ** 2,
             "the sum over |S| states of its square",
             "L_V²",
-            method=Sums(),
+            method=Sums(nonzero=(1 - s.gamma,)),
         ),
     ),
     statement=Claim(
@@ -266,7 +266,7 @@ proposition_f_2 = Derivation(
             4 * s.S * s.A * s.c**2 / (s.tau * (1 - s.gamma)) ** 2,
             "the sum over |S||A| entries of its square",
             "L_π²",
-            method=Sums(),
+            method=Sums(nonzero=(1 - s.gamma,)),
         ),
         Claim(
             -Derivative(1 / (1 + s.t) - log(1 / (1 + s.t)), s.t) * (1 + s.t) ** 2,

@@ -11,6 +11,7 @@ import sympy
 
 from boltzgrad.derivations.kit import rewriting, sums, words
 from boltzgrad.derivations.kit.nodes import GaussianMean, LogIntegral
+from boltzgrad.derivations.kit.types import one_type
 from boltzgrad.derivations.kit.vocabulary import Rule, Vocabulary
 
 
@@ -35,21 +36,12 @@ class Operators(Method):
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
         """The normal form of the difference; NotATerm if a word does not compose."""
         terms = [words.polynomial(side, self.vocabulary) for side in (left, right)]
-        _one_space(terms, self.vocabulary)
+        one_type((left, right), self.vocabulary)
         for rule in rules:
-            _one_space([words.polynomial(side, self.vocabulary) for side in (rule.left, rule.right)], self.vocabulary)
+            one_type((rule.left, rule.right), self.vocabulary)
             _free_of_integrals(rule, (left, right), self.vocabulary)
         difference = words.add(terms[0], words.scale(terms[1], -1))
         return words.expression_of(rewriting.normalise(difference, self.vocabulary, rules))
-
-
-def _one_space(sides: Sequence[words.Polynomial], vocabulary: Vocabulary) -> None:
-    """All terms must map the same space to the same space; a number among operators is a multiple of the identity."""
-    kinds = {words.spaces(word, vocabulary) for side in sides for word in side}
-    mapped = kinds - {None}
-    square = all(kind is None or kind[0] == kind[1] for kind in mapped)
-    if len(mapped) > 1 or (None in kinds and not square):
-        raise words.NotATerm(f"terms live on different spaces: {sorted(map(str, kinds))}")
 
 
 def _free_of_integrals(rule: Rule, sides: Sequence[Any], vocabulary: Vocabulary) -> None:
@@ -61,14 +53,19 @@ def _free_of_integrals(rule: Rule, sides: Sequence[Any], vocabulary: Vocabulary)
                 raise words.NotATerm(f"the rule for {rule.left} holds {node.args[1]}, which is integrated out")
 
 
+@dataclass(frozen=True)
 class Sums(Method):
-    """Sums over an index of arbitrary range: any number of actions."""
+    """Sums over an index of arbitrary range: any number of actions.
 
+    `nonzero` are expressions that are divided by and that an assumption of the derivation keeps from being zero.
+    """
+
+    nonzero: tuple[Any, ...] = ()
     name: ClassVar[str] = "symbolic for any |A|"
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
         """The canonical form of the difference."""
-        return sums.remainder(sympy.sympify(left), sympy.sympify(right), rules)
+        return sums.remainder(sympy.sympify(left), sympy.sympify(right), rules, self.nonzero)
 
 
 @dataclass(frozen=True)
@@ -84,13 +81,13 @@ class Reading(Method):
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
         """Both sides as sums, compared."""
-        _one_space([words.polynomial(side, self.vocabulary) for side in (left, right)], self.vocabulary)
+        one_type((left, right), self.vocabulary)
         return sums.remainder(self.sides(left), self.sides(right), rules)
 
     def sides(self, expression: Any) -> Any:
         """The expression with its operators applied from right to left."""
         total, terms = sympy.S.Zero, words.polynomial(expression, self.vocabulary)
-        _one_space([terms], self.vocabulary)
+        one_type((expression,), self.vocabulary)
         for word, coefficient in terms.items():
             value: Any = None
             for letter in reversed(word):
@@ -106,6 +103,8 @@ class Calculus(Method):
 
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
         """Both sides worked out, compared; positive products by their logarithms."""
+        for side in (left, right):
+            sums.refuse_divisions(side)
         worked = [sympy.expand(sympy.powsimp(sympy.sympify(side).doit())) for side in (left, right)]
         difference = sympy.expand_power_base(sympy.expand_log(worked[0] - worked[1]))
         rest = sums.rational(sums.canonical(difference))
@@ -147,6 +146,10 @@ class Rational(Method):
     def remainder(self, left: Any, right: Any, rules: Sequence[Rule]) -> Any:
         """`cancel` of the difference, of matrices entry by entry."""
         left, right = (side.doit() if isinstance(side, sympy.MatMul) else side for side in (left, right))
+        for side in (left, right, *(side for rule in rules for side in (rule.left, rule.right))):
+            sums.refuse_divisions(side)
+        if getattr(left, "shape", ()) != getattr(right, "shape", ()):
+            raise words.NotATerm(f"{left} and {right} have different shapes")
         difference = (left - right).subs({rule.left: rule.right for rule in rules}, simultaneous=True)
         if not isinstance(difference, sympy.MatrixBase):
             return sums.remainder(difference, sympy.S.Zero)

@@ -16,14 +16,19 @@ from sympy.core.function import AppliedUndef
 from boltzgrad.derivations.kit.vocabulary import Rule
 from boltzgrad.derivations.kit.words import NotATerm
 
-_INDICES = [sympy.Symbol(f"_i{k}", integer=True) for k in range(6)]  # by depth of nesting
+# By depth of nesting.  Dummies: no symbol that anybody makes is one of them, so none is captured.
+_INDICES = [sympy.Dummy(f"i{k}", integer=True) for k in range(8)]
 
 
-def remainder(left: Any, right: Any, rules: Sequence[Rule] = ()) -> Any:
-    """Left − right in canonical form: 0 exactly if the rules and the calculus of sums make them equal."""
+def remainder(left: Any, right: Any, rules: Sequence[Rule] = (), nonzero: Sequence[Any] = ()) -> Any:
+    """Left − right in canonical form: 0 exactly if the rules and the calculus of sums make them equal.
+
+    `nonzero` are expressions that a derivation declares not to be zero.  Raises: NotATerm, also for a division by what may be.
+    """
     for side in (left, right, *(side for rule in rules for side in (rule.left, rule.right))):
         if sympy.sympify(side).is_commutative is False:
             raise NotATerm(f"{side} does not commute: sums of numbers are decided here")
+        refuse_divisions(side, nonzero)
     given = [(canonical(rule.left), rule.right) for rule in rules]
     difference = canonical(left - right)
     for _ in range(20):
@@ -35,6 +40,15 @@ def remainder(left: Any, right: Any, rules: Sequence[Rule] = ()) -> Any:
             break
         difference = new
     return rational(difference)
+
+
+def refuse_divisions(side: Any, nonzero: Sequence[Any] = ()) -> None:
+    """Raise NotATerm for a division by what is neither provably non-zero nor declared so: `cancel` would not mind."""
+    for e in sympy.preorder_traversal(sympy.sympify(side)):
+        if isinstance(e, sympy.Pow) and not e.exp.is_nonnegative and e.base not in nonzero:
+            known = sympy.factor(e.base) if e.base.is_zero is None else e.base
+            if known.is_zero is not False:
+                raise NotATerm(f"divides by {e.base}, which may be zero")
 
 
 def rational(expression: Any) -> Any:
@@ -88,6 +102,8 @@ def _sum(e: sympy.Sum, depth: int) -> Any:
 def _over(function: Any, limits: Any, depth: int) -> Any:
     """The canonical sum of a function; SymPy writes nested sums as one with several limits, the outermost last."""
     *inner, (index, lower, upper) = limits
+    if depth >= len(_INDICES):
+        raise NotATerm(f"sums are nested more than {len(_INDICES)} deep")
     fixed = _INDICES[depth]
     renamed = function.xreplace({index: fixed})
     inner = [tuple(bound.xreplace({index: fixed}) for bound in limit) for limit in inner]

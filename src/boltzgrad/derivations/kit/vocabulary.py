@@ -8,7 +8,7 @@ from typing import Any
 
 import sympy
 
-from boltzgrad.derivations.kit.nodes import Nabla
+from boltzgrad.derivations.kit.nodes import D, Nabla
 
 SCALAR = "1"  # the one-dimensional space: a letter 1 → S is a vector, a letter S → 1 a covector
 
@@ -124,6 +124,14 @@ class Vocabulary:
         made = Rule(sympy.sympify(left), sympy.sympify(right), because)
         self.rules.append(made)
         return made
+
+    def definitions(self) -> list[Rule]:
+        """Everything declared that is an equation: the rules, Π E = 1, and X·Y = 1 of reciprocals."""
+        lifts = [
+            Rule(average * lift, sympy.S.One, f"{average} averages, {lift} lifts") for average, lift in self.averages
+        ]
+        inverse = [Rule(D(x) * D(y), sympy.S.One, f"{x} and {y} are reciprocals") for x, y in self.reciprocals]
+        return [*self.rules, *lifts, *inverse]
 
     def primal_of(self, moved: Any) -> Any:
         """The letter whose derivative this is, or None."""
