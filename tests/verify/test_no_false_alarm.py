@@ -234,3 +234,25 @@ def test_a_tape_does_not_lose_mass_at_every_step(horizon, monkeypatch):
     assert max(noise(seed) for seed in range(8)) < 64.0
     monkeypatch.setattr(unrolled_module, "soft_maximum", lossy_soft_maximum)
     assert max(noise(seed) for seed in range(8)) > 320.0
+
+
+@pytest.mark.parametrize("seed", [10, 31])
+def test_values_differ_only_by_more_than_an_open_policy_explains(seed):
+    """V_F = 10²⁶ rewards beside τ = 10⁹: its rounding leaves the policy open, and J with it; no J is held against another."""
+    rng = np.random.default_rng(seed)
+    follower, leader = rng.standard_normal((2, 2, 2))
+    moves = rng.dirichlet(np.full(2, 0.5), size=(2, 2))
+
+    def build(t):
+        return bg.TabularModel(
+            moves, np.ones(2) / 2, 1e12 * (follower - 1e5 + t[0] * np.eye(2)), leader,
+            follower_discount=1.0 - 1e-9, leader_discount=0.0, temperature=4e9,
+        )  # fmt: skip
+
+    problem = bg.ConfigurableMDP(build, dim=1)
+    report = bg.verify(problem, np.array([0.3]), routes=["covariance", "implicit", "unrolled-implicit"])
+    assert unhurt(report), str(report)
+    # The control: where the policy is known, so is J.
+    usual = of(moves, np.ones(2) / 2, lambda t: follower + t[0] * np.eye(2), leader, 0.9, 0.5, 1)
+    exact = bg.hypergradient(usual, np.array([0.3]))
+    assert exact.value_rounding < 1e-12 * exact.value_scale

@@ -21,6 +21,16 @@ from boltzgrad.problems.kernel import Array
 EPS = float(np.finfo(float).eps)
 
 
+def open_policy(q: Array, temperature: float, worth: Array, visits: Array) -> float:
+    """Σ_s ν(s) (the spread of `worth` over actions there) times the share of a policy that ε |Q_F|/τ leaves open, at most all.
+
+    Shapes: q and worth (S, …, A), visits (S,).  Units: q and temperature those of the follower's reward, worth [J].
+    """
+    axes = tuple(range(1, worth.ndim))
+    left_open = min(EPS * float(np.abs(q).max()) / temperature, 1.0)
+    return left_open * float(visits @ (worth.max(axis=axes) - worth.min(axis=axes)))
+
+
 @dataclass(frozen=True, eq=False)
 class Hypergradient(ABC):
     """J(θ) and ∇J(θ) with how wrong they can be.
@@ -98,8 +108,10 @@ class Hypergradient(ABC):
 
     @property
     def value_rounding(self) -> float:
-        """What a plain float64 route to J may round off [J]: a rounding of the largest value, at every step that remains."""
-        return EPS * self.remaining_steps * self._largest_value()
+        """What a plain float64 route to J may round off [J]: a rounding of the largest value, at every step that remains, and
+        what the rounding of the follower's values does to its policy.
+        """
+        return EPS * self.remaining_steps * self._largest_value() + self._policy_rounding()
 
     @cached_property
     def remaining_steps(self) -> float:
@@ -147,6 +159,10 @@ class Hypergradient(ABC):
     def _largest_value(self) -> float:
         """The largest value [J] that J is worked out from."""
         return self.value_scale
+
+    def _policy_rounding(self) -> float:
+        """What of J hangs on a policy that its own values' rounding leaves open [J]."""
+        return 0.0
 
     def _further_slopes(self) -> tuple[Any, ...]:
         """Scalar functions that enter J beside the arrays (a regulariser, an objective), each with its gradient."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from boltzgrad.gradients.game.adjoint import policy_cotangent, steering
 from boltzgrad.gradients.game.error_bound import cotangent_bounds
-from boltzgrad.gradients.reference import Hypergradient
+from boltzgrad.gradients.reference import Hypergradient, open_policy
 from boltzgrad.gradients.tabular.build_rounding import RUNS
 from boltzgrad.gradients.tabular.error_bound import MEASURED
 from boltzgrad.gradients.tabular.error_estimate import EPS, SEED, UNCORRELATED, noise, nudge, nudged_model, probes
@@ -104,6 +104,9 @@ class GameHypergradient(Hypergradient):
 
     def _largest_value(self) -> float:
         return max(self.value_scale, float(np.abs(self.leader.value).max()))
+
+    def _policy_rounding(self) -> float:
+        return open_policy(self.follower.q, self.problem.joint.temperature, self.leader.q, self.leader.occupancy)
 
     def _remaining_steps(self) -> float:
         return max(self.follower.system.remaining_steps, self.leader.system.remaining_steps)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from boltzgrad.errors import InvalidOption
-from boltzgrad.gradients.reference import Hypergradient
+from boltzgrad.gradients.reference import Hypergradient, open_policy
 from boltzgrad.gradients.tabular.adjoint import ContextSolution, assemble, solve_context
 from boltzgrad.gradients.tabular.error_bound import coordinate_bounds
 from boltzgrad.gradients.tabular.error_estimate import rounding_estimates
@@ -96,6 +96,15 @@ class TabularHypergradient(Hypergradient):
     def _largest_value(self) -> float:
         values = [float(np.abs(s.leader.value).max()) for s in self.contexts if s.leader is not None]
         return max([self.value_scale, *values])
+
+    def _policy_rounding(self) -> float:
+        weights, total = self.linearised.contexts.probabilities, 0.0
+        for p, s in zip(weights, self.contexts, strict=True):
+            worth, visits = (s.leader.q, s.leader.occupancy) if s.leader is not None else (s.policy_gradient, None)
+            assert worth is not None
+            visits = np.ones(len(worth)) if visits is None else visits
+            total += float(p) * open_policy(s.follower.q, s.follower.model.temperature, worth, visits)
+        return total
 
     def _remaining_steps(self) -> float:
         solved = [s.follower.system for s in self.contexts] + [s.leader.system for s in self.contexts if s.leader]
