@@ -1,10 +1,14 @@
 """Reference bundles: what is in them, that they are refused when altered, and that they judge."""
 
+import dataclasses
 import json
+import os
 import shutil
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
+import scipy.sparse
 
 import boltzgrad as bg
 from boltzgrad.testing import bundles
@@ -243,27 +247,83 @@ def own_problem(scale=1.0):
 
 
 def test_a_problem_of_ones_own(tmp_path):
-    """No zoo to make it again: judged by the stored numbers, and the message says so."""
+    """No zoo to make it again: it is made of its arrays and their Jacobian, and mistakes are named all the same."""
     problem, theta = own_problem(), np.array([0.3, -0.2, 0.1, 0.4])
     folder = bundles.export(problem, theta, tmp_path / "mine")
     exact = bg.hypergradient(problem, theta).gradient
-    assert bundles.read(folder).problem is None
     assert bundles.check(folder, exact).ok
     check = bundles.check(folder, exact + np.array([0, 0, 0.1, 0]))
     assert check.verdict == Verdict.DISAGREES
     assert "coordinate 2: yours" in str(check)
-    assert "not in the zoo" in str(check)
+    assert "−∇J" in str(bundles.check(folder, -exact))
     assert bundles.check(folder, 1.001 * exact, tolerance=0.1).verdict == Verdict.CANNOT_TELL
 
 
+def with_contexts(theta):
+    """Two contexts with discounts and temperatures of their own, probabilities that move, and a regulariser."""
+    models = [own_problem().build(theta), own_problem().build(2.0 * theta)]
+    models[1] = dataclasses.replace(models[1], follower_discount=0.5, temperature=0.9)
+    return bg.problems.ContextualModel(models, bg.softmax(theta[:2]))
+
+
+def sparse(theta):
+    model = own_problem().build(theta)
+    kernel = scipy.sparse.csr_matrix(
+        np.eye(4)[[0, 1, 2, 3, 3, 2, 1, 0]][: model.n_states * model.n_actions, : model.n_states]
+    )
+    return dataclasses.replace(model, transition=kernel)
+
+
+OWN = {
+    "contexts": bg.ConfigurableMDP(with_contexts, dim=4, regulariser=lambda t: anp.sum(t**2)),
+    "sparse": bg.ConfigurableMDP(sparse, dim=4),
+    **{name: bg.problems.load(name) for name in ("toy-game", "random-lqr", "lqr-game", "thermal-control")},
+    "published follower": bg.problems.load("toy-game", as_published=True),
+    "blind follower": bg.problems.load("toy-game", observes=False),
+}
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_every_kind_is_made_again_from_its_arrays(name, tmp_path, monkeypatch):
+    """A forger scales gradient.npy and the numbers it is judged by, and signs anew: the model in the bundle tells."""
+    problem = OWN[name]
+    monkeypatch.setattr(problem, "recipe", None)
+    theta = problem.initial_theta(seed=2)
+    folder = bundles.export(problem, theta, tmp_path / "own")
+    exact = bg.hypergradient(problem, theta).gradient
+    check = bundles.check(folder, exact)
+    assert check.ok, str(check)
+    assert check.again is not None
+    np.testing.assert_allclose(check.again.reference.gradient, exact, rtol=1e-9, atol=1e-12 * np.abs(exact).max())
+    assert not bundles.check(folder, -5.0 * exact).ok
+    np.save(folder / "gradient.npy", -5.0 * exact)
+    forged(folder, lambda m: None)
+    with pytest.raises(bg.errors.BundleUnusable, match="solved again here"):
+        bundles.check(folder, -5.0 * exact).ok  # noqa: B018
+
+
+def test_where_nothing_can_be_computed_again_it_is_said(tmp_path, monkeypatch):
+    problem = bg.problems.load("synthetic-hard")
+    monkeypatch.setattr(problem, "recipe", None)
+    theta = problem.initial_theta(seed=0)
+    folder = bundles.export(problem, theta, tmp_path / "own")
+    exact = bg.hypergradient(problem, theta).gradient
+    check = bundles.check(folder, exact)
+    assert check.again is None
+    assert "judged by the bundle's own numbers" in str(check)
+    assert "no known mistakes were tried" in str(bundles.check(folder, -exact))
+
+
 @pytest.mark.parametrize(("array", "size"), [("rounding", -1.0), ("terms", np.inf), ("units", 0.0), ("units", np.nan)])
-def test_sizes_that_are_none(tmp_path, array, size):
-    """Somebody's own problem is judged by what the files say of it."""
-    folder = bundles.export(own_problem(), np.array([0.3, -0.2, 0.1, 0.4]), tmp_path / "own")
-    np.save(folder / f"{array}.npy", np.full(4, size))
+def test_sizes_that_are_none(tmp_path, array, size, monkeypatch):
+    """Where the files are all there is, what they say is judged by has to be sizes."""
+    problem = bg.problems.load("synthetic-hard")
+    monkeypatch.setattr(problem, "recipe", None)
+    folder = bundles.export(problem, problem.initial_theta(seed=0), tmp_path / "own")
+    np.save(folder / f"{array}.npy", np.full(100, size))
     forged(folder, lambda m: None)
     with pytest.raises(bg.errors.BundleUnusable, match=rf"{array}\.npy holds what no size is"):
-        bundles.check(folder, np.zeros(4)).ok  # noqa: B018
+        bundles.check(folder, np.zeros(100)).ok  # noqa: B018
 
 
 def test_a_model_whose_derivative_is_wrong_makes_no_bundle(tmp_path):
@@ -339,13 +399,20 @@ FORGERIES = {
     "another length": lambda m: m["arrays"]["gradient"].update(shape=[3]),
     "another type": lambda m: m["arrays"]["gradient"].update(dtype="<f4"),
     "no value": lambda m: m.update(value=None),
+    "a value of 400 digits": lambda m: m.update(value=10**400),
+    "a value of 10,000 digits": lambda m: m.update(value=None, big="X") or m,
+    "a scale of 400 digits": lambda m: m["errors"].update(value_scale=10**400),
+    "ten million states": lambda m: m["problem"]["options"].update(n_states=10**7),
+    "a size without end": lambda m: m["problem"]["options"].update(n_states=1e300),
+    "options of something else": lambda m: m["problem"].update(name="grid-world"),
+    "a zoo problem as one's own, without its Jacobian": lambda m: m["problem"].update(options=None, family="game"),
 }
 
 
 @pytest.mark.parametrize("name", FORGERIES)
 def test_forgeries_with_checksums_of_their_own(copy, name):
     with pytest.raises(bg.errors.BundleUnusable):
-        bundles.check(forged(copy, FORGERIES[name]), np.zeros(8))
+        bundles.check(forged(copy, FORGERIES[name]), np.ones(8)).ok  # noqa: B018
 
 
 @pytest.mark.parametrize("spoil", [b"", b"\x93NUMPY\x01\x00v\x00junk", b"no array at all"])
@@ -364,6 +431,43 @@ def test_links_and_deeper_checksums_are_not_part_of_it(copy, tmp_path):
     (copy / "model" / "SHA256SUMS").write_text("")
     with pytest.raises(bg.errors.BundleUnusable, match=r"model/SHA256SUMS is not part of the bundle"):
         bundles.read(copy)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_regular_file_is_not_read(copy, kind, tmp_path, made):
+    for path in (copy / "gradient.npy", tmp_path / "g.npy"):
+        path.unlink(missing_ok=True)
+        if kind == "pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to({"device": "/dev/zero", "folder": tmp_path}[kind])
+    with pytest.raises(bg.errors.BundleUnusable, match="no regular file"):
+        bundles.read(copy)
+    with pytest.raises(bg.errors.InvalidCandidate, match="no regular file"):
+        bundles.check(made[0], tmp_path / "g.npy")
+
+
+def test_a_header_that_promises_more_than_follows_is_not_believed(copy):
+    with (copy / "gradient.npy").open("wb") as stream:
+        np.lib.format.write_array_header_1_0(stream, {"descr": "<f8", "fortran_order": False, "shape": (10**12,)})
+    forged(copy, lambda m: None)
+    with pytest.raises(bg.errors.BundleUnusable, match=r"gradient\.npy is no array: its header says"):
+        bundles.check(copy, np.zeros(8))
+
+
+def test_a_folder_that_merely_holds_a_file_of_that_name_is_not_replaced(made, tmp_path):
+    _, problem, theta = made
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "bundle.json").write_text("{}")
+    (mine / "thesis.tex").write_text("years of work")
+    with pytest.raises(bg.errors.InvalidOption, match="exists and is something else"):
+        bundles.export(problem, theta, mine, replace=True)
+    inside = shutil.copytree(made[0], tmp_path / "inside")
+    (inside / "thesis.tex").write_text("years of work")
+    with pytest.raises(bg.errors.InvalidOption, match="exists and is something else"):
+        bundles.export(problem, theta, inside, replace=True)
+    assert (inside / "thesis.tex").read_text() == (mine / "thesis.tex").read_text() == "years of work"
 
 
 def test_line_ends_of_another_system(copy):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -38,7 +38,8 @@ class HypergradientCheck(Judged):
     "agrees", "disagrees", "cannot tell" where an allowance is so wide that this could be a known mistake, "zero to rounding"
     where ∇J is zero as far as its rounding tells, or "model's derivative is wrong", before anybody is blamed.  Each entry
     has its own allowance, `allowances` (d,) [J/θ_j]; `where` is the coordinate that strains it most, or that the verdict
-    hangs on, `difference` and `allowed` the numbers there.  Worked out when first asked for: `model`, the check of the
+    hangs on, `difference` and `allowed` the numbers there.  `further` is rounding [J/θ_j] of what the problem was before
+    it came from a file, beside the reference's own.  Worked out when first asked for: `model`, the check of the
     model's own derivative, `mistakes`, the known mistakes on this problem, and `report`, what the other routes say.
     """
 
@@ -47,6 +48,7 @@ class HypergradientCheck(Judged):
     precision: str
     tolerance: float | None
     thorough: bool = False
+    further: float | Array = 0.0
 
     @property
     def problem(self) -> Any:
@@ -61,7 +63,8 @@ class HypergradientCheck(Judged):
     @cached_property
     def yardstick(self) -> Yardstick:
         """What the comparison is measured by."""
-        return Yardstick.of(self.reference)
+        own = Yardstick.of(self.reference)
+        return replace(own, rounding=own.rounding + self.further)
 
     @cached_property
     def judgement(self) -> Judgement:

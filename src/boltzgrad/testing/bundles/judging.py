@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from boltzgrad.errors import BundleUnusable, InvalidCandidate, InvalidOption
+from boltzgrad.errors import BoltzgradError, BundleUnusable, InvalidCandidate, InvalidOption
+from boltzgrad.gradients import hypergradient
 from boltzgrad.problems.kernel import Array
-from boltzgrad.testing.bundles.layout import YARDSTICK
+from boltzgrad.testing.bundles.layout import YARDSTICK, array_of, text_of
 from boltzgrad.testing.bundles.reading import Bundle, read
 from boltzgrad.testing.candidate import as_gradient, relative_tolerance
 from boltzgrad.testing.comparison import HypergradientCheck, check_hypergradient
@@ -28,13 +29,17 @@ from boltzgrad.verify.tolerances import (
     witness_allowance,
 )
 
+_BELIEVED = 1e-9
+"""[1] How much rounding, relative to the largest terms of ∇J in natural steps, a bundle may say that its own build leaves."""
+
 
 @dataclass(frozen=True, eq=False)
 class BundleCheck(Judged):
     """A gradient (d,) beside a bundle's, judged entry by entry by the judge of `verify`.
 
-    `again` is the full check against a reference computed anew, where the zoo can make the problem: it decides, and
-    with it come the known mistakes and the other routes.  For somebody's own problem the bundle's own numbers are all there is.
+    `again` is the full check against a reference computed anew, of the zoo's problem or of the bundle's arrays and their
+    Jacobian: it decides, and with it come the known mistakes and the other routes.  Only where these are not in the bundle (too
+    large, or an objective of somebody's own) are the bundle's own numbers all there is, and `str(check)` says so.
     """
 
     bundle: Bundle
@@ -44,11 +49,22 @@ class BundleCheck(Judged):
 
     @cached_property
     def again(self) -> HypergradientCheck | None:
-        """The check with everything the zoo's problem offers; None for somebody's own problem.  Raises: BundleUnusable."""
+        """The check with everything that the problem made again offers; None where it cannot be.  Raises: BundleUnusable."""
         problem, theta = self.bundle.problem, self.bundle.array("theta")
         if problem is None:
             return None
-        check = check_hypergradient(self.gradient.astype(self.precision), problem, theta, tolerance=self.tolerance)
+        try:
+            reference = hypergradient(problem, theta)
+        except (BoltzgradError, ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
+            raise BundleUnusable(
+                f"{self.bundle.folder}: its problem cannot be solved again: {type(error).__name__}: {error}"
+            ) from None
+        own = self.gradient.astype(self.precision)
+        check = check_hypergradient(own, problem, theta, tolerance=self.tolerance, reference=reference)
+        if self.bundle.manifest["problem"]["options"] is None:
+            # What the owner's `build` rounds off is not in its arrays; it is believed as far as it hides nothing.
+            most = _BELIEVED * float((reference.term_sizes * reference.units).max()) / reference.units
+            check = replace(check, further=np.minimum(self._sizes("rounding"), most))
         apart = np.abs(check.reference.gradient - self.bundle.array("gradient"))
         allowed = witness_allowance(check.yardstick, 0.0)
         if not np.all(apart <= allowed):
@@ -77,12 +93,16 @@ class BundleCheck(Judged):
     @cached_property
     def yardstick(self) -> Yardstick:
         """What the bundle says of its own gradient.  Raises: BundleUnusable."""
-        gradient, rounding, terms, units = (self.bundle.array(name) for name in ("gradient", *YARDSTICK))
-        for name, x, positive in (("rounding", rounding, False), ("terms", terms, False), ("units", units, True)):
-            if not np.all(np.isfinite(x) & (x > 0.0 if positive else x >= 0.0)):
-                raise BundleUnusable(f"{self.bundle.folder}: {name}.npy holds what no size is; export the bundle again")
+        gradient, (rounding, terms, units) = self.bundle.array("gradient"), map(self._sizes, YARDSTICK)
         scale = float(self.bundle.manifest["errors"]["value_scale"])
         return Yardstick(gradient, rounding, terms, lambda: units, self.bundle.value, scale)
+
+    def _sizes(self, name: str) -> Array:
+        """One of the arrays of the yardstick (d,).  Raises: BundleUnusable if it holds what no size is."""
+        x = self.bundle.array(name)
+        if not np.all(np.isfinite(x) & (x > 0.0 if name == "units" else x >= 0.0)):
+            raise BundleUnusable(f"{self.bundle.folder}: {name}.npy holds what no size is; export the bundle again")
+        return x
 
     @property
     def verdict(self) -> Verdict:
@@ -94,8 +114,13 @@ class BundleCheck(Judged):
             return str(self.again)
         problem, gradient = self.bundle.manifest["problem"], self.bundle.array("gradient")
         title = f"{problem['name'] or 'problem'}: {problem['size']}, d = {problem['parameters']}"
+        alone = (
+            ""
+            if self.again is not None
+            else "; judged by the bundle's own numbers, nothing here can compute them again"
+        )
         if self.ok:
-            return f"{title}: agrees; difference {self.difference:.2g}, allowed {self.allowed:.2g}"
+            return f"{title}: agrees; difference {self.difference:.2g}, allowed {self.allowed:.2g}{alone}"
         said = {
             Verdict.CANNOT_TELL: "cannot tell: so wide an allowance would let a mistake pass",
             Verdict.ZERO: f"{Verdict.ZERO}: the bundle's gradient is no larger than its own rounding, and confirms nothing",
@@ -105,7 +130,7 @@ class BundleCheck(Judged):
                 title,
                 f"coordinate {self.where}: yours {self.gradient[self.where]:.12g}, reference {gradient[self.where]:.12g}; "
                 f"difference {self.difference:.2g}, allowed {self.allowed:.2g}",
-                said or "looks like: unknown; the problem is not in the zoo, so no known mistakes were tried",
+                said or f"looks like: unknown; no known mistakes were tried{alone}",
             ]
         )
 
@@ -140,7 +165,7 @@ def check(
     """
     known = bundle if isinstance(bundle, Bundle) else read(bundle)
     exact = known.array("gradient")
-    found = read_gradient(gradient) if isinstance(gradient, (str, os.PathLike)) else gradient
+    found = read_gradient(gradient, exact.size) if isinstance(gradient, (str, os.PathLike)) else gradient
     yours, dtype = as_gradient(found, exact.size, "the gradient")
     chosen = precision or str(dtype)
     if chosen not in ("float64", "float32"):
@@ -148,13 +173,18 @@ def check(
     return BundleCheck(known, yours, chosen, None if tolerance is None else relative_tolerance(tolerance))
 
 
-def read_gradient(path: str | os.PathLike[str]) -> Array:
-    """A gradient from `.npy`, `.json` (a list of numbers) or text with one number a line.  Raises: InvalidCandidate."""
-    file = Path(path)
+def read_gradient(path: str | os.PathLike[str], dim: int | None = None) -> Array:
+    """A gradient from a regular file: `.npy`, `.json` (a list of numbers) or text, one number a line.
+
+    `dim` is about how many numbers there should be: nothing much longer is read.
+
+    Raises: InvalidCandidate.
+    """
+    file, most = Path(path), None if dim is None else 1_000_000 + 512 * dim
     try:
         if file.suffix.lower() == ".npy":
-            return np.asarray(np.load(file, allow_pickle=False))
-        text = file.read_text(encoding="utf-8")
+            return array_of(file, most, links=True)
+        text = text_of(file, most, links=True)
         return np.array(
             _listed(text) if file.suffix.lower() == ".json" else [float(x) for x in text.split()], dtype=np.float64
         )

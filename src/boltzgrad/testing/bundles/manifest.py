@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from boltzgrad.errors import BundleUnusable
@@ -24,7 +25,8 @@ def check_manifest(manifest: Any, files: set[str]) -> None:
     ):
         _a(problem, key, kinds, "problem")
     _object(manifest, "constants")
-    _a(manifest, "value", (int, float))
+    _object(manifest, "omitted")
+    _number(manifest, "value", "bundle.json")
     errors = _object(manifest, "errors")
     for key in ("gradient_estimate", "value_scale"):
         _size(errors, key)
@@ -32,14 +34,16 @@ def check_manifest(manifest: Any, files: set[str]) -> None:
     for name in ("theta", "gradient", *layout.YARDSTICK):
         entry = _object(arrays, name)
         if entry.get("shape") != [problem["parameters"]]:
-            raise BundleUnusable(f"bundle.json: arrays.{name} has the shape {entry.get('shape')}, expected d numbers")
+            raise BundleUnusable(
+                f"bundle.json: arrays.{name} has the shape {_shown(entry.get('shape'))}, expected d numbers"
+            )
     for name in arrays:
         entry = _object(arrays, name)
         _a(entry, "dtype", str, name)
         _a(entry, "shape", list, name)
         if entry.get("file") != f"{name}.npy" or entry["file"] not in files:
             raise BundleUnusable(
-                f"bundle.json: arrays.{name} names the file {entry.get('file')!r}, expected {name}.npy"
+                f"bundle.json: arrays.{name} names the file {_shown(entry.get('file'))}, expected {name}.npy"
             )
 
 
@@ -52,10 +56,29 @@ def _object(data: Any, key: str) -> dict[str, Any]:
 
 def _a(data: dict[str, Any], key: str, kinds: Any, of: str = "bundle.json") -> None:
     if key not in data or not isinstance(data[key], kinds) or isinstance(data[key], bool):
-        raise BundleUnusable(f"bundle.json: {of} has {key!r} = {data.get(key)!r}; export the bundle again")
+        raise BundleUnusable(f"bundle.json: {of} has {key!r} = {_shown(data.get(key))}; export the bundle again")
+
+
+def _number(data: dict[str, Any], key: str, of: str) -> float:
+    _a(data, key, (int, float), of)
+    try:
+        found = float(data[key])
+    except OverflowError:
+        found = math.inf
+    if not math.isfinite(found):
+        raise BundleUnusable(f"bundle.json: {of} has {key!r} = {found}, expected a finite number")
+    return found
 
 
 def _size(data: dict[str, Any], key: str) -> None:
-    _a(data, key, (int, float), "errors")
-    if not 0.0 <= data[key] < float("inf"):
+    if _number(data, key, "errors") < 0.0:
         raise BundleUnusable(f"bundle.json: errors has {key!r} = {data[key]!r}, expected a number from 0")
+
+
+def _shown(value: Any) -> str:
+    """A value as it is shown: numbers of more digits than Python prints, and long texts, cut."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return "a number of thousands of digits"
+    return text if len(text) <= 80 else text[:77] + "…"

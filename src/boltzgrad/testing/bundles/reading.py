@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from boltzgrad import __version__, problems
-from boltzgrad.errors import BundleUnusable
+from boltzgrad.errors import BoltzgradError, BundleUnusable
 from boltzgrad.problems.kernel import Array
 from boltzgrad.testing.bundles import layout
 from boltzgrad.testing.bundles.manifest import check_manifest
+from boltzgrad.testing.bundles.remade import from_arrays
+
+_LONGEST_HORIZON = 1_000_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,8 +45,8 @@ class Bundle:
                 f"{self.folder}: there is no array {name!r}; it has {', '.join(self.manifest['arrays'])}"
             )
         try:
-            array = np.asarray(np.load(self.folder / entry["file"], allow_pickle=False))
-        except (OSError, ValueError, EOFError, SyntaxError, MemoryError) as error:
+            array = layout.array_of(self.folder / entry["file"])
+        except (OSError, ValueError, EOFError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
             raise BundleUnusable(f"{self.folder}: {entry['file']} is no array: {error}") from None
         if [array.dtype.str, list(array.shape)] != [entry["dtype"], entry["shape"]]:
             raise BundleUnusable(
@@ -55,9 +57,36 @@ class Bundle:
 
     @cached_property
     def problem(self) -> Any:
-        """The problem, made again by the zoo; None where it is somebody's own."""
+        """The problem made again: by the zoo, or, where it is somebody's own, from its arrays and their Jacobian, to first
+        order around θ.  None where the bundle does not hold all of that.
+
+        Raises: BundleUnusable.
+        """
         recipe = self.manifest["problem"]
-        return None if recipe["options"] is None else problems.load(recipe["name"], **recipe["options"])
+        try:
+            if recipe["options"] is None:
+                return from_arrays(self.manifest, self.array)
+            self._refuse_more_work_than_it_weighs(recipe["options"])
+            return problems.load(recipe["name"], **recipe["options"])
+        except BundleUnusable:
+            raise
+        except (BoltzgradError, TypeError, ValueError, ArithmeticError, MemoryError, IndexError) as error:
+            raise BundleUnusable(
+                f"{self.folder}: its problem cannot be made again: {type(error).__name__}: {error}"
+            ) from None
+
+    def _refuse_more_work_than_it_weighs(self, options: dict[str, Any]) -> None:
+        """Sizes that the zoo is asked for must be those of the arrays that are here."""
+        weight = sum((self.folder / entry["file"]).stat().st_size for entry in self.manifest["arrays"].values())
+        sizes = {
+            k: v for k, v in options.items() if isinstance(v, (int, float)) and k not in ("seed", "horizon") and v > 1
+        }
+        asked = math.prod(min(v, 1e30) for v in sizes.values() if isinstance(v, int) or v > 1e3)
+        if asked > weight or not abs(options.get("horizon") or 0) <= _LONGEST_HORIZON:
+            raise BundleUnusable(
+                f"{self.folder}: bundle.json asks the zoo for {options}, which is not the problem of the {weight} bytes of "
+                "arrays here"
+            )
 
 
 def find(folder: str | os.PathLike[str]) -> Path:
@@ -85,7 +114,7 @@ def read(folder: str | os.PathLike[str]) -> Bundle:
     path = find(folder)
     try:
         _refuse_altered(path)
-        manifest = json.loads((path / layout.MANIFEST).read_text(encoding="utf-8"))
+        manifest = json.loads(layout.text_of(path / layout.MANIFEST))
     except BundleUnusable:
         raise
     except (OSError, ValueError, RecursionError) as error:
@@ -108,7 +137,7 @@ def _refuse_altered(path: Path) -> None:
             f"{path}: {layout.SUMS} is missing; without it nobody can tell whether the numbers were altered"
         )
     expected = {}
-    for k, line in enumerate((path / layout.SUMS).read_bytes().decode("utf-8").splitlines(keepends=True), start=1):
+    for k, line in enumerate(layout.text_of(path / layout.SUMS).splitlines(keepends=True), start=1):
         sum_, sep, name = line.partition("  ")
         if not (sep and line.endswith("\n") and "\r" not in line and len(sum_) == 64 and name.rstrip("\n")):
             raise BundleUnusable(f"{path}: line {k} of {layout.SUMS} is damaged; export the bundle again")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -34,12 +33,9 @@ def export(
     target = Path(folder)
     if not isinstance(theta_source, str):
         raise InvalidOption(f"theta_source is {theta_source!r}; expected where theta is from, in words")
-    if os.path.exists(target) and not (replace and (target / layout.MANIFEST).is_file()):
-        kind = (
-            "a bundle; replace it with replace=True (--force)"
-            if (target / layout.MANIFEST).is_file()
-            else "something else"
-        )
+    there = os.path.lexists(target)
+    if there and not (replace and _is_bundle(target)):
+        kind = "a bundle; replace it with replace=True (--force)" if _is_bundle(target) else "something else"
         raise InvalidOption(f"{target} exists and is {kind}; choose another folder")
     reference = hypergradient(problem, theta)
     if not reference.model_check.ok:
@@ -51,14 +47,25 @@ def export(
             made = Path(scratch) / target.name
             made.mkdir()
             _write(made, reference, found, theta_source)
-            if target.exists():
-                shutil.rmtree(target)
+            if there:  # what was there goes last: whoever is interrupted has the one or the other
+                target.rename(Path(scratch) / "replaced")
             made.rename(target)
     except (OSError, ValueError) as error:  # a ValueError where a name has a NUL, or what UTF-8 has no bytes for
         if isinstance(error, BoltzgradError):
             raise
         raise InvalidOption(f"cannot write the bundle {target}: {getattr(error, 'strerror', None) or error}") from error
     return target
+
+
+def _is_bundle(folder: Path) -> bool:
+    """Whether a folder holds a bundle and nothing besides: not merely a file called like its manifest."""
+    try:
+        manifest = json.loads(layout.text_of(folder / layout.MANIFEST))
+        listed = {line.partition("  ")[2] for line in layout.text_of(folder / layout.SUMS).splitlines()}
+    except (OSError, ValueError, RecursionError):
+        return False
+    known = isinstance(manifest, dict) and manifest.get("format") == layout.FORMAT
+    return known and not folder.is_symlink() and set(layout.contents(folder)) <= listed
 
 
 def _write(folder: Path, reference: Hypergradient, found: Content, theta_source: str) -> None:

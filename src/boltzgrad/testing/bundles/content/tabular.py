@@ -42,12 +42,14 @@ def tabular(reference: TabularHypergradient) -> tuple[Entries, dict[str, Any], I
     if reference.outside.any():
         meaning = "the part of ∇J that does not go through the arrays: ∂f/∂θ of the objective, and the regulariser's"
         out["outside"] = Entry(reference.outside, meaning, "parameter")
-    constants = {
+    constants: dict[str, Any] = {
         "contexts": len(reference.contexts),
         "objective": "return" if reference.contexts[0].leader is not None else "a function f(theta, policy) of its own",
         "regularised": reference.problem.regulariser is not None,
         **discounts(reference.contexts[0].model),
     }
+    if many:
+        constants["context_constants"] = [discounts(solved.model) for solved in reference.contexts]
     return out, constants, _tabular_columns(reference, many)
 
 
