@@ -66,7 +66,7 @@ def text_of(path: Path, most: int | None = LONGEST_TEXT, *, links: bool = False)
 
 
 def array_of(path: Path, most: int | None = None, *, links: bool = False) -> Array:
-    """The numbers of an `.npy` file whose length is what its header says, before they are read.  Raises: ValueError, OSError."""
+    """The numbers of an `.npy` file whose length is what its header says.  Raises: ValueError, OSError."""
     with regular(path, most, links=links) as stream:
         version = np.lib.format.read_magic(stream)
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
