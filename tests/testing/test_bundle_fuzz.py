@@ -14,7 +14,7 @@ from boltzgrad.testing import bundles
 from boltzgrad.testing.bundles import layout
 from tests_helpers import slow
 
-LONGEST = 5  # seconds; an alarm interrupts what takes longer
+LONGEST = 5  # CPU seconds, whatever else the machine does; an alarm interrupts what takes longer
 
 
 @contextmanager
@@ -22,13 +22,13 @@ def in_time():
     def late(*_):
         raise TimeoutError(f"more than {LONGEST} s")
 
-    before = signal.signal(signal.SIGALRM, late)
-    signal.alarm(LONGEST)
+    before = signal.signal(signal.SIGPROF, late)
+    signal.setitimer(signal.ITIMER_PROF, LONGEST)
     try:
         yield
     finally:
-        signal.alarm(0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
 
 
 NASTY = [
@@ -201,7 +201,7 @@ def test_nothing_spoiled_is_accepted(originals, tmp_path, seed, count):
             with in_time():
                 check = bundles.check(folder, gradient)
                 ok = check.ok
-                if k % 10 == 0:
+                if k % 25 == 0:
                     assert str(check)
                     json.dumps(check.to_dict())
         except bg.errors.BoltzgradError as error:

@@ -47,20 +47,27 @@ def softmax_table(n_states: int, n_actions: int) -> LeaderPolicy:
     >>> softmax_table(1, 2).function(np.zeros(2))
     array([[0.5, 0.5]])
     """
-    shape = (n_states, n_actions)
+    table = _SoftmaxTable((n_states, n_actions))
+    return LeaderPolicy(table.function, n_states * n_actions, pullback=table.pullback, pushforward=table.pushforward)
 
-    def function(theta: Any) -> Any:
-        return softmax(anp.reshape(theta, shape))
 
-    def through(theta: Array, x: Array) -> Array:
-        return np.asarray(through_softmax(function(theta), x))
+@dataclass(frozen=True)
+class _SoftmaxTable:
+    """Softmax over a table of logits of this shape, with its derivatives: methods, so that a game can be pickled."""
 
-    return LeaderPolicy(
-        function,
-        n_states * n_actions,
-        pullback=lambda theta, cotangent: through(theta, cotangent).ravel(),
-        pushforward=lambda theta, direction: through(theta, direction.reshape(shape)),
-    )
+    shape: tuple[int, int]
+
+    def function(self, theta: Any) -> Any:
+        return softmax(anp.reshape(theta, self.shape))
+
+    def _through(self, theta: Array, x: Array) -> Array:
+        return np.asarray(through_softmax(self.function(theta), x))
+
+    def pullback(self, theta: Array, cotangent: Array) -> Array:
+        return self._through(theta, cotangent).ravel()
+
+    def pushforward(self, theta: Array, direction: Array) -> Array:
+        return self._through(theta, direction.reshape(self.shape))
 
 
 class MarkovGame(ParametricProblem):

@@ -181,8 +181,8 @@ class DenseKernel:
 
     @property
     def longest_sum(self) -> int:
-        """The most entries that any state's row or column holds."""
-        return self.n_states
+        """The most entries that any state's row or column holds: a column is summed over all states and actions."""
+        return self.n_states * self.n_actions
 
     def outer(self, x: Array, v: Array) -> Array:
         """x(s,a) v(s') for every entry of the kernel: the cotangent of Σ x(s,a) p(s'|s,a) v(s')."""

@@ -350,6 +350,19 @@ class LinearQuadratic(ParametricProblem):
         return model
 
 
+@dataclass(frozen=True, eq=False)
+class _Steered:
+    """K ↦ the model with A + C K; a class, so that a game can be pickled."""
+
+    A: Array
+    C: Array
+    rest: dict[str, Any]
+
+    def __call__(self, theta: Any) -> LQModel:
+        closed = self.A + anp.dot(self.C, anp.reshape(theta, (self.C.shape[1], self.A.shape[0])))
+        return LQModel(closed, observed=True, **self.rest)
+
+
 class LinearQuadraticGame(LinearQuadratic):
     """A leader with a Gaussian policy a ~ N(K x, σ² I), θ = K (k, n) in row-major order, and an LQ follower that sees a.
 
@@ -379,12 +392,14 @@ class LinearQuadraticGame(LinearQuadratic):
         if not np.isfinite(real_number("spread", spread)) or spread < 0.0:
             raise InvalidModel(f"spread is {spread!r}; expected a number of at least 0")
         self.open_loop, self.leader_input, self.spread = A, C, real_number("spread", spread)
-        noise = self.spread**2 * C @ C.T
-        shape = (C.shape[1], A.shape[0])
-
-        def build(theta: Any) -> LQModel:
-            closed = A + anp.dot(C, anp.reshape(theta, shape))
-            return LQModel(closed, B, noise, Q, R, mean, covariance, observed=True, **options)
-
-        super().__init__(build, dim=shape[0] * shape[1], name=name)
+        rest = {
+            "B": B,
+            "W": self.spread**2 * C @ C.T,
+            "Q": Q,
+            "R": R,
+            "mean": mean,
+            "covariance": covariance,
+            **options,
+        }
+        super().__init__(_Steered(A, C, rest), dim=C.shape[1] * A.shape[0], name=name)
         self.model(np.zeros(self.dim))  # what is wrong with the matrices shows here, not at the first gradient

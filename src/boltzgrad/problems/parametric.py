@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copyreg
 from typing import Any
 
 import numpy as np
 
 from boltzgrad.errors import InvalidOption, InvalidTheta
 from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.validation import refuse_mask
 
 ENTRY_ULPS = 8
 """How many units in the last place an entry computed from θ may be off, by default."""
@@ -37,6 +39,19 @@ class ParametricProblem:
         self.dim, self.name = int(dim), name
         self.recipe: tuple[str, dict[str, Any]] | None = None  # the name and options that the zoo made it from
 
+    def __copy__(self) -> Any:
+        """A shallow copy: somebody's own from here on, whatever the zoo made."""
+        other = object.__new__(type(self))
+        other.__dict__.update(self.__dict__, recipe=None)
+        return other
+
+    def __reduce__(self) -> Any:
+        """Pickled by name and options where the zoo made it, else as it is: its functions have to be importable then."""
+        if self.recipe is None:
+            return copyreg.__newobj__, (type(self),), self.__dict__  # type: ignore[attr-defined]
+        name, options = self.recipe
+        return _from_the_zoo, (name, options)
+
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, dim={self.dim}>"
 
@@ -48,6 +63,7 @@ class ParametricProblem:
 
     def check_theta(self, theta: Any) -> Array:
         """`theta` as a fresh float64 array (d,).  Raises: InvalidTheta."""
+        refuse_mask("theta", theta, InvalidTheta)
         try:
             array = np.asarray(theta)
         except ValueError as error:
@@ -61,6 +77,12 @@ class ParametricProblem:
         if bad.size:
             raise InvalidTheta(f"theta[{bad[0]}] is {array[bad[0]]}; every entry must be finite")
         return array
+
+
+def _from_the_zoo(name: str, options: dict[str, Any]) -> Any:
+    from boltzgrad.problems.zoo import load  # the zoo is made of problems
+
+    return load(name, **options)
 
 
 def _number(name: str, value: Any) -> float:

@@ -12,7 +12,7 @@ from scipy import sparse
 
 from boltzgrad.errors import InvalidModel
 from boltzgrad.problems.kernel import Array, DenseKernel, Kernel, SparseKernel
-from boltzgrad.problems.validation import check_probabilities, numeric_array, real_number, untraced
+from boltzgrad.problems.validation import ROW_SLACK, check_probabilities, numeric_array, real_number, untraced
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +122,8 @@ class TabularModel:
             if not 0.0 <= discount < 1.0:
                 raise InvalidModel(f"{name} is {discount!r}; it must lie in [0, 1)")
             put(name, discount)
+            if discount > 1.0 - 2.0 * ROW_SLACK:  # rows of 1 + slack pass for probabilities
+                self._refuse_growth(name, discount)
         temperature = real_number("temperature", self.temperature)
         if not (temperature > 0.0 and np.isfinite(temperature)):
             raise InvalidModel(
@@ -129,6 +131,16 @@ class TabularModel:
                 "(at zero the follower's answer is not differentiable)"
             )
         put("temperature", temperature)
+
+    def _refuse_growth(self, name: str, discount: float) -> None:
+        """Raise InvalidModel where a discount and a row that rounding has made larger than one grow together."""
+        kernel = self.follower_kernel if name == "follower_discount" else self.kernel
+        most = float(np.max(np.real(untraced(kernel.row_sums))))
+        if most > 1.0 and discount * most >= 1.0:
+            raise InvalidModel(
+                f"{name} is 1 − {1.0 - discount:.2g}, and a row of transition sums to 1 + {most - 1.0:.2g}: together they "
+                "never lose weight, and no value exists; normalise the rows in float64"
+            )
 
     @property
     def n_states(self) -> int:

@@ -12,7 +12,7 @@ from boltzgrad.errors import InvalidModel, SuspiciousModel
 from boltzgrad.problems.kernel import Array
 
 # A row of probabilities may exceed one by rounding; float64 rows of 10^6 entries stay far below this.
-_ROW_SLACK = 1e-10
+ROW_SLACK = 1e-10
 # A deficit between rounding and this is more likely float32 arithmetic than an episode that may end.
 _DEFICIT_OF_FLOAT32 = 1e-5
 
@@ -22,6 +22,15 @@ def untraced(x: Any) -> Any:
     while isinstance(x, Box):
         x = x._value
     return x
+
+
+def refuse_mask(name: str, x: Any, refusal: type[Exception]) -> None:
+    """Raise `refusal` for a masked array: NumPy drops the mask without a word."""
+    if isinstance(x, np.ma.MaskedArray):
+        hidden = int(np.ma.getmaskarray(x).sum())
+        raise refusal(
+            f"{name} is a masked array ({hidden} entries masked), and a mask would be lost: fill it, or hand in its .data"
+        )
 
 
 def real_number(name: str, x: Any) -> float:
@@ -37,6 +46,7 @@ def real_number(name: str, x: Any) -> float:
 
 def numeric_array(name: str, x: Any, *, ndim: int | None = None, axes: str = "") -> Any:
     """`x` as float64 (complex128 under a complex step), finite; an autograd box is checked and kept."""
+    refuse_mask(name, untraced(x), InvalidModel)
     try:
         value = np.asarray(untraced(x))
     except ValueError as error:
@@ -80,14 +90,14 @@ def check_probabilities(
         if filled.size:
             sums[filled] = np.add.reduceat(flat, indptr[filled])
     row = int(np.argmax(sums))
-    if sums[row] > 1.0 + _ROW_SLACK:
+    if sums[row] > 1.0 + ROW_SLACK:
         raise InvalidModel(f"{label(row)} sums to {sums[row]:.12g}; rows must be probabilities (at most 1)")
     missing = 1.0 - sums
     if whole:
-        if missing[0] > _ROW_SLACK:
+        if missing[0] > ROW_SLACK:
             raise InvalidModel(f"{name} sums to {sums[0]:.12g}; it must be a probability distribution")
         return
-    odd = np.flatnonzero((missing > _ROW_SLACK) & (missing < _DEFICIT_OF_FLOAT32))
+    odd = np.flatnonzero((missing > ROW_SLACK) & (missing < _DEFICIT_OF_FLOAT32))
     if odd.size:
         warnings.warn(
             f"{label(int(odd[0]))} sums to 1 − {missing[odd[0]]:.3g}: taken as an episode that may end, "

@@ -117,11 +117,21 @@ def _cotangent_error(
         world += model.kernel.outer(model.leader_discount * visits, e_L + 4 * EPS * v_L)
     if not model.own_kernel:
         world = world + own
-    return (
-        TabularArrays(world, e_L, e_m, e_visits, own if model.own_kernel else None),
-        direct,
-        value_error,
-    )
+    below = _underflow(s)
+    arrays = TabularArrays(world, e_L, e_m, e_visits, own if model.own_kernel else None)
+    return arrays.map(lambda e: e + below), direct, value_error + below
+
+
+def _underflow(s: ContextSolution) -> float:
+    """What underflow adds to any cotangent: products lose up to the smallest number there is, whatever their own size.
+
+    Each of them is carried on by factors no larger than the steps that remain, the values and 1/τ.
+    """
+    model = s.model
+    grown = s.follower.system.remaining_steps * max(1.0, 1.0 / model.temperature, float(np.abs(s.follower.value).max()))
+    if s.leader is not None:
+        grown *= s.leader.system.remaining_steps * max(1.0, float(np.abs(s.leader.value).max()))
+    return 64.0 * model.n_states * model.n_actions * float(np.finfo(float).smallest_subnormal) * max(1.0, grown)
 
 
 def _objective_errors(

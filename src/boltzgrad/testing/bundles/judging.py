@@ -55,7 +55,7 @@ class BundleCheck(Judged):
             return None
         try:
             reference = hypergradient(problem, theta)
-        except (BoltzgradError, ValueError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
+        except (BoltzgradError, ValueError, TypeError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
             raise BundleUnusable(
                 f"{self.bundle.folder}: its problem cannot be solved again: {type(error).__name__}: {error}"
             ) from None

@@ -18,6 +18,7 @@ from boltzgrad.testing.bundles.manifest import check_manifest
 from boltzgrad.testing.bundles.remade import from_arrays
 
 _LONGEST_HORIZON = 1_000_000
+_DTYPES = ("<f8", "<i4", "<i8")
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class Bundle:
             array = layout.array_of(self.folder / entry["file"])
         except (OSError, ValueError, EOFError, SyntaxError, MemoryError, RecursionError, TypeError) as error:
             raise BundleUnusable(f"{self.folder}: {entry['file']} is no array: {error}") from None
+        if array.dtype.str not in _DTYPES:
+            raise BundleUnusable(f"{self.folder}: {entry['file']} holds {array.dtype} values; export the bundle again")
         if [array.dtype.str, list(array.shape)] != [entry["dtype"], entry["shape"]]:
             raise BundleUnusable(
                 f"{self.folder}: {entry['file']} is {array.dtype.str} {list(array.shape)}, and bundle.json says "
