@@ -1,5 +1,7 @@
 """Linear-quadratic problems: every route agrees, the bound is a bound, and the closed forms are right."""
 
+import importlib
+
 import autograd.numpy as anp
 import mpmath
 import numpy as np
@@ -304,3 +306,62 @@ def test_two_doubled_bumps_are_twice_one():
     costs = bg.hypergradient(problem, theta)
     assert both.value == pytest.approx(costs.value + alone.value, rel=1e-13)
     np.testing.assert_allclose(both.gradient, costs.gradient + alone.gradient, rtol=1e-11)
+
+
+def long_run(a, gamma, digits=40):
+    """J of `patient` in many digits: every term of the sum, however many."""
+    mp = mpmath
+    follower, P = mp.mpf("0.9"), mp.mpf(1)
+    for _ in range(2000):
+        P, last = 1 + follower * a * a * P / (1 + follower * P), P
+        if abs(P - last) < mp.mpf(10) ** (5 - digits):
+            break
+    M = 1 + follower * P
+    F, noise = a / M, mp.mpf("0.1") + mp.mpf("0.05") / M
+    total = -(mp.mpf(2) + gamma / (1 - gamma) * noise) / (1 - gamma * F * F)
+    mean, covariance, weight = mp.mpf(1), mp.mpf(1), mp.mpf(1)
+    while weight > mp.mpf(10) ** (-digits):
+        total += weight * mp.mpf(3) / mp.sqrt(1 + covariance) * mp.exp(-((mean - 1) ** 2) / (1 + covariance) / 2)
+        mean, covariance, weight = F * mean, F * F * covariance + noise, weight * gamma
+    return total
+
+
+def patient(gamma):
+    one = np.ones((1, 1))
+    return bg.LinearQuadratic(
+        lambda t: bg.LQModel(
+            one * t[0], one, 0.1 * one, one, one, [1.0], one, leader_Q=one, bump=Bump(np.ones(1), one, 3.0),
+            follower_discount=0.9, leader_discount=gamma, temperature=0.1,
+        ), dim=1,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("gamma", ["0.5", "0.99", pytest.param("0.999", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("a", ["0.9", "1.7"])
+def test_a_bump_for_ever_in_forty_digits(gamma, a):
+    """Its tail is the settled state's, and what balls say of the rest is in the bound."""
+    found = bg.hypergradient(patient(float(gamma)), [float(a)])
+    with mpmath.workdps(40):
+        exact_a, exact_gamma, h = mpmath.mpf(float(a)), mpmath.mpf(float(gamma)), mpmath.mpf(10) ** -14
+        J = long_run(exact_a, exact_gamma)
+        slope = (long_run(exact_a + h, exact_gamma) - long_run(exact_a - h, exact_gamma)) / (2 * h)
+        off = abs(float(mpmath.mpf(float(found.gradient[0])) - slope))
+    assert found.value == pytest.approx(float(J), rel=1e-13)
+    assert off <= found.error_bound < 1e-6 * abs(float(slope))
+
+
+@pytest.mark.parametrize("gamma", [0.9999, 0.99999])
+def test_a_bump_with_a_patient_leader_is_affordable_for_every_route(gamma):
+    """Steps until the state has settled, not until γ^t has died out: the reference and each witness by a rule of its own."""
+    report = bg.verify(patient(gamma), [0.9], routes=["implicit", "unrolled-implicit", "complex-step"])
+    assert report.ok, str(report)
+    assert len(report.agreeing) == 3
+
+
+def test_a_tail_that_is_forgotten_is_noticed(monkeypatch):
+    """The mutant: the reference stops where the state has settled, and adds nothing; no witness shares its rule."""
+    module = importlib.import_module("boltzgrad.gradients.lqr.adjoint")
+    right = module.steps_of
+    monkeypatch.setattr(module, "steps_of", lambda model, closed: (right(model, closed)[0], False))
+    report = bg.verify(patient(0.99), [0.9], routes=["implicit", "unrolled-implicit", "complex-step"])
+    assert {str(row.verdict) for row in report.rows[1:]} == {"disagrees"}

@@ -7,7 +7,8 @@ Leader, quadratic and infinite: Y = Σ γ_L^t E[xx'] = M₀ + γ_L F Y F' + γ_L
     J = c/(1 − γ_L) − tr(Q_L Y) − tr(R_L (K Y K' + Σ_u/(1 − γ_L))),
 with adjoint P_L = Q_L + K'R_LK + γ_L F'P_LF.  Finite horizon: mean and covariance of x_t by forward recursion, their
 cotangents by backward recursion.  A bump for ever: the quadratic part as above, so that a state that grows costs no digits,
-and the bump's own sum, which is bounded whatever the state does, step by step, with
+and the bump's own sum, step by step until the state has settled, ρ(F)^T < 10⁻¹⁸, and from there as the stationary state's
+(`_settled`), or, where it grows, until nothing more can come (`_cut`); with
 E exp(−½(x − x̄)'Λ(x − x̄)) = |I + ΛS|^{−½} exp(−½(m − x̄)'(Λ⁻¹ + S)⁻¹(m − x̄)).
 
 Backward to P: K = γM⁻¹B'PA, Σ = (τ/2)M⁻¹, M = R + γB'PB by the product rule; and through the Riccati equation by one
@@ -26,9 +27,9 @@ import numpy as np
 
 from boltzgrad.problems.kernel import Array
 from boltzgrad.problems.lqr import Bump, LQArrays, LQModel
-from boltzgrad.solvers.balls import Ball, as_ball, inverse, lyapunov, trace
+from boltzgrad.solvers.balls import Ball, as_ball, inverse, lyapunov, stretch, trace
 
-# An infinite sum of bumps is cut where its terms are below this part of the first.
+# An infinite sum of bumps is left to its tail where its terms, or its moments, are below this part of the first.
 _CUT = 1e-18
 
 
@@ -86,15 +87,20 @@ def symmetric(x: Any) -> Any:
     return 0.5 * (x + x.T)
 
 
-def steps_of(model: LQModel, closed: Any) -> int:
-    """The number of terms of the leader's sum: the horizon, or enough of an infinite one.
+def steps_of(model: LQModel, closed: Any) -> tuple[int, bool]:
+    """(how many terms of the leader's sum are added one by one, whether the state has settled for the others).
 
-    A term of a bump's sum is at most h γ^t; its derivative in the mean at most about h γ^t ρ(F)^t.
+    A term of a bump's sum is at most h γ^t, its derivatives in F at most about h γ^{t/2} however the state grows (`_cut`).
     """
     if model.horizon is not None:
-        return model.horizon
+        return model.horizon, False
     F = closed.mid if isinstance(closed, Ball) else closed
-    rate = model.leader_discount * max(1.0, float(np.abs(np.linalg.eigvals(F)).max()))
+    rho, gamma = float(np.abs(np.linalg.eigvals(F)).max()), model.leader_discount
+    enough = _powers(gamma)
+    return (min(_powers(rho), enough), True) if rho < 1.0 else (2 * enough, False)
+
+
+def _powers(rate: float) -> int:
     return int(np.ceil(np.log(_CUT) / np.log(rate))) if rate > _CUT else 1
 
 
@@ -123,9 +129,13 @@ def infinite_leader(model: LQModel, a: LQArrays, at: Loop) -> LeaderAdjoint:
 
 def finite_leader(model: LQModel, a: LQArrays, at: Loop) -> LeaderAdjoint:
     """Any leader over finitely many steps: forward moments of x_t, backward cotangents.  One with a bump for ever, too."""
-    if model.horizon is None:
-        return _sum(infinite_leader(model, a, at), _stepwise(model, _without_costs(a), at))
-    return _stepwise(model, a, at)
+    steps, settled = steps_of(model, at.F)
+    if model.horizon is not None:
+        return _stepwise(model, a, at, steps)
+    alone = _stepwise(model, _without_costs(a), at, steps, settled=settled)
+    if not settled and isinstance(at.F, Ball):
+        alone = _cut(model, a, at, steps, alone)
+    return _sum(infinite_leader(model, a, at), alone)
 
 
 def _without_costs(a: LQArrays) -> LQArrays:
@@ -140,12 +150,90 @@ def _sum(costs: LeaderAdjoint, bump: LeaderAdjoint) -> LeaderAdjoint:
     return LeaderAdjoint(**{f: x if f in own else x + getattr(bump, f) for f, x in vars(costs).items()})
 
 
-def _stepwise(model: LQModel, a: LQArrays, at: Loop) -> LeaderAdjoint:
-    gamma, T = model.leader_discount, steps_of(model, at.F)
+@dataclass(frozen=True, eq=False)
+class _Tail:
+    """What follows step T: its value, and its cotangents in the moments of step T, in F, and in the noise."""
+
+    value: Any
+    mean: Any
+    covariance: Any
+    F: Any
+    noise: Any
+
+
+def _settled(model: LQModel, at: Loop, T: int, mean: Any, covariance: Any) -> _Tail:
+    """The bump from step T on, where the state has settled: m_t = 0, S_t = S = F S F' + N, up to what balls say of the rest.
+
+    With h, its slope and its curve C there, every term is γ^t h, and the cotangents are γ^t (I − γF')⁻¹ slope and γ^t X,
+    X = C + γ F'XF.  On balls: F^k F'^k ≤ Σ F^k F'^k, so ‖F^k‖² ≤ κ = ‖Σ F^k F'^k‖: the moments of all later steps are within
+    √κ|m_T| and κ‖S_T − S‖ of the settled ones, no two v_k in Σ γ^k F'^k v_k need be equal, and Σ γ^k‖F^k‖ ≤ √(n κ_γ/(1 − γ)).
+    """
+    gamma, n = model.leader_discount, model.n_states
+    start, ahead = gamma**T / (1.0 - gamma), gamma ** (T + 1) / (1.0 - gamma)
+    rest = lyapunov(at.F, at.noise, 1.0)
+    assert model.bump is not None
+    if not isinstance(at.F, Ball):
+        bumps = _bumps(model.bump, [np.zeros(n)], [rest])
+        assert bumps is not None
+        height, slope, curve = bumps[0]
+        m: Any = gamma**T * np.linalg.solve(np.eye(n) - gamma * at.F.T, slope)
+        X = lyapunov(at.F.T, curve, gamma)
+        return _Tail(start * height, m, gamma**T * X, 2.0 * ahead * (X @ at.F @ rest), ahead * X)
+    kappa = stretch(at.F, 1.0)
+    mean, off = as_ball(mean), (as_ball(covariance) - rest).size
+    settled = Ball(rest.mid, rest.radius + kappa * off)
+    height, slope, curve = _bump_ball(
+        model.bump, np.linalg.inv(model.bump.precision), Ball(np.zeros(n), float(np.sqrt(kappa)) * mean.size), settled
+    )
+    along = float(np.sqrt(n * stretch(at.F.T, gamma) / (1.0 - gamma)))
+    solved = inverse(Ball(np.eye(n)) - gamma * at.F.T) @ Ball(slope.mid)
+    m = gamma**T * Ball(solved.mid, solved.radius + slope.radius * along)
+    X = lyapunov(at.F.T, curve, gamma)
+    F = 2.0 * ahead * (X @ at.F @ settled)
+    steered = gamma * m.size * mean.size * float(np.sqrt(n * stretch(at.F, gamma) / (1.0 - gamma)))
+    return _Tail(start * height, m, gamma**T * X, Ball(F.mid, F.radius + steered), ahead * X)
+
+
+def _cut(model: LQModel, a: LQArrays, at: Loop, T: int, alone: LeaderAdjoint) -> LeaderAdjoint:
+    """The bump's sum over T steps with what may follow, where the state grows.  Balls.
+
+    A term is at most h γ^t.  Its derivatives are h E[…score], of the noise w ~ N(0, N) at every step before: in F at most
+    √n ‖N^{−½}‖ Σ_{s<t} (E|x_s|²)^{½} with E|x_s|² ≤ γ^{−s} tr Y, in N at most t (n + 1) ‖N⁻¹‖, and in the first state
+    √n ‖F‖‖N^{−½}‖ and (n + 1) ‖F‖²‖N⁻¹‖.  Where the noise is singular there is no score, and nothing is proved.
+    """
+    gamma, n = model.leader_discount, model.n_states
+    assert model.bump is not None
+    noise = as_ball(at.noise)
+    least = float(np.linalg.eigvalsh(symmetric(noise.mid)).min()) - noise.radius
+    inverse_noise = 1.0 / least if least > 0.0 else np.inf
+    h, root, size = abs(model.bump.height), float(np.sqrt(gamma)), as_ball(at.F).size
+    start = as_ball(a.covariance) + _outer(a.mean, a.mean)
+    energy = float(n) * lyapunov(at.F, start + gamma / (1.0 - gamma) * at.noise, gamma).size
+    total = h * gamma**T / (1.0 - gamma)
+    grown = h * np.sqrt(n * inverse_noise * energy) * root**T / (1.0 - root) ** 2
+    slow = h * (n + 1.0) * inverse_noise * gamma**T * (T / (1.0 - gamma) + 1.0 / (1.0 - gamma) ** 2)
+
+    def wider(x: Any, by: float) -> Ball:
+        ball = as_ball(x)
+        return Ball(ball.mid, ball.radius + float(by))
+
+    return replace(
+        alone,
+        value=wider(alone.value, total),
+        F=wider(alone.F, grown),
+        noise=wider(alone.noise, slow),
+        mean=wider(alone.mean, total * np.sqrt(n * inverse_noise) * size),
+        covariance=wider(alone.covariance, total * (n + 1.0) * inverse_noise * size**2),
+    )
+
+
+def _stepwise(model: LQModel, a: LQArrays, at: Loop, T: int, *, settled: bool = False) -> LeaderAdjoint:
+    gamma = model.leader_discount
     means, covariances = [a.mean], [a.covariance]
-    for _ in range(T - 1):
+    for _ in range(T if settled else T - 1):
         means.append(at.F @ means[-1])
         covariances.append(at.F @ covariances[-1] @ at.F.T + at.noise)
+    tail = _settled(model, at, T, means.pop(), covariances.pop()) if settled else None
     weight = gamma ** np.arange(T)
     total = float(weight.sum())
     bumps = _bumps(model.bump, means, covariances)
@@ -157,9 +245,11 @@ def _stepwise(model: LQModel, a: LQArrays, at: Loop) -> LeaderAdjoint:
     F_bar: Any = np.zeros((n, n))
     noise_bar: Any = np.zeros((n, n))
     reward: Any = np.zeros(())
+    if tail is not None:
+        reward, m_bar, s_bar, F_bar, noise_bar = tail.value, tail.mean, tail.covariance, tail.F, tail.noise
     for t in range(T - 1, -1, -1):
         w = float(weight[t])
-        if t < T - 1:
+        if t < T - 1 or tail is not None:
             F_bar = F_bar + _outer(m_bar, means[t]) + 2.0 * (s_bar @ at.F @ covariances[t])
             noise_bar = noise_bar + s_bar
             m_bar, s_bar = at.F.T @ m_bar, at.F.T @ s_bar @ at.F

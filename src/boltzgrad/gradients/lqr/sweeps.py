@@ -83,6 +83,7 @@ def _stepwise(model: LQModel, F: Any, noise: Any, cost: Any, step: Any) -> Any:
     if model.horizon is None:
         total, cost, step = _forever(model, F, noise, cost, step), np.zeros_like(untraced(cost)), 0.0
     mean, covariance, t = model.mean, model.covariance, 0
+    rests = 0  # the step from which on nothing moves any more
     while not _over(model, weight, t, mean, covariance) if model.horizon is None else t < model.horizon:
         reward = step - anp.trace(anp.dot(cost, covariance)) - anp.dot(mean, anp.dot(cost, mean))
         if model.bump is not None:
@@ -94,10 +95,24 @@ def _stepwise(model: LQModel, F: Any, noise: Any, cost: Any, step: Any) -> Any:
             size = anp.linalg.det(anp.dot(precision, spread)) ** -0.5
             off = anp.dot(d, solve(spread, anp.reshape(d, (-1, 1))))[0]
             reward = reward + model.bump.height * size * anp.exp(-0.5 * off)
+        if model.horizon is None and rests and t >= 2 * rests:
+            # Nor do derivatives, after as many steps again: every later reward is this one.
+            return total + weight / (1.0 - gamma) * reward
         total = total + weight * reward
+        before = covariance
         mean, covariance = anp.dot(F, mean), anp.dot(F, anp.dot(covariance, F.T)) + noise
+        rests = rests or (t + 1 if model.horizon is None and _at_rest(model, mean, covariance, before) else 0)
         weight, t = weight * gamma, t + 1
     return total
+
+
+def _at_rest(model: LQModel, mean: Any, covariance: Any, before: Any) -> bool:
+    """Whether a step has moved the covariance by no more than rounding, and no mean is left beside the bump's width."""
+    now, last, m = (np.real(untraced(x)) for x in (covariance, before, mean))
+    scale = np.sqrt(np.abs(np.diag(now)))
+    width = _unit(model.bump.precision) if model.bump is not None else np.ones(model.n_states)
+    still = bool(np.all(np.abs(now - last) <= 4.0 * EPS * scale[:, None] * scale))
+    return still and bool(np.all(np.abs(m) <= 1e-19 * (width + scale)))
 
 
 def _over(model: LQModel, weight: float, t: int, mean: Any, covariance: Any) -> bool:
