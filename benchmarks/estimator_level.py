@@ -162,7 +162,7 @@ def page(record):
         "# The level of `check_estimator`, and its power",
         "",
         f"Unbiased laws, {replicates} replicates a cell; shares in percent: rejected by the tests alone → **called biased** "
-        "(told that the tail is too heavy).  `python benchmarks/estimator_level.py`",
+        "(told that the tail is too heavy).  n = 20 … 160 is `sequential=True`.  `python benchmarks/estimator_level.py`",
     ]
     for level in LEVELS:
         lines += ["", f"## Level {level:g}: at most {100 * ALLOWED[level]:g} % called biased", ""]
@@ -205,10 +205,22 @@ def main():
     parser.add_argument("--replicates", type=int, default=2000)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--dimensions", type=int, nargs="*", default=list(DIMENSIONS))
+    parser.add_argument("--sizes", type=int, nargs="*", default=[*SIZES, 0], help="0 stands for doublings")
+    parser.add_argument(
+        "--again", action="store_true", help="renew these cells of a page that is there, and leave the others"
+    )
     parser.add_argument("--out", type=Path, default=HERE)
     asked = parser.parse_args()
-    tasks = [(name, n, d, level, asked.replicates) for d in asked.dimensions for n in (*SIZES, 0) for name in LAWS for level in LEVELS]  # fmt: skip  # noqa: E501
+    tasks = [
+        (name, n, d, level, asked.replicates)
+        for d in asked.dimensions
+        for n in asked.sizes
+        for name in LAWS
+        for level in LEVELS
+    ]
     record, began = {"replicates": asked.replicates, "cells": {}, "power": []}, time.time()
+    if asked.again:
+        record = json.loads((asked.out / "estimator_level.json").read_text(encoding="utf-8"))
 
     def keep():
         (asked.out / "estimator_level.json").write_text(

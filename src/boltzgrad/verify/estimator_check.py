@@ -207,12 +207,12 @@ def _assess(
             live,
             unit,
             float(bias[silent] @ unit[silent]),
-            level=options.level,
+            level=level,
             each=each,
             flips=int(np.ceil(_BEYOND / each)),
             rng=rng,
         )
-    sizes = tails.unseen(live, options.level)
+    sizes = tails.unseen(live, level)
     hidden = np.maximum(*sizes)
     lag, correlation = statistics.dependence(live, _DEPENDENT)
     if lag:

@@ -22,6 +22,7 @@ the expansion that `sign_flips` corrects by is valid; from there to 1/2 (no vari
 from __future__ import annotations
 
 import numpy as np
+from scipy import special
 
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.sign_flips import flip_test
@@ -29,7 +30,8 @@ from boltzgrad.verify.sign_flips import flip_test
 FEWEST = 8
 """[1] The fewest batches that a shape is read from."""
 CAUTION = 3.0
-"""[1] How many standard errors of its shape a tail is taken to be heavier than it looks."""
+"""[1] How many standard errors of its shape a tail is taken to be heavier than it looks; more below level 0.01."""
+_CAUTION = CAUTION / float(special.ndtri(0.99))
 HEAVY = 0.25
 """[1] The shape from which on the fourth moment, and with it the correction for skewness, is in doubt."""
 NO_VARIANCE = 0.5
@@ -51,7 +53,7 @@ def _tail(rows: Array, side: float, k: int, level: float) -> tuple[Array, Array,
     shape = np.where(half > 0.0, 2.0 - mean / np.where(half > 0.0, half, 1.0), -np.inf)
     moving = np.isfinite(shape)
     heavier = np.maximum(shape, float(np.median(shape[moving]))) if moving.any() else shape
-    cautious = heavier + CAUTION / np.sqrt(k)
+    cautious = heavier + max(CAUTION, _CAUTION * float(special.ndtri(1.0 - level))) / np.sqrt(k)
     within = np.clip(cautious, 0.0, HEAVIEST)
     scale = mean * (1.0 - np.clip(shape, -1e3, HEAVIEST))
     beyond = (scale + within * excess[-1]) / (1.0 - within)
