@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,14 +13,14 @@ from boltzgrad.errors import InvalidOption, NotDifferentiable, unknown
 from boltzgrad.gradients.game import differences as game_differences
 from boltzgrad.gradients.game import unrolled as game_unrolled
 from boltzgrad.gradients.game.lifted import LIFTED
-from boltzgrad.gradients.game.reference import game_hypergradient
+from boltzgrad.gradients.game.reference import GameHypergradient, game_hypergradient
 from boltzgrad.gradients.game.theorem2 import THEOREM2
 from boltzgrad.gradients.lqr import conic as lqr_conic
 from boltzgrad.gradients.lqr import covariance as lqr_covariance
 from boltzgrad.gradients.lqr import differences as lqr_differences
 from boltzgrad.gradients.lqr import implicit as lqr_implicit
 from boltzgrad.gradients.lqr import unrolled as lqr_unrolled
-from boltzgrad.gradients.lqr.reference import lqr_hypergradient
+from boltzgrad.gradients.lqr.reference import LQHypergradient, lqr_hypergradient
 from boltzgrad.gradients.reference import Hypergradient
 from boltzgrad.gradients.route import Route
 from boltzgrad.gradients.tabular.conic import CONIC
@@ -27,7 +28,7 @@ from boltzgrad.gradients.tabular.covariance import COVARIANCE
 from boltzgrad.gradients.tabular.differences import COMPLEX, DIFFERENCES
 from boltzgrad.gradients.tabular.hpgd import HPGD
 from boltzgrad.gradients.tabular.implicit import IMPLICIT
-from boltzgrad.gradients.tabular.reference import tabular_hypergradient
+from boltzgrad.gradients.tabular.reference import TabularHypergradient, tabular_hypergradient
 from boltzgrad.gradients.tabular.unrolled import UNROLLED, UNROLLED_IMPLICIT
 from boltzgrad.problems.configurable import ConfigurableMDP
 from boltzgrad.problems.game import MarkovGame
@@ -147,3 +148,12 @@ def select(problem: Any, names: list[str] | tuple[str, ...] | None) -> tuple[Rou
         if name not in available:
             raise unknown("route", name, available)
     return tuple(available.values()) if names is None else tuple(available[name] for name in names)
+
+
+def _reduced(reference: Hypergradient) -> Any:
+    """How a reference is pickled: as its problem and θ, to be solved again; factorisations and tapes do not travel."""
+    return hypergradient, (reference.problem, reference.theta)
+
+
+for _kind in (TabularHypergradient, GameHypergradient, LQHypergradient):
+    copyreg.pickle(_kind, _reduced)

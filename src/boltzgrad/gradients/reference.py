@@ -21,12 +21,6 @@ from boltzgrad.problems.kernel import Array
 EPS = float(np.finfo(float).eps)
 
 
-def _again(problem: Any, theta: Array) -> Any:
-    from boltzgrad.gradients.families import hypergradient  # families are made of references
-
-    return hypergradient(problem, theta)
-
-
 def open_policy(q: Array, temperature: float, worth: Array, visits: Array) -> float:
     """Σ_s ν(s) (the spread of `worth` over actions there) times the share of a policy that ε |Q_F|/τ leaves open, at most all.
 
@@ -52,10 +46,6 @@ class Hypergradient(ABC):
     gradient: Array
     theta: Array
     problem: Any
-
-    def __reduce__(self) -> Any:
-        """Pickled as its problem and θ, and solved again when it is loaded: factorisations and tapes do not travel."""
-        return _again, (self.problem, self.theta)
 
     def __repr__(self) -> str:
         norm = np.linalg.norm(self.gradient)

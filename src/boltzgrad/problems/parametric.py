@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copyreg
 from typing import Any
 
 import numpy as np
@@ -45,13 +44,6 @@ class ParametricProblem:
         other.__dict__.update(self.__dict__, recipe=None)
         return other
 
-    def __reduce__(self) -> Any:
-        """Pickled by name and options where the zoo made it, else as it is: its functions have to be importable then."""
-        if self.recipe is None:
-            return copyreg.__newobj__, (type(self),), self.__dict__  # type: ignore[attr-defined]
-        name, options = self.recipe
-        return _from_the_zoo, (name, options)
-
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name!r}, dim={self.dim}>"
 
@@ -77,12 +69,6 @@ class ParametricProblem:
         if bad.size:
             raise InvalidTheta(f"theta[{bad[0]}] is {array[bad[0]]}; every entry must be finite")
         return array
-
-
-def _from_the_zoo(name: str, options: dict[str, Any]) -> Any:
-    from boltzgrad.problems.zoo import load  # the zoo is made of problems
-
-    return load(name, **options)
 
 
 def _number(name: str, value: Any) -> float:

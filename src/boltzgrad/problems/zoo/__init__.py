@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copyreg
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Any
 import numpy as np
 
 from boltzgrad.errors import unknown
+from boltzgrad.problems.configurable import ConfigurableMDP
+from boltzgrad.problems.game import MarkovGame
+from boltzgrad.problems.lqr import LinearQuadratic, LinearQuadraticGame
 from boltzgrad.problems.parametric import ParametricProblem
 from boltzgrad.problems.zoo import (
     four_rooms,
@@ -97,3 +101,19 @@ def load(name: str, **options: Any) -> Any:
 def _plain(value: Any) -> Any:
     """A NumPy number as Python's own, which JSON knows."""
     return value.item() if isinstance(value, np.generic) else value
+
+
+def _reduced(problem: Any) -> Any:
+    """How a problem is pickled: by name and options where the zoo made it, else as it is, by functions that can be imported."""
+    if problem.recipe is None:
+        return copyreg.__newobj__, (type(problem),), problem.__dict__  # type: ignore[attr-defined]
+    name, options = problem.recipe
+    return _loaded, (name, options)
+
+
+def _loaded(name: str, options: dict[str, Any]) -> Any:
+    return load(name, **options)
+
+
+for _kind in (ConfigurableMDP, MarkovGame, LinearQuadratic, LinearQuadraticGame):
+    copyreg.pickle(_kind, _reduced)
