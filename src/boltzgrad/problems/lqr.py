@@ -392,14 +392,6 @@ class LinearQuadraticGame(LinearQuadratic):
         if not np.isfinite(real_number("spread", spread)) or spread < 0.0:
             raise InvalidModel(f"spread is {spread!r}; expected a number of at least 0")
         self.open_loop, self.leader_input, self.spread = A, C, real_number("spread", spread)
-        rest = {
-            "B": B,
-            "W": self.spread**2 * C @ C.T,
-            "Q": Q,
-            "R": R,
-            "mean": mean,
-            "covariance": covariance,
-            **options,
-        }
+        rest = dict(B=B, W=self.spread**2 * C @ C.T, Q=Q, R=R, mean=mean, covariance=covariance, **options)
         super().__init__(_Steered(A, C, rest), dim=C.shape[1] * A.shape[0], name=name)
         self.model(np.zeros(self.dim))  # what is wrong with the matrices shows here, not at the first gradient
