@@ -67,10 +67,11 @@ def page():
         "Every function that was called while each ran: `python benchmarks/independence.py`.  All of them run the problem, its "
         "`build`, its arrays and its derivative (`problems/`): behind that stands the model's own check.",
         "",
-        "Witnesses share sweeps among themselves: a mistake there would make them disagree with the reference, not agree.  Where "
-        "a route has little of its own beside its nearest, the two are one method seen twice: `hpgd` and `covariance` differ in "
-        "where the centring sits, `unrolled` and `unrolled-implicit` in what the tape keeps, `complex-step` and `differences` in "
-        "the step.  `lifted-adjoint` is the reference of the game written as an MDP: the game's own solver is held against it.",
+        "Witnesses share sweeps among themselves: a mistake there would make them disagree with the reference, not "
+        "agree.  Where a route has little of its own beside its nearest, the two are one method seen twice: `hpgd` and "
+        "`covariance` differ in where the centring sits, `unrolled` and `unrolled-implicit` in what the tape keeps, "
+        "`complex-step` and `differences` in the step.  `lifted-adjoint` is the reference of the game written as an "
+        "MDP: the game's own solver is held against it.",
     ]
     for family in PROBLEMS:
         reference, routes = recorded(family)
