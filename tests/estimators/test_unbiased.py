@@ -74,7 +74,7 @@ SHARP = {
     "a game, summed": (variance_reduced(actions="expected"), game(), 400, 0.15),
     "a follower that sees the state only": (BCHG(baseline=True), game(observes=False), 400, 0.2),
     "LQR, exact": (variance_reduced(sampling=MANY), lqr(), 100, 0.2),
-    "LQR, exact, horizon": (variance_reduced(sampling=MANY), lqr(horizon=4), 100, 0.15),
+    "LQR, exact, horizon": (variance_reduced(sampling=MANY), lqr(horizon=4), 200, 0.15),
     "LQR, sampled, horizon 2": (BCHG(baseline=True, sampling=MANY), lqr(horizon=2), 100, 0.2),
     "LQR, λ = .5, horizon 2": (BCHG(baseline=True, segments=0.5, sampling=MANY), lqr(horizon=2), 100, 0.2),
     "LQR game, summed": (GameBCHG(segments="exact", baseline=True, actions="expected"), STEERED, 200, 0.01),

@@ -1,5 +1,6 @@
 """No witness runs a function of the reference's, nor shares a rule with it; and what witnesses share, none of them can hide."""
 
+import functools
 import importlib.util
 import sys
 from pathlib import Path
@@ -17,13 +18,15 @@ SPEC = importlib.util.spec_from_file_location("independence", PATH)
 independence = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(independence)
 
+recorded = functools.cache(independence.recorded)
+
 # One method on purpose: the reference of the game written as an MDP, against the game's own.
 ONE_METHOD = {"game": {"lifted-adjoint"}}
 
 
 @pytest.mark.parametrize("family", independence.PROBLEMS)
 def test_a_witness_runs_nothing_of_the_references(family):
-    reference, routes = independence.recorded(family)
+    reference, routes = recorded(family)
     assert len(independence.own(reference)) > 15
     shared = {name: independence.own(calls) & independence.own(reference) for name, calls in routes.items()}
     assert {name for name, calls in shared.items() if calls} == ONE_METHOD.get(family, set())
@@ -67,6 +70,6 @@ def test_what_witnesses_share_is_noticed_when_it_breaks(case, monkeypatch):
 def test_the_page_says_what_runs_now():
     page = (PATH.parent / "results" / "independence.md").read_text(encoding="utf-8")
     for family in independence.PROBLEMS:
-        for name, calls in independence.recorded(family)[1].items():
+        for name, calls in recorded(family)[1].items():
             assert f"| {name} |" in page
             assert calls
