@@ -1,8 +1,10 @@
 """The reference's proved bound is a bound: held against 50-digit arithmetic, with controls that break it."""
 
+import autograd.numpy as anp
 import mpmath
 import numpy as np
 import pytest
+from autograd.scipy.special import logsumexp
 
 import boltzgrad as bg
 
@@ -195,3 +197,25 @@ def test_a_bound_is_finite_on_the_papers_own_problem():
         problem = bg.problems.load("four-rooms", kernel=kernel, temperature=0.001)
         reference = bg.hypergradient(problem, np.zeros(105))
         assert reference.error_bound < 1e-7 * np.abs(reference.gradient).max()
+
+
+@pytest.mark.parametrize("gap", [10.0, 20.0, 30.0])
+def test_the_bound_covers_what_a_traced_objective_rounds_off(gap):
+    """f = −(logsumexp θ − θ₀): its derivative cancels in autograd, by 10³ of what the solver's rounding would explain."""
+    objective = bg.problems.PolicyObjective(
+        lambda t, policy: -(logsumexp(t) - t[0]) + 0.0 * anp.sum(policy),
+        variation=lambda t, policy, error: (np.zeros(2), np.zeros((1, 2))),
+    )
+
+    def build(t):
+        return bg.TabularModel(
+            np.ones((1, 2, 1)), [1.0], anp.reshape(t, (1, 2)), np.zeros((1, 2)),
+            follower_discount=0.0, leader_discount=0.0, temperature=1e3,
+        )  # fmt: skip
+
+    found = bg.hypergradient(bg.ConfigurableMDP(build, dim=2, objective=objective), [gap, 0.0])
+    exact = np.exp(-gap) / (1.0 + np.exp(-gap))
+    off = np.abs(found.gradient - [exact, -exact])
+    assert off[0] > 1e3 * 1e-19  # it does round
+    assert np.all(off <= found.coordinate_bounds)
+    assert found.error_bound < 1e-12

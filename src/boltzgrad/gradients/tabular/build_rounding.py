@@ -7,6 +7,11 @@ hand, or by another framework: those are taken to be right to the problem's `ent
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+from typing import Any
+
+import autograd.numpy as anp
 import numpy as np
 from autograd import grad
 
@@ -16,6 +21,7 @@ from boltzgrad.problems.configurable import ConfigurableMDP, LinearisedBuild
 from boltzgrad.problems.contexts import ContextualArrays, ContextualModel, arrays_of
 from boltzgrad.problems.differentiation import unflatten
 from boltzgrad.problems.kernel import Array
+from boltzgrad.problems.objectives import PolicyObjective
 from boltzgrad.problems.stochastic import scatter
 
 RUNS, _SEED = 6, 20_261_126
@@ -31,9 +37,11 @@ def build_rounding(
     runs: int = RUNS,
 ) -> Array:
     """The largest change (d,) of the gradient; infinite where rounded arrays make no model."""
-    beside = _regulariser(problem, theta, runs)
+    beside: Array = _regulariser(problem, theta, runs) + _objective(
+        problem, theta, linearised, solutions, gradient, runs
+    )
     if linearised.rounded is None:
-        return beside
+        return np.asarray(beside)
     rng, largest = np.random.default_rng(_SEED), np.zeros_like(gradient)
     parts, like = cotangent.parts(), arrays_of(linearised.contexts)
     pulled = linearised.pullback(cotangent)
@@ -42,7 +50,7 @@ def build_rounding(
         arrays = unflatten(list(linearised.rounded.parts(rng)), like)
         again = _solved(problem, theta, linearised, solutions, arrays)
         largest = np.maximum(largest, own + np.abs(again - gradient))
-    return largest + beside
+    return np.asarray(largest + beside)
 
 
 def _regulariser(problem: ConfigurableMDP, theta: Array, runs: int) -> Array:
@@ -53,6 +61,35 @@ def _regulariser(problem: ConfigurableMDP, theta: Array, runs: int) -> Array:
     rng, slope = np.random.default_rng(_SEED), grad(regulariser.function)
     here = regulariser.gradient_at(theta)
     return np.asarray(np.max([np.abs(np.asarray(scatter(slope, theta, rng)) - here) for _ in range(runs)], axis=0))
+
+
+def _objective(
+    problem: ConfigurableMDP,
+    theta: Array,
+    linearised: LinearisedBuild,
+    solutions: tuple[ContextSolution, ...],
+    gradient: Array,
+    runs: int,
+) -> Array:
+    """The largest change (d,) when a general objective's traced gradients are rounded; zero where they were written by hand."""
+    objective = problem.objective
+    if not isinstance(objective, PolicyObjective) or objective.gradient is not None:
+        return np.zeros(theta.size)
+    rng, largest = np.random.default_rng(_SEED), np.zeros(theta.size)
+
+    def rounded(t: Array, policy: Array) -> tuple[Array, Array]:
+        def joint(x: Any) -> Any:
+            return objective.function(x[: t.size], anp.reshape(x[t.size :], policy.shape))
+
+        x = np.asarray(scatter(grad(joint), np.concatenate([t, policy.ravel()]), rng), float)
+        return x[: t.size], x[t.size :].reshape(policy.shape)
+
+    other = copy.copy(problem)
+    other.objective = replace(objective, gradient=rounded)
+    for _ in range(runs):
+        again = _solved(other, theta, linearised, solutions, arrays_of(linearised.contexts))
+        largest = np.maximum(largest, np.abs(again - gradient))
+    return largest
 
 
 def _solved(
