@@ -1,5 +1,6 @@
 """No witness runs a function of the reference's, nor shares a rule with it; and what witnesses share, none of them can hide."""
 
+import dataclasses
 import functools
 import importlib.util
 import sys
@@ -12,6 +13,8 @@ import boltzgrad as bg
 from boltzgrad.gradients import witnesses
 from boltzgrad.gradients.lqr import doubling
 from boltzgrad.gradients.tabular import sweeps
+from boltzgrad.solvers import follower
+from boltzgrad.solvers.linear import system
 
 PATH = Path(__file__).parents[2] / "benchmarks" / "independence.py"
 SPEC = importlib.util.spec_from_file_location("independence", PATH)
@@ -73,3 +76,43 @@ def test_the_page_says_what_runs_now():
         for name, calls in recorded(family)[1].items():
             assert f"| {name} |" in page
             assert calls
+
+
+def _off(solved):
+    """A solution with entries off by 0.1 % and more."""
+    return dataclasses.replace(
+        solved, x=solved.x * (1.0 + 1e-3 * np.arange(1, solved.x.size + 1).reshape(solved.x.shape))
+    )
+
+
+def _colder(found):
+    """A follower that answers a little colder than it should."""
+    policy = found.policy**1.01
+    return dataclasses.replace(found, policy=policy / policy.sum(axis=-1, keepdims=True))
+
+
+OF_THE_REFERENCE = {
+    "solve": (system.LinearSystem, _off),
+    "solve_transposed": (system.LinearSystem, _off),
+    "solve_follower": (follower, _colder),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "route", "function"),
+    [("garnet", "implicit", function) for function in OF_THE_REFERENCE]
+    + [("toy-game", "lifted-implicit", function) for function in ("solve", "solve_transposed")],
+)
+def test_what_a_reference_stands_on_is_noticed_when_it_breaks(name, route, function, monkeypatch):
+    """`lifted-adjoint` stands on it, too, and may go wrong along; the others do not."""
+    holder, spoil = OF_THE_REFERENCE[function]
+    right = getattr(holder, function)
+    for module in [holder, *sys.modules.values()]:
+        if getattr(module, function, None) is right:
+            monkeypatch.setattr(module, function, lambda *a, **k: spoil(right(*a, **k)))
+    problem = bg.problems.load(name) if name != "garnet" else bg.problems.load(name, n_states=8, n_parameters=5)
+    try:
+        report = bg.verify(problem, problem.initial_theta(seed=0), routes=[route])
+    except bg.errors.NotConverged:
+        return  # the reference has noticed by itself
+    assert report.against, str(report)

@@ -26,12 +26,14 @@ from scipy import special
 
 from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.sign_flips import flip_test
+from boltzgrad.verify.statistics import merged
 
 FEWEST = 8
 """[1] The fewest batches that a shape is read from."""
 CAUTION = 3.0
 """[1] How many standard errors of its shape a tail is taken to be heavier than it looks; more below level 0.01."""
 _CAUTION = CAUTION / float(special.ndtri(0.99))
+_MOST_NUMBERS = 4_000_000  # beyond, tails are those of means of consecutive rows
 HEAVY = 0.25
 """[1] The shape from which on the fourth moment, and with it the correction for skewness, is in doubt."""
 NO_VARIANCE = 0.5
@@ -41,11 +43,10 @@ HEAVIEST = 0.9
 what was seen can vouch for."""
 
 
-def _tail(rows: Array, side: float, k: int, level: float) -> tuple[Array, Array, Array]:
-    """Of the k batches furthest out on one side: how far that tail may move the mean (d,) [J/θ_j], its cautious shape (d,),
-    and its lightness (d,), from one (no heavier than exponential) to zero (no variance).
+def _tail(ordered: Array, k: int, level: float) -> tuple[Array, Array, Array]:
+    """Of the k largest batches of sorted columns (n, d): how far that tail may move the mean (d,) [J/θ_j], its cautious shape
+    (d,), and its lightness (d,), from one (no heavier than exponential) to zero (no variance).
     """
-    ordered = np.sort(side * rows, axis=0)
     n = len(ordered)
     excess = ordered[n - k :] - ordered[n - k - 1]
     mean = excess.mean(axis=0)
@@ -63,10 +64,13 @@ def _tail(rows: Array, side: float, k: int, level: float) -> tuple[Array, Array,
 
 def unseen(rows: Array, level: float) -> tuple[Array, Array]:
     """How far the means of columns (n, d) may lie below and above what they are, for what tails have not shown: (d,) each."""
+    rows = rows if rows.size <= _MOST_NUMBERS else merged(rows)
+    upwards = np.sort(rows, axis=0)
+    downwards = -upwards[::-1]
     below, above = (np.full(rows.shape[1], np.inf) for _ in range(2))
     k = len(rows) // 2
     while True:
-        (up, up_shape, up_light), (down, down_shape, down_light) = (_tail(rows, side, k, level) for side in (1.0, -1.0))
+        (up, up_shape, up_light), (down, down_shape, down_light) = (_tail(x, k, level) for x in (upwards, downwards))
         below = np.minimum(below, _net(down, down_shape, up, up_light))
         above = np.minimum(above, _net(up, up_shape, down, down_light))
         # Further out the law of the tail is nearer to Pareto's, and seen through fewer batches.
