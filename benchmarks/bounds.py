@@ -183,8 +183,8 @@ def main():
     mp.mp.dps = 110
     lines = [
         "# The proved bound against the truth", "",
-        f"`python benchmarks/bounds.py --count {asked.count}`: the bound of each entry of ∇J over its true error (110 digits).  "
-        "An entry whose float64 number is exact counts as ∞.", "",
+        f"`python benchmarks/bounds.py --count {asked.count}`: the bound of each entry of ∇J over its true error (110 digits). "
+        " An entry whose float64 number is exact counts as ∞.", "",
         "| family | problems | entries | least ratio | " + " | ".join(f"< {e:g}" for e in EDGES[1:]) + " |",
         "|---|---|---|---|" + "---|" * (len(EDGES) - 1),
     ]  # fmt: skip

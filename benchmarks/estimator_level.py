@@ -162,7 +162,8 @@ def page(record):
         "# The level of `check_estimator`, and its power",
         "",
         f"Unbiased laws, {replicates} replicates a cell; shares in percent: rejected by the tests alone → **called biased** "
-        "(told that the tail is too heavy).  n = 20 … 160 is `sequential=True`; …: not measured.  `python benchmarks/estimator_level.py`",
+        "(told that the tail is too heavy).  n = 20 … 160 is `sequential=True`; …: not measured.  "
+        "`python benchmarks/estimator_level.py`",
     ]
     for level in LEVELS:
         lines += ["", f"## Level {level:g}: at most {100 * ALLOWED[level]:g} % called biased", ""]
