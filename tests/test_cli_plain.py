@@ -29,6 +29,7 @@ def test_ascii(arguments, words):
         assert word in said
 
 
+@pytest.mark.slow
 def test_a_ledger_in_a_file_says_how_far_it_is():
     found = run("ledger", "--topic", "lqr")
     assert found.returncode == 0
