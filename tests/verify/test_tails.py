@@ -200,3 +200,12 @@ def test_a_reference_of_another_problem_is_refused():
         check_estimator(estimator, problem, theta, reference=bg.hypergradient(other, theta))
     twin = bg.problems.load("garnet", seed=0)
     assert check_estimator(estimator, problem, theta, reference=bg.hypergradient(twin, theta)).ok
+
+
+def test_the_bounds_on_a_bias_know_of_the_tails():
+    """Batches of a law without variance bound a bias less well than they look."""
+    covered = 0
+    for check in runs(HEAVY["Pareto 1.5"], 50, 5, 100):
+        assert check.bias_interval[0] == 0.0 or check.verdict == BiasVerdict.BIASED or check.p_value <= LEVEL
+        covered += np.linalg.norm(check.bias) <= check.bias_interval[1]
+    assert covered >= 98  # the true bias is zero, so the estimated one is the error

@@ -244,7 +244,7 @@ def _assess(
         silent=silent,
         variance=s.trace,
         squared_bias=u,
-        bias_interval=(low, max(low, high)),
+        bias_interval=(low, max(low, high) + float(np.linalg.norm(hidden))),  # and what tails have not shown
         detectable=visible,
         detectable_along=along,
         needed=needed,
