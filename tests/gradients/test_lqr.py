@@ -10,6 +10,7 @@ import pytest
 import boltzgrad as bg
 from boltzgrad.gradients import witnesses
 from boltzgrad.problems import Bump
+from boltzgrad.solvers.balls import Ball, lyapunov
 
 EXACT = ("covariance", "implicit", "unrolled", "unrolled-implicit", "complex-step")
 CASES = {
@@ -365,3 +366,9 @@ def test_a_tail_that_is_forgotten_is_noticed(monkeypatch):
     monkeypatch.setattr(module, "steps_of", lambda model, closed: (right(model, closed)[0], False))
     report = bg.verify(patient(0.99), [0.9], routes=["implicit", "unrolled-implicit", "complex-step"])
     assert {str(row.verdict) for row in report.rows[1:]} == {"disagrees"}
+
+
+def test_a_lyapunov_equation_of_which_nothing_is_known_has_no_bound():
+    found = lyapunov(Ball(0.5 * np.eye(2)), Ball(np.full((2, 2), np.nan), np.inf), 0.9)
+    assert found.radius == np.inf
+    assert lyapunov(Ball(0.5 * np.eye(2)), Ball(np.eye(2)), 0.9).radius < 1e-12

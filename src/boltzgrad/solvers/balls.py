@@ -128,6 +128,8 @@ def lyapunov(f: Any, c: Any, discount: float) -> Any:
     if not (isinstance(f, Ball) or isinstance(c, Ball)):
         return _solved(f, c, discount)
     ball, right = as_ball(f), as_ball(c)
+    if not (np.all(np.isfinite(ball.mid)) and np.all(np.isfinite(right.mid))):
+        return Ball(np.zeros_like(right.mid), np.inf)  # nothing is known
     x = _solved(ball.mid, (right.mid + right.mid.T) / 2, discount)
     x = (x + x.T) / 2  # the exact one is symmetric, so only the symmetric part of the residual counts
     left = (discount * (ball @ x @ ball.T) + right - x).size
