@@ -25,6 +25,8 @@ def norm(x: Array) -> float:
 
 def spectral(x: Array) -> float:
     """The spectral norm of a matrix (rounded up), the Euclidean one of a vector, the size of a number."""
+    if not np.all(np.isfinite(x)):
+        return np.inf  # an SVD of what is unknown would not converge
     return float(np.linalg.norm(x, 2)) * (1.0 + 1e-12) if x.ndim == 2 else norm(x)
 
 
