@@ -1,8 +1,10 @@
 """Random models and small problems that several test files use."""
 
 import importlib
+import importlib.util
 import os
 import shutil
+from pathlib import Path
 
 import autograd.numpy as anp
 import numpy as np
@@ -71,6 +73,15 @@ def smooth_problem(seed=0, S=4, A=3, d=5, *, own=False, contexts=1, objective="r
     return bg.ConfigurableMDP(
         build, dim=d, objective=objective, regulariser=regulariser, initial_scale=0.3, name="smooth"
     )
+
+
+def benchmark(name):
+    """A script of `benchmarks/` as a module: what it measures and what a test holds the code to are one and the same."""
+    path = Path(__file__).parents[1] / "benchmarks" / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"benchmarks_{name}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def slow(*case):

@@ -372,3 +372,31 @@ def test_a_lyapunov_equation_of_which_nothing_is_known_has_no_bound():
     found = lyapunov(Ball(0.5 * np.eye(2)), Ball(np.full((2, 2), np.nan), np.inf), 0.9)
     assert found.radius == np.inf
     assert lyapunov(Ball(0.5 * np.eye(2)), Ball(np.eye(2)), 0.9).radius < 1e-12
+
+
+@pytest.mark.parametrize("a", [0.9, 1.7])
+def test_a_tail_that_is_large_is_covered_all_the_same(a, monkeypatch):
+    """Cut where terms are still a hundredth: the settled state is a poor guess then, and the bound says how poor."""
+    module = importlib.import_module("boltzgrad.gradients.lqr.adjoint")
+    exact = bg.hypergradient(patient(0.9), [a])
+    usual = exact.error_bound
+    monkeypatch.setattr(module, "_CUT", 1e-2)
+    found = bg.hypergradient(patient(0.9), [a])
+    off = float(np.abs(found.gradient - exact.gradient).max())
+    assert off > 1e6 * usual
+    assert off <= found.error_bound
+
+
+def test_the_tail_of_a_growing_state_is_covered_by_its_scores(monkeypatch):
+    module = importlib.import_module("boltzgrad.gradients.lqr.adjoint")
+    problem = bg.LinearQuadratic(growing, dim=1)
+    exact = bg.hypergradient(problem, [1.3])
+    usual = exact.error_bound
+    monkeypatch.setattr(module, "_CUT", 0.3)
+    found = bg.hypergradient(problem, [1.3])
+    off = float(np.abs(found.gradient - exact.gradient).max())
+    assert off > 10.0 * usual
+    assert off <= found.error_bound
+    # The control: without that part, the bound would not cover it.
+    monkeypatch.setattr(module, "_cut", lambda model, a, at, T, alone: alone)
+    assert off > bg.hypergradient(problem, [1.3]).error_bound

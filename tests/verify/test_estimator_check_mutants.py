@@ -6,27 +6,11 @@ import pytest
 import boltzgrad as bg
 from boltzgrad.verify import BiasVerdict, check_estimator
 from boltzgrad.verify.mutants import FAMILIES
+from tests_helpers import benchmark
 
 MUTANTS = {f"{family}: {m.name}": m for family, room in FAMILIES.items() for m in room.MUTANTS}
 
-
-class Noisy:
-    """A mean with noise as rollouts make it: a random length, a few common directions, skewed and heavy-tailed entries."""
-
-    def __init__(self, mean, exact, size):
-        self.mean, self.exact, self.size = mean, exact, size
-
-    def batches(self, problem, theta, n, rng):
-        d, norm = self.exact.size, np.linalg.norm(self.exact)
-        common = np.random.default_rng(0).standard_normal((3, d)) / np.sqrt(3 * d)
-        entries = np.abs(self.exact) / norm + 0.1 / np.sqrt(d)
-        rows = (
-            0.5 * (rng.exponential(size=(n, 1)) - 1.0) * self.exact / norm
-            + 0.5 * (rng.standard_normal((n, 3)) @ common)
-            + 0.5 * entries * (rng.exponential(size=(n, d)) - 1.0)
-            + 0.2 * entries * rng.standard_t(3, (n, d))
-        )
-        return self.mean + self.size * rows
+Noisy = benchmark("estimator_level").Noisy
 
 
 @pytest.mark.parametrize("name", MUTANTS)

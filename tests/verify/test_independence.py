@@ -2,9 +2,7 @@
 
 import dataclasses
 import functools
-import importlib.util
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,12 +13,9 @@ from boltzgrad.gradients.lqr import doubling
 from boltzgrad.gradients.tabular import sweeps
 from boltzgrad.solvers import follower
 from boltzgrad.solvers.linear import system
+from tests_helpers import benchmark
 
-PATH = Path(__file__).parents[2] / "benchmarks" / "independence.py"
-SPEC = importlib.util.spec_from_file_location("independence", PATH)
-independence = importlib.util.module_from_spec(SPEC)
-SPEC.loader.exec_module(independence)
-
+independence = benchmark("independence")
 recorded = functools.cache(independence.recorded)
 
 # One method on purpose: the reference of the game written as an MDP, against the game's own.
@@ -72,7 +67,7 @@ def test_what_witnesses_share_is_noticed_when_it_breaks(case, monkeypatch):
 
 
 def test_the_page_says_what_runs_now():
-    page = (PATH.parent / "results" / "independence.md").read_text(encoding="utf-8")
+    page = (independence.HERE / "independence.md").read_text(encoding="utf-8")
     for family in independence.PROBLEMS:
         for name, calls in recorded(family)[1].items():
             assert f"| {name} |" in page

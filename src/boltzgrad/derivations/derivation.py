@@ -209,7 +209,7 @@ class Derivation:
         for claim in self.claims:
             for definition in _definitions_of(claim, claim.method or self.method):
                 key = (definition.left, definition.right)
-                if key not in seen or definition.label.endswith("≥ 0"):
+                if key not in seen:
                     seen.append(key)
                     yield definition
 

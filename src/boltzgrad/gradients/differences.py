@@ -224,9 +224,7 @@ def _sampled(f: Callable[[float], float]) -> tuple[Array, Array, Array]:
             both = f(h), f(-h)
         except Unfinished:
             raise
-        except (
-            Exception
-        ) as error:  # outside of where the model is one: a probability below zero, or the build's own limits
+        except Exception as error:  # no model there (a probability below zero), or beyond the build's own limits
             refused, steps, ahead, behind = str(error), [], [], []
             continue
         steps.append(h)

@@ -22,13 +22,13 @@ EPS = float(np.finfo(float).eps)
 
 
 def open_policy(q: Array, temperature: float, worth: Array, visits: Array) -> float:
-    """Σ_s ν(s) (the spread of `worth` over actions there) times the share of a policy that ε |Q_F|/τ leaves open, at most all.
+    """Σ_s ν(s) times the share of the policy that ε |Q_F(s, ·)|/τ leaves open, at most all, times the spread of `worth` there.
 
     Shapes: q and worth (S, …, A), visits (S,).  Units: q and temperature those of the follower's reward, worth [J].
     """
-    axes = tuple(range(1, worth.ndim))
-    left_open = min(EPS * float(np.abs(q).max()) / temperature, 1.0)
-    return left_open * float(visits @ (worth.max(axis=axes) - worth.min(axis=axes)))
+    q, worth = q.reshape(len(q), -1), worth.reshape(len(worth), -1)
+    left_open = np.minimum(EPS * np.abs(q).max(axis=1) / temperature, 1.0)
+    return float(visits @ (left_open * np.ptp(worth, axis=1)))
 
 
 @dataclass(frozen=True, eq=False)
