@@ -7,6 +7,7 @@ import pickle
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from scipy.sparse import csr_array
 
 import boltzgrad as bg
 from boltzgrad.errors import InvalidModel, InvalidTheta
@@ -138,3 +139,17 @@ def test_the_bound_covers_what_underflows(size):
     exact = float(np.longdouble(p) * np.longdouble(1.0 - p) * np.longdouble(size))
     assert found.error_bound > 0.0
     assert abs(found.gradient[0] - exact) <= found.error_bound
+
+
+@pytest.mark.parametrize("sparse", [False, True])
+def test_the_longest_sum_is_as_long_as_any(sparse):
+    """Rounding of a sum is bounded by its length: summed over all states and actions, a column has S·A terms."""
+    model = bg.TabularModel(
+        np.full((3, 4, 3), 1.0 / 3.0), [1.0, 0.0, 0.0], np.zeros((3, 4)), np.zeros((3, 4)),
+        follower_discount=0.5, leader_discount=0.5, temperature=1.0,
+    )  # fmt: skip
+    kernel = (
+        bg.problems.SparseKernel.from_scipy(csr_array(model.transition.reshape(12, 3)), 4) if sparse else model.kernel
+    )
+    terms = 3.0 * kernel.accumulate(np.ones((3, 4)))  # how many are added up into each entry
+    assert kernel.longest_sum >= round(float(terms.max()))

@@ -6,7 +6,7 @@ from scipy import stats
 
 import boltzgrad as bg
 from boltzgrad.errors import InvalidOption, InvalidSamples
-from boltzgrad.verify import BiasVerdict, check_estimator, check_samples
+from boltzgrad.verify import BiasVerdict, check_estimator, check_samples, tails
 from boltzgrad.verify.statistics import dependence
 from boltzgrad.verify.tails import unseen
 from tests_helpers import benchmark, slow
@@ -205,3 +205,38 @@ def test_the_bounds_on_a_bias_know_of_the_tails():
         assert check.bias_interval[0] == 0.0 or check.verdict == BiasVerdict.BIASED or check.p_value <= LEVEL
         covered += np.linalg.norm(check.bias) <= check.bias_interval[1]
     assert covered >= 98  # the true bias is zero, so the estimated one is the error
+
+
+def test_light_tails_that_mirror_each_other_hide_nothing():
+    """At n = 20 a normal tail may be a heavy one, for all that is known; the opposite one takes it back."""
+    quantiles = (np.arange(20) + 0.5) / 20.0
+    below, above = unseen(stats.norm.ppf(quantiles)[:, None], LEVEL)
+    assert max(below.max(), above.max()) <= 1e-12
+    skewed = unseen(stats.expon.ppf(quantiles)[:, None], LEVEL)
+    assert skewed[0].max() == 0.0 < 0.1 < skewed[1].max()  # the control: what is on one side alone stays
+
+
+def test_a_sum_of_heavy_columns_is_read_beside_them():
+    """105 Pareto columns add up to something that looks lighter than each, and has the same tail."""
+    unit, beside, alone = np.ones(105) / np.sqrt(105), 0.0, 0.0
+    for seed in range(20):
+        rows = HEAVY["Pareto 1.5"](np.random.default_rng(seed), 40, 105)
+        along, (_, above) = tails._along(rows, unit, LEVEL)
+        beside += float(above[0])
+        alone += float(unseen(along[:, None], LEVEL)[1][0])
+        mirrored = tails._along(-rows, -unit, LEVEL)[1][1]
+        np.testing.assert_allclose(mirrored, above)  # each column on the side on which it moves the sum
+    assert beside > 1.2 * alone > 0.0
+
+
+def test_a_tail_that_columns_share_is_found_along_the_bias():
+    """score × e^return: each column looks symmetric, and what is missing is along the bias itself."""
+    hidden = 0
+    for seed in range(40):
+        z = np.random.default_rng(seed).standard_normal((50, 20))
+        along = z.sum(axis=1) / np.sqrt(20)
+        rows = z * np.exp(1.5 * along)[:, None] - 1.5 * np.exp(1.5**2 / 2.0) / np.sqrt(20)
+        hidden += tails._hidden_along_itself(rows, LEVEL)
+        normal = z + 10.0 / np.sqrt(50) * np.eye(20)[3]
+        assert not tails._hidden_along_itself(normal, LEVEL)
+    assert hidden >= 20
