@@ -156,6 +156,11 @@ def power():
     return found
 
 
+def percent(share):
+    """A share of a hundred in two digits, or three where it is all of it."""
+    return f"{share:.2g}" if share < 99.5 else "100"
+
+
 def page(record):
     replicates, cells = record["replicates"], record["cells"]
     lines = [
@@ -178,17 +183,16 @@ def page(record):
                         row.append("…")
                         continue
                     a, b, c = (100.0 * counts[k] / replicates for k in ("tests alone", "biased", "cannot tell"))
-                    row.append(f"{a:.2g} → **{b:.2g}** ({c:.2g})")
+                    row.append(f"{percent(a)} → **{percent(b)}** ({percent(c)})")
             lines.append(f"| {name} | " + " | ".join(row) + " |")
         worst = max(
             ((c["biased"] / replicates, key) for key, c in cells.items() if key.endswith(f"|{level}")),
-            default=(0.0, ""),
+            default=(0.0, "none|0|0|0"),
         )
         over = sum(c["biased"] / replicates > ALLOWED[level] for key, c in cells.items() if key.endswith(f"|{level}"))
-        lines += [
-            "",
-            f"Worst: {100 * worst[0]:.2g} % ({worst[1].replace('|', ', ')}); {over} cells above the allowed share.",
-        ]
+        law, n, d, _ = worst[1].split("|")
+        where = f"{law}, n = {n if n != '0' else '20 … 160'}, d = {d}"
+        lines += ["", f"Worst: {percent(100 * worst[0])} % ({where}); {over} cells above the allowed share."]
     if record["power"]:
         lines += [
             "",
