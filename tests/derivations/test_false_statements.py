@@ -33,9 +33,11 @@ def test_no_slip_of_the_pen_is_proved(seed, count):
     tried, kinds, proved = 0, collections.Counter(), []
     for derivation, place, claim, mistake in statements(seed):
         try:
-            if falsehood(derivation, claim) <= FALSE:
+            with np.errstate(over="raise"):
+                happens_to_be_true = falsehood(derivation, claim) <= FALSE
+            if happens_to_be_true:
                 continue  # it happens to be true, as f + g = g + f is
-        except (KeyError, NotImplementedError, ZeroDivisionError, TypeError, IndexError):
+        except (KeyError, NotImplementedError, ArithmeticError, TypeError, IndexError):
             continue  # no numbers for it: nothing is known of its truth
         tried += 1
         kinds[mistake] += 1

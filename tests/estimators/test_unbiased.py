@@ -68,7 +68,7 @@ SHARP = {
     "own kernel, summed": (variance_reduced(actions="expected"), moving(own=True), 150, 0.15),
     "own kernel, HPGD": (HPGD(critic="exact", segments="exact", baseline=True), moving(own=True), 150, 0.15),
     "SoBiRL where one step is all": (SoBiRL(), shaped(follower_discount=0.0), 500, 0.15),
-    "central differences": (ZeroOrder(central=True, radius=1e-3), moving(), 1500, 0.25),
+    "central differences": (ZeroOrder(central=True, radius=1e-3), moving(), 3000, 0.25),
     "a game, centred": (BCHG(baseline=True), game(), 400, 0.15),
     "a game, exact": (variance_reduced(), game(), 400, 0.15),
     "a game, summed": (variance_reduced(actions="expected"), game(), 400, 0.15),

@@ -1,5 +1,6 @@
 """No verdict depends on a unit: of θ, coordinate by coordinate, of rewards, of a constant that changes nothing."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -69,6 +70,21 @@ def test_what_belongs_to_a_coordinate_has_its_unit(case, data):
 def test_of_rewards(case, follower, leader):
     problem, theta = case
     assert said(in_rewards(problem, follower, leader), theta) == said(in_rewards(problem, 1.0, 1.0), theta)
+
+
+def test_two_mistakes_that_are_one_here_are_named_in_one_order_in_every_unit():
+    """∇J is its third term alone: "third term subtracted" is −∇J to the last digit, or to all but the last in other units."""
+    stay = np.ones((1, 3, 1))
+
+    def build(theta):
+        return bg.TabularModel(
+            stay, [1.0], anp.reshape(theta[0] * np.array([0.0, 0.25, 0.0]), (1, 3)), [[0.0, 0.0, 0.25]],
+            follower_discount=0.5, leader_discount=0.5, temperature=1.0,
+        )  # fmt: skip
+
+    problem, theta = bg.ConfigurableMDP(build, dim=1), np.zeros(1)
+    for leader in (1.0, 3.0, 7.0, 10.0, 1e-7):
+        assert said(in_rewards(problem, 1.0, leader), theta) == said(problem, theta)
 
 
 def test_of_a_constant_that_changes_nothing():

@@ -52,8 +52,8 @@ class ArrayMap:
         rng, total = np.random.default_rng(_SEED), np.zeros(self.theta.size)
         for _ in range(_PROBES):
             signed = tuple(w * _weights(rng, np.shape(w)) for w in weights)
-            total += self.pull(signed) ** 2
-        return np.asarray(np.sqrt(total / _PROBES))
+            total = np.hypot(total, self.pull(signed))  # no square on the way that would overflow
+        return np.asarray(total / np.sqrt(_PROBES))
 
     @cached_property
     def slopes(self) -> Array:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from boltzgrad.problems.kernel import Array
-from boltzgrad.verify.tolerances import RESOLUTION
+from boltzgrad.verify.tolerances import RESOLUTION, candidate_allowance
 
 if TYPE_CHECKING:
     from boltzgrad.testing.comparison import HypergradientCheck
@@ -23,9 +23,10 @@ _SAFE_TO_ADVISE = RESOLUTION
 
 def explanations(check: HypergradientCheck) -> tuple[str, ...]:
     """Known mistakes and simple distortions that explain a wrong gradient, the nearest first."""
+    rounding = np.minimum(check.allowances, candidate_allowance(check.yardstick, np.dtype(check.precision), None))
     known = [
         f"‘{mistake.name}’ (it matches yours {_closeness(check, mistake.gradient)})"
-        for mistake, _ in check.mistakes.like(check.gradient, check.allowances)
+        for mistake, _ in check.mistakes.like(check.gradient, check.allowances, rounding)
     ]
     if known:
         return tuple(known[:_SHOWN])

@@ -202,9 +202,9 @@ class EstimatorCheck:
                 "estimator without noise, or one whose rare event has not happened yet"
             )
         if self.verdict == BiasVerdict.TAIL:
-            seen_bias = f"{_percent(self.relative_bias)} of {of}, {p}, " if self.p_value <= self.level else ""
+            seen_bias = f"{_percent(self.relative_bias)} of {of}, {p}, but " if self.p_value <= self.level else ""
             return (
-                f"cannot tell: tail too heavy for n = {self.n}: {seen_bias}but what the tails have not shown yet may move a "
+                f"cannot tell: tail too heavy for n = {self.n}: {seen_bias}what the tails have not shown yet may move a "
                 f"mean by {self.tail:.2g} of its coordinate's spread; draw more batches, or larger ones"
             )
         if self.verdict == BiasVerdict.BIASED:

@@ -74,8 +74,13 @@ def together(*instances: Instance) -> Instance:
 
 
 def evaluate(expression: Any, instance: Instance) -> Array:
-    """The value of an expression as a real array."""
-    return np.asarray(_Evaluator(instance, stepped=False).run(sympy.sympify(expression)), dtype=float)
+    """The value of an expression as a real array.  Raises: ArithmeticError where it has none: a root or logarithm of less than
+    zero.
+    """
+    value = np.asarray(_Evaluator(instance, stepped=False).run(sympy.sympify(expression)))
+    if np.iscomplexobj(value) and np.any(value.imag != 0.0):
+        raise ArithmeticError(f"{expression} is not real at this instance")
+    return np.asarray(np.real(value), dtype=float)
 
 
 def defect(left: Any, right: Any, instance: Instance) -> float:

@@ -53,18 +53,21 @@ class BundleCheck(Judged):
         problem, theta = self.bundle.problem, self.bundle.array("theta")
         if problem is None:
             return None
+        own = self.gradient.astype(self.precision)
         try:
-            reference = hypergradient(problem, theta)
+            # Numbers that leave float64's range are no problem's, whatever file they come from.
+            with np.errstate(over="raise", invalid="raise", divide="raise"):
+                reference = hypergradient(problem, theta)
+                check = self._checked(
+                    check_hypergradient(own, problem, theta, tolerance=self.tolerance, reference=reference)
+                )
+                _ = check.verdict  # worked out while overflow is still an error
+        except BundleUnusable:
+            raise
         except (BoltzgradError, ValueError, TypeError, ArithmeticError, MemoryError, np.linalg.LinAlgError) as error:
             raise BundleUnusable(
                 f"{self.bundle.folder}: its problem cannot be solved again: {type(error).__name__}: {error}"
             ) from None
-        own = self.gradient.astype(self.precision)
-        check = check_hypergradient(own, problem, theta, tolerance=self.tolerance, reference=reference)
-        if self.bundle.manifest["problem"]["options"] is None:
-            # What the owner's `build` rounds off is not in its arrays; it is believed as far as it hides nothing.
-            most = _BELIEVED * float((reference.term_sizes * reference.units).max()) / reference.units
-            check = replace(check, further=np.minimum(self._sizes("rounding"), most))
         apart = np.abs(check.reference.gradient - self.bundle.array("gradient"))
         allowed = witness_allowance(check.yardstick, 0.0)
         if not np.all(apart <= allowed):
@@ -75,6 +78,14 @@ class BundleCheck(Judged):
                 "export it again"
             )
         return check
+
+    def _checked(self, check: HypergradientCheck) -> HypergradientCheck:
+        """The check, which believes what the owner's `build` is said to round off as far as that hides nothing."""
+        if self.bundle.manifest["problem"]["options"] is not None:
+            return check
+        reference = check.reference
+        most = _BELIEVED * float((reference.term_sizes * reference.units).max()) / reference.units
+        return replace(check, further=np.minimum(self._sizes("rounding"), most))
 
     @cached_property
     def judgement(self) -> Judgement:

@@ -47,8 +47,11 @@ class Mistakes:
     lengths: tuple[Mistake, ...] = ()
     left_out: tuple[str, ...] = ()
 
-    def like(self, gradient: Array, allowed: Array) -> tuple[tuple[Mistake, float], ...]:
-        """The mistakes that a gradient (d,) is within rounding of, each with the relative difference [1], nearest first."""
+    def like(self, gradient: Array, allowed: Array, rounding: Array) -> tuple[tuple[Mistake, float], ...]:
+        """The mistakes that a gradient (d,) is within `allowed` (d,) of, each with the relative difference [1], nearest first.
+
+        Nearer than `rounding` (d,) is no nearer: two mistakes that are one here stay in the order of the catalogue.
+        """
         near = [(m, self._apart(gradient, m)) for m in (*self.shown, *self.lengths)]
         return tuple(
             sorted(
@@ -57,7 +60,7 @@ class Mistakes:
                     for m, off in near
                     if off <= m.distance / _NEARER or bool(np.all(np.abs(gradient - m.gradient) <= allowed))
                 ),
-                key=lambda x: x[1],
+                key=lambda x: 0.0 if np.all(np.abs(gradient - x[0].gradient) <= rounding) else x[1],
             )
         )
 
