@@ -10,6 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from boltzgrad import __version__, problems
 from boltzgrad.errors import BoltzgradError, BundleUnusable
 from boltzgrad.problems.kernel import Array
@@ -58,6 +60,14 @@ class Bundle:
             )
         return array
 
+    def _finite(self, name: str) -> Array:
+        """An array of which every entry is a finite number, as a model's are.  Raises: BundleUnusable."""
+        array = self.array(name)
+        if not np.isfinite(array).all():
+            file = self.manifest["arrays"][name]["file"]
+            raise BundleUnusable(f"{self.folder}: {file} holds what is no finite number; export the bundle again")
+        return array
+
     @cached_property
     def problem(self) -> Any:
         """The problem made again: by the zoo, or, where it is somebody's own, from its arrays and their Jacobian, to first
@@ -68,7 +78,8 @@ class Bundle:
         recipe = self.manifest["problem"]
         try:
             if recipe["options"] is None:
-                return from_arrays(self.manifest, self.array)
+                with np.errstate(over="raise", invalid="raise"):
+                    return from_arrays(self.manifest, self._finite)
             self._refuse_more_work_than_it_weighs(recipe["options"])
             return problems.load(recipe["name"], **recipe["options"])
         except BundleUnusable:
