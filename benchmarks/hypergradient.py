@@ -72,18 +72,18 @@ def measure(method: str, family: str, size: int, repeats: int) -> dict:
 
 def ours(problem, theta):
     """Newton, then adjoint and pull-back, timed apart."""
-    from boltzgrad.gradients.tabular import adjoint
+    from boltzgrad.families.tabular import adjoint
     from boltzgrad.solvers import solve_follower
 
     def run():
         began = time.perf_counter()
         at = problem.linearise(theta)
-        model = at.contexts.models[0]
+        model = at.model.models[0]
         follower = solve_follower(model)
         value = adjoint.evaluate(model, problem, theta, follower)
         solved = time.perf_counter()
         context = adjoint.adjoin(model, follower, value)
-        _, cotangent, outside = adjoint.assemble(problem, theta, at.contexts, (context,))
+        _, cotangent, outside = adjoint.assemble(problem, theta, at.model, (context,))
         gradient = at.pullback(cotangent) + outside
         return gradient, solved - began, time.perf_counter() - solved
 
@@ -92,17 +92,17 @@ def ours(problem, theta):
 
 def ours_by_sweeps(problem, theta):
     """The same gradient on value iteration."""
-    from boltzgrad.gradients.tabular import adjoint
+    from boltzgrad.families.tabular import adjoint
     from boltzgrad.solvers import solve_follower
 
     def run():
         began = time.perf_counter()
         at = problem.linearise(theta)
-        model = at.contexts.models[0]
+        model = at.model.models[0]
         follower = solve_follower(model, method="value-iteration", tolerance=1e-12)
         solved = time.perf_counter()
         context = adjoint.solve_context(model, problem, theta, warm_start=follower.value)
-        _, cotangent, outside = adjoint.assemble(problem, theta, at.contexts, (context,))
+        _, cotangent, outside = adjoint.assemble(problem, theta, at.model, (context,))
         gradient = at.pullback(cotangent) + outside
         return gradient, solved - began, time.perf_counter() - solved
 
@@ -111,8 +111,8 @@ def ours_by_sweeps(problem, theta):
 
 def _tiles(problem):
     """The tables behind a zoo problem made by `load`."""
-    from boltzgrad.problems.zoo.garnet import garnet_tiles
-    from boltzgrad.problems.zoo.grid_world import grid_tiles
+    from boltzgrad.zoo.garnet import garnet_tiles
+    from boltzgrad.zoo.grid_world import grid_tiles
 
     size = problem.contexts(np.zeros(problem.dim)).models[0].n_states
     return grid_tiles(round(size**0.5)) if problem.name == "grid-world" else garnet_tiles(size)
@@ -206,8 +206,8 @@ def jaxopt_implicit(problem, theta):
 
 def autograd_unrolled(problem, theta):
     """HIPS autograd through every backup, from a converged start."""
-    from boltzgrad.gradients.tabular.sweeps import leader_values, planned, soft_backup, soft_values
-    from boltzgrad.gradients.tabular.unrolled import unrolled
+    from boltzgrad.families.tabular.sweeps import leader_values, planned, soft_backup, soft_values
+    from boltzgrad.families.tabular.unrolled import unrolled
 
     def run():
         began = time.perf_counter()

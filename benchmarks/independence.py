@@ -13,7 +13,7 @@ import warnings
 from pathlib import Path
 
 import boltzgrad as bg
-from boltzgrad.gradients import witnesses
+from boltzgrad.families.registry import witnesses
 
 HERE = Path(__file__).parent / "results"
 PROBLEMS = {
@@ -22,6 +22,9 @@ PROBLEMS = {
     "lqr": ("random-lqr", {}),
 }
 INSIDE = "/src/boltzgrad/"
+# The problem itself: the zoo, the files of a family that make its models, and what these are made from.
+PROBLEM_FILES = {"contexts.py", "linearise.py", "model.py", "natural_units.py", "problem.py"}
+PROBLEM_CORE = {f"core/{name}.py" for name in ("checks", "kernel", "linearise", "objectives", "problem", "softmaxes")}
 
 
 def called(function):
@@ -56,7 +59,12 @@ def recorded(family):
 
 def own(calls):
     """The calls that are not the problem's: its build, its arrays, its kernels and their derivatives."""
-    return {call for call in calls if not call[0].startswith("problems/")}
+
+    def of_the_problem(file):
+        folder, _, name = file.rpartition("/")
+        return folder == "zoo" or file in PROBLEM_CORE or (folder.startswith("families/") and name in PROBLEM_FILES)
+
+    return {call for call in calls if not of_the_problem(call[0])}
 
 
 def page():
@@ -65,7 +73,7 @@ def page():
         "# What a reference and its witnesses run in common",
         "",
         "Every function that was called while each ran: `python benchmarks/independence.py`.  All of them run the problem, its "
-        "`build`, its arrays and its derivative (`problems/`): behind that stands the model's own check.",
+        "`build`, its arrays and its derivative: behind that stands the model's own check.",
         "",
         "Witnesses share sweeps among themselves: a mistake there would make them disagree with the reference, not "
         "agree.  Where a route has little of its own beside its nearest, the two are one method seen twice: `hpgd` and "

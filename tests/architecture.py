@@ -4,7 +4,22 @@ import ast
 from pathlib import Path
 
 PACKAGE = "boltzgrad"
-ROOMS = ("errors", "problems", "solvers", "gradients", "verify", "estimators", "experiments", "testing", "cli")
+ROOMS = (
+    "errors",
+    "core",
+    "models",  # of families/*: θ ↦ numbers
+    "zoo",
+    "problems",
+    "solvers",
+    "witnesses",
+    "families",  # the rest of each: numbers ↦ gradients
+    "verify",
+    "estimators",
+    "experiments",
+    "testing",
+    "cli",
+)
+MODELS = ("contexts", "linearise", "model", "natural_units", "problem")  # the files of a family that make its models
 ALONE = "derivations"  # imports SymPy only
 CALLS_DERIVATIONS = ("verify", "experiments", "testing", "cli")
 
@@ -12,7 +27,9 @@ CALLS_DERIVATIONS = ("verify", "experiments", "testing", "cli")
 def room_of(module: str) -> str | None:
     """The room of a dotted module name, or None outside the package and for the package itself."""
     parts = module.split(".")
-    return parts[1] if parts[0] == PACKAGE and len(parts) > 1 else None
+    if parts[0] != PACKAGE or len(parts) == 1:
+        return None
+    return "models" if parts[1] == "families" and len(parts) == 4 and parts[3] in MODELS else parts[1]
 
 
 def imports_of(source: str) -> list[tuple[str, list[str]]]:

@@ -38,7 +38,7 @@ def follower(reward, p, gamma, tau):
 def tabular(problem, theta):
     """∇J (d,) of a ConfigurableMDP."""
     linearised = problem.linearise(theta)
-    contexts = linearised.contexts
+    contexts = linearised.model
     total = np.zeros(problem.dim)
     for j, column in enumerate(linearised.columns()):
         for c, m in enumerate(contexts.models):
@@ -88,7 +88,8 @@ def spread(values, kernel, m):
 
 def game(problem, theta):
     """∇J (d,) of a MarkovGame: forward mode on its own variables, for all three kinds of followers."""
-    f, _, forward = problem.linearise(theta)
+    at = problem.linearise(theta)
+    f, forward = at.model, at.pushforward
     joint, (S, A) = problem.joint, f.shape
     B = problem.n_follower_actions
     gamma, beta, tau = joint.follower_discount, joint.leader_discount, joint.temperature

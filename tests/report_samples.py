@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 
 import boltzgrad as bg
-from boltzgrad.gradients import ModelCheck
+from boltzgrad.core.model_check import ModelCheck
 from boltzgrad.verify import AgreementReport, Row, Verdict
 
 HOSTILE = "<script>document.title = 'owned'</script><img src=https://example.com/x.png>&\"'"

@@ -21,9 +21,9 @@ def test_imports_point_upwards():
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("boltzgrad.problems.tabular", "from boltzgrad.solvers import solve_follower"),
-        ("boltzgrad.solvers.follower", "import boltzgrad.gradients.reference"),
-        ("boltzgrad.gradients.routes", "from boltzgrad import verify"),
+        ("boltzgrad.families.tabular.model", "from boltzgrad.solvers import solve_follower"),
+        ("boltzgrad.solvers.follower", "import boltzgrad.core.hypergradient"),
+        ("boltzgrad.families.game.lifted", "from boltzgrad import verify"),
         ("boltzgrad.derivations.covariance", "from boltzgrad.solvers import boltzmann"),
         ("boltzgrad.solvers.leader", "from boltzgrad.solvers.follower import _newton"),
         ("boltzgrad.solvers.leader", "from boltzgrad.derivations import get"),
@@ -44,7 +44,7 @@ def test_files_are_read_in_one_sitting():
     long = {
         str(p.relative_to(ROOT)): n
         for p in (ROOT / "src").rglob("*.py")
-        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 400 and "mutants" not in p.parts
+        if (n := len(p.read_text(encoding="utf-8").splitlines())) > 400 and p.name != "mistakes.py"
     }
     assert long == {}
 

@@ -9,8 +9,7 @@ import pytest
 
 import boltzgrad as bg
 from boltzgrad import cli
-from boltzgrad.gradients import Route, RouteResult
-from boltzgrad.gradients.route import always
+from boltzgrad.core.route import Route, RouteResult, always
 from boltzgrad.verify import agreement
 
 FAST = ["--routes", "covariance,implicit"]

@@ -7,8 +7,8 @@ import pytest
 
 import boltzgrad as bg
 from boltzgrad import cli
-from boltzgrad.gradients import Route, RouteResult, select
-from boltzgrad.gradients.route import always
+from boltzgrad.core.route import Route, RouteResult, always
+from boltzgrad.families.registry import select
 from boltzgrad.verify import agreement
 from report_samples import confirmed, every_kind, fill
 

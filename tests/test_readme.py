@@ -13,7 +13,7 @@ from boltzgrad.cli.arguments import option
 from boltzgrad.errors import GradientMismatch
 from boltzgrad.estimators import Estimator
 from boltzgrad.experiments import catalogue
-from boltzgrad.gradients import witnesses
+from boltzgrad.families.registry import witnesses
 from boltzgrad.problems import load, names
 from boltzgrad.testing import assert_hypergradient
 from boltzgrad.verify import BiasVerdict

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 import boltzgrad as bg
+from boltzgrad.core.checks import untraced
 
 
 def random_model(rng, S=5, A=3, *, ending=0.0, own=False, sparse=False, **options):
@@ -52,7 +53,7 @@ def smooth_problem(seed=0, S=4, A=3, d=5, *, own=False, contexts=1, objective="r
     mix = rng.standard_normal((contexts, d))
 
     def softmax(x):
-        e = anp.exp(x - np.max(np.real(bg.problems.validation.untraced(x)), axis=-1, keepdims=True))
+        e = anp.exp(x - np.max(np.real(untraced(x)), axis=-1, keepdims=True))
         return e / anp.sum(e, axis=-1, keepdims=True)
 
     def build(theta):

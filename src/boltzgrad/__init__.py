@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from boltzgrad import derivations, errors, estimators, problems, solvers, testing
-    from boltzgrad.gradients import Hypergradient, hypergradient
+    from boltzgrad.core.hypergradient import Hypergradient
+    from boltzgrad.families.registry import hypergradient
     from boltzgrad.problems import (
         ConfigurableMDP,
         ContextualModel,
@@ -64,7 +65,7 @@ __all__ = [
 # its users' environments, and must not bring NumPy and SciPy with it.
 _ROOMS = ("derivations", "errors", "estimators", "problems", "solvers", "testing")
 _FROM_VERIFY = ("AgreementReport", "EstimatorCheck", "check_estimator", "check_samples", "verify")
-_FROM_GRADIENTS = ("Hypergradient", "hypergradient")
+_ELSEWHERE = {"Hypergradient": "core.hypergradient", "hypergradient": "families.registry"}
 
 
 def __getattr__(name: str) -> Any:
@@ -72,7 +73,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"boltzgrad.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'boltzgrad' has no attribute {name!r}")
-    room = "verify" if name in _FROM_VERIFY else "gradients" if name in _FROM_GRADIENTS else "problems"
+    room = "verify" if name in _FROM_VERIFY else _ELSEWHERE.get(name, "problems")
     value = getattr(importlib.import_module(f"boltzgrad.{room}"), name)
     setattr(sys.modules[__name__], name, value)
     return value

@@ -14,7 +14,7 @@ from boltzgrad.estimators.tabular.episodes import TabularEpisodes
 from boltzgrad.estimators.tabular.family import TabularFamily
 from boltzgrad.estimators.tabular.rollouts import Rollout
 from boltzgrad.problems import load
-from boltzgrad.problems.zoo.four_rooms import CELLS
+from boltzgrad.zoo.four_rooms import CELLS
 
 DATA = np.load(Path(__file__).parents[1] / "data" / "four_rooms_published_batches.npz")
 PROBLEM = load("four-rooms", kernel="as-published", temperature=0.003, penalty_weight=5.0)

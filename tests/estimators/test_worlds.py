@@ -5,12 +5,12 @@ import pytest
 from scipy import stats
 
 import boltzgrad as bg
+from boltzgrad.core.kernel import DenseKernel, SparseKernel
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.streams import Draws, Stream
 from boltzgrad.estimators.tabular.cotangents import TabularCotangents
 from boltzgrad.estimators.tabular.successors import Successors
 from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular, newton
-from boltzgrad.problems.kernel import DenseKernel, SparseKernel
 from boltzgrad.solvers import evaluate_leader, solve_follower
 from estimators.small import game, moving, shaped
 

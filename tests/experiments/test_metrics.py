@@ -6,9 +6,9 @@ import pytest
 from boltzgrad import problems
 from boltzgrad.experiments.metrics import METRICS, levels, lqr_game, policy_spread, toy_game
 from boltzgrad.problems import LinearQuadraticGame
-from boltzgrad.problems.zoo.toy_game import FOLLOWER, RULES, STATES
 from boltzgrad.solvers import solve_follower
 from boltzgrad.solvers.lqr import solve_lqr
+from boltzgrad.zoo.toy_game import FOLLOWER, RULES, STATES
 
 THETAS = [np.zeros(6), np.random.default_rng(0).standard_normal(6), np.array([0, 0, 2.0, -2.0, 0, 0])]
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
-from boltzgrad.problems.contexts import ContextualArrays, arrays_of, as_contexts
-from boltzgrad.problems.differentiation import unflatten
+from boltzgrad.families.tabular.contexts import ContextualArrays, arrays_of, as_contexts
+from boltzgrad.families.tabular.linearise import unflatten
 
 ZOO = [(name, {}) for name in bg.problems.names("tabular")] + [
     ("four-rooms", {"kernel": "as-published"}),
@@ -23,7 +23,7 @@ def test_hand_written_derivatives_equal_autograds(name, options, rng):
     by_autograd = bg.ConfigurableMDP(by_hand.build, dim=by_hand.dim, objective=by_hand.objective)
     theta = by_hand.initial_theta(seed=3)
     hand, tape = by_hand.linearise(theta), by_autograd.linearise(theta)
-    cotangent, u = random_like(arrays_of(hand.contexts), rng), rng.standard_normal(by_hand.dim)
+    cotangent, u = random_like(arrays_of(hand.model), rng), rng.standard_normal(by_hand.dim)
     pulled = tape.pullback(cotangent)
     np.testing.assert_allclose(hand.pullback(cotangent), pulled, rtol=0, atol=1e-13 * np.abs(pulled).max())
     for a, b in zip(hand.pushforward(u).parts(), tape.pushforward(u).parts(), strict=True):
@@ -45,7 +45,7 @@ def test_a_wrong_pull_back_would_be_seen(rng):
     good = bg.problems.load("four-rooms")
     theta = good.initial_theta(seed=3)
     like = good.linearise(theta)
-    cotangent, u = random_like(arrays_of(like.contexts), rng), rng.standard_normal(good.dim)
+    cotangent, u = random_like(arrays_of(like.model), rng), rng.standard_normal(good.dim)
     sigma = np.exp(theta) / np.exp(theta).sum()
     wrong = np.r_[-0.2 * cotangent.models[0].follower_reward.sum(axis=1), 0.0] * sigma
     assert not np.isclose(wrong @ u, cotangent.dot(like.pushforward(u)), rtol=1e-3)

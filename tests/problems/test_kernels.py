@@ -49,7 +49,7 @@ def test_merged_entries_have_no_duplicates():
 
 @pytest.mark.parametrize("block", [1, 7, 10**6])
 def test_extended_products_do_not_depend_on_the_block(monkeypatch, block):
-    import boltzgrad.problems.kernel as module
+    import boltzgrad.core.kernel as module
 
     dense, thin, rng = pair(5, 9, 2, holes=0.5)
     v = rng.standard_normal(9)

@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse.csgraph import connected_components
 
 import boltzgrad as bg
-from boltzgrad.problems.zoo import four_rooms as rooms
+from boltzgrad.zoo import four_rooms as rooms
 
 
 def test_the_map_has_the_papers_cells():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
-from boltzgrad.gradients.lqr.error_bound import ball_of_P
+from boltzgrad.families.lqr.error_bound import ball_of_P
 from boltzgrad.problems import LQArrays
 from boltzgrad.solvers.balls import Ball, inverse, lyapunov, norm, trace
 from boltzgrad.solvers.lqr import solve_lqr

@@ -6,8 +6,8 @@ import pytest
 
 import boltzgrad as bg
 from boltzgrad.errors import Unfinished
-from boltzgrad.gradients.lqr.doubling import Powers, cost_matrix, doublings, from_nothing
-from boltzgrad.problems.natural_units import first_guess, units_of
+from boltzgrad.families.lqr.doubling import Powers, cost_matrix, doublings, from_nothing
+from boltzgrad.families.lqr.natural_units import first_guess, units_of
 from boltzgrad.solvers.lqr import solve_lqr
 
 ROOT = 0.5  # √γ: exact in binary, so that A/√γ and B/√γ make the published, undiscounted equation

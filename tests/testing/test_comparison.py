@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
-from boltzgrad.gradients import witnesses
+from boltzgrad.families.registry import witnesses
 from boltzgrad.testing import check_hypergradient, comparison, second_opinions
 from boltzgrad.verify import Verdict, agreement
 from boltzgrad.verify.mutants import FAMILIES
@@ -321,7 +321,7 @@ def test_the_message_has_every_route_and_the_coordinate(rooms):
 def test_a_right_candidate_against_a_wrong_reference(rooms, monkeypatch):
     """Where the routes side with the candidate, the message says that the reference is to blame."""
     problem, theta, reference = rooms
-    from boltzgrad.gradients import families
+    from boltzgrad.families import registry as families
     from boltzgrad.verify import agreement
 
     broken = MUTANTS["tabular: StoppedGradient"].gradient(problem, theta)

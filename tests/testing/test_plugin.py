@@ -98,8 +98,8 @@ def test_thorough(pytester):
         + """
 @pytest.fixture(autouse=True)
 def spoilt(monkeypatch):
-    from boltzgrad.gradients import Route, RouteResult
-    from boltzgrad.gradients.route import always
+    from boltzgrad.core.route import Route, RouteResult
+    from boltzgrad.core.route import always
     from boltzgrad.testing import second_opinions
     wrong = Route("spoilt", "", lambda p, t: RouteResult(0.0, np.ones(p.dim), 0.0), always)
     monkeypatch.setattr(second_opinions, "select", lambda problem, names: (wrong,))
@@ -116,7 +116,7 @@ def test_what_a_failing_test_prints(pytester):
         pytester,
         source=MINE
         + """
-from boltzgrad.verify.mutants import tabular
+from boltzgrad.families.tabular import mistakes as tabular
 
 @pytest.mark.hypergradient_zoo(names="garnet", thetas=1)
 def test_mine(assert_hypergradient, problem, theta):

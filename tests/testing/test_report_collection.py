@@ -7,8 +7,8 @@ from html import escape
 
 import pytest
 
+from boltzgrad.core.model_check import ModelCheck
 from boltzgrad.errors import NoVerifications
-from boltzgrad.gradients import ModelCheck
 from boltzgrad.testing.report import page
 from boltzgrad.testing.report.collection import Collection, Unread, read_folder
 from boltzgrad.testing.report.records import NotAVerification, parse

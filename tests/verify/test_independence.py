@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
-from boltzgrad.gradients import witnesses
-from boltzgrad.gradients.lqr import doubling
-from boltzgrad.gradients.tabular import sweeps
+from boltzgrad.families.lqr import doubling
+from boltzgrad.families.registry import witnesses
+from boltzgrad.families.tabular import sweeps
 from boltzgrad.solvers import follower
 from boltzgrad.solvers.linear import system
 from tests_helpers import benchmark
@@ -58,7 +58,7 @@ def test_what_witnesses_share_is_noticed_when_it_breaks(case, monkeypatch):
     assert bg.verify(problem, theta, routes=[r.name for r in witnesses(problem)][:3]).ok
     right = getattr(module, function)
     broken = SHARED[case](right)
-    ours = [module for name, module in list(sys.modules.items()) if name.startswith("boltzgrad.gradients")]
+    ours = [module for name, module in list(sys.modules.items()) if name.startswith("boltzgrad.families")]
     for holder in ours:  # wherever it was imported to
         if getattr(holder, function, None) is right:
             monkeypatch.setattr(holder, function, broken)

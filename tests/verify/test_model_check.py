@@ -9,7 +9,7 @@ from autograd.extend import Box
 from autograd.scipy.special import erf, expit, gammaln
 
 import boltzgrad as bg
-from boltzgrad.gradients import ModelCheck
+from boltzgrad.core.model_check import ModelCheck
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.verify.tolerances import Verdict
 from scaled import two_states

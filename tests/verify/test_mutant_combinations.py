@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
-from boltzgrad.problems.contexts import ContextualModel
+from boltzgrad.families.later import half_of
+from boltzgrad.families.registry import family_of
+from boltzgrad.families.tabular.contexts import ContextualModel
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.verify.mutants import FAMILIES, combinations
-from boltzgrad.verify.mutants.later import half_of, later
 from boltzgrad.verify.mutants.recognise import _evaluated
 from boltzgrad.verify.tolerances import RESOLUTION, Verdict
 
@@ -205,7 +206,7 @@ def test_the_two_halves_of_a_mistake_are_the_mistake(family):
 def test_the_second_half_is_the_derivative_of_what_comes_after(family):
     """Its gradient is the reference's, for the problem that starts from the law of x_n."""
     problem, theta = small(family)
-    rest = later(problem, theta)
+    rest = family_of(problem).later(problem, theta)
     right = bg.hypergradient(rest.problem, theta).gradient
     assert off(FAMILIES[family].Formula(rest.problem, theta).gradient(), right) < 1e-11
     assert 0.0 < rest.weight <= 0.5
@@ -228,7 +229,7 @@ def test_the_law_after_n_steps():
     problem = bg.ConfigurableMDP(build, dim=1)
     n = half_of(0.8)
     assert 0.8**n <= 0.5 < 0.8 ** (n - 1)
-    rest = later(problem, np.ones(1))
+    rest = family_of(problem).later(problem, np.ones(1))
     assert rest.weight == pytest.approx((0.8 * 0.75) ** n)
     assert bg.hypergradient(rest.problem, np.ones(1)).gradient[0] == pytest.approx(1.0 / (1.0 - 0.8 * 0.75))
 
@@ -241,7 +242,7 @@ def test_what_has_no_halves_is_left_right(name):
     else:
         problem, theta = at_start(bg.problems.load("random-lqr", horizon=1))
         mutants = FAMILIES["lqr"].MUTANTS
-    assert later(problem, theta) is None
+    assert family_of(problem).later(problem, theta) is None
     right = bg.hypergradient(problem, theta).gradient
     assert max(distances(list(combinations.in_one_half(mutants))[:6], problem, theta, right).values()) < 1e-11
 
@@ -309,5 +310,5 @@ def test_a_pair_is_rejected_by_the_check():
 def test_problems_are_not_changed():
     problem, theta = small("game")
     start = problem.joint.initial.copy()
-    assert later(problem, theta).problem.joint.initial is not problem.joint.initial
+    assert family_of(problem).later(problem, theta).problem.joint.initial is not problem.joint.initial
     np.testing.assert_array_equal(problem.joint.initial, start)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
-from boltzgrad.gradients import Route, RouteResult
-from boltzgrad.gradients.route import always
+from boltzgrad.core.route import Route, RouteResult, always
 from boltzgrad.verify import agreement
 from boltzgrad.verify.mutants import FAMILIES, everything
 from boltzgrad.verify.mutants.recognise import mistakes

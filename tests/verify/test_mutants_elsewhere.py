@@ -4,7 +4,10 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
-from boltzgrad.verify.mutants import game, lqr, penalty, tabular
+from boltzgrad.families.game import mistakes as game
+from boltzgrad.families.lqr import mistakes as lqr
+from boltzgrad.families.tabular import mistakes as tabular
+from boltzgrad.families.tabular import penalty
 
 GARNET = {
     "n_states": 12,
@@ -76,7 +79,7 @@ def test_the_penalty_is_right_in_the_limit():
     theta = problem.initial_theta(seed=1)
     right = bg.hypergradient(problem, theta).gradient
     at = problem.linearise(theta)
-    model, columns = at.contexts.models[0], [column.models[0] for column in at.columns()]
+    model, columns = at.model.models[0], [column.models[0] for column in at.columns()]
     v = tabular.Formula(problem, theta).soft_value(model)
     biases = [np.abs(penalty.quotient(model, columns, v, weight) - right).max() for weight in (100.0, 1000.0)]
     assert biases[0] / biases[1] == pytest.approx(10.0, rel=0.05)
@@ -104,7 +107,7 @@ def test_the_adjoint_solve_with_the_wrong_discount():
     problem = bg.problems.load("garnet", **GARNET)
     theta = problem.initial_theta(seed=1)
     at = problem.linearise(theta)
-    m, columns = at.contexts.models[0], [column.models[0] for column in at.columns()]
+    m, columns = at.model.models[0], [column.models[0] for column in at.columns()]
     right = tabular.Formula(problem, theta)
     v = right.soft_value(m)
     policy = right.policy(m, v)

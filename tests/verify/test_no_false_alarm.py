@@ -7,10 +7,11 @@ import pytest
 from autograd.scipy.special import logsumexp
 
 import boltzgrad as bg
+from boltzgrad.core.sweep import sweep
 from boltzgrad.errors import Unfinished
-from boltzgrad.gradients.tabular import unrolled as unrolled_module
-from boltzgrad.gradients.tabular.sweeps import soft_values, sweep
-from boltzgrad.gradients.tabular.unrolled import unrolled_implicit
+from boltzgrad.families.tabular import unrolled as unrolled_module
+from boltzgrad.families.tabular.sweeps import soft_values
+from boltzgrad.families.tabular.unrolled import unrolled_implicit
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.verify.tolerances import Verdict
 from scaled import shifted, two_states

@@ -5,12 +5,14 @@ import re
 import numpy as np
 
 import boltzgrad as bg
-from boltzgrad.verify.pictures import eigenvalues, pictures, state_graph, trajectory
+from boltzgrad.families.game.pictures import state_graph
+from boltzgrad.families.lqr.pictures import eigenvalues, trajectory
+from boltzgrad.families.registry import family_of
 
 
 def test_eigenvalues_and_trajectory_of_a_building():
     ref = bg.hypergradient(bg.problems.load("thermal-control"), np.zeros(8))
-    titles = [title for title, _ in pictures(ref)]
+    titles = [title for title, _ in family_of(ref.problem).pictures(ref)]
     assert titles == ["Closed-loop eigenvalues", "Mean trajectory"]
     drawn = eigenvalues(ref)
     assert drawn.count("<title>") == 4
@@ -38,5 +40,6 @@ def test_pictures_are_on_the_page():
 
 
 def test_large_games_and_tabular_problems_have_none():
-    assert pictures(bg.hypergradient(bg.problems.load("random-game"), np.zeros(60))) == []
-    assert pictures(bg.hypergradient(bg.problems.load("synthetic"), np.zeros(100))) == []
+    for name, dim in (("random-game", 60), ("synthetic", 100)):
+        problem = bg.problems.load(name)
+        assert family_of(problem).pictures(bg.hypergradient(problem, np.zeros(dim))) == []

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
+from boltzgrad.core.route import Route, RouteResult, always
 from boltzgrad.errors import GradientMismatch
-from boltzgrad.gradients import Route, RouteResult
-from boltzgrad.gradients.route import always
-from boltzgrad.problems.contexts import ContextualArrays
+from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.verify import agreement
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.errors import BoltzgradError, InvalidOption, InvalidTheta
-from boltzgrad.problems import ParametricProblem
 
 AGREEMENT, DISAGREEMENT, WRONG_USE = 0, 1, 2
 """Exit statuses."""

@@ -7,15 +7,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 import boltzgrad
 from boltzgrad import problems
 from boltzgrad.cli.arguments import AGREEMENT, DISAGREEMENT, option, own_problem
 from boltzgrad.cli.arguments import theta as at_theta
 from boltzgrad.cli.progress import RouteProgress
+from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.errors import InvalidOption
-from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, ParametricProblem
+from boltzgrad.families.registry import family_of
 
 
 def add_parsers(commands: argparse._SubParsersAction[Any]) -> None:
@@ -60,7 +59,7 @@ def _list(arguments: argparse.Namespace) -> int:
     rows = [
         {
             "name": entry.name,
-            **_sizes(entry.factory()),
+            **_described(entry.factory()),
             "options": entry.options,
             "summary": entry.summary,
         }
@@ -77,16 +76,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return AGREEMENT
 
 
-def _sizes(problem: ParametricProblem) -> dict[str, Any]:
+def _described(problem: ParametricProblem) -> dict[str, Any]:
     """The sizes of a problem, for `boltzgrad list`."""
-    if isinstance(problem, ConfigurableMDP):
-        models = problem.contexts(np.zeros(problem.dim)).models
-        many = f", {len(models)} contexts" if len(models) > 1 else ""
-        size = f"{models[0].n_states} states × {models[0].n_actions} actions{many}"
-        return {"family": "tabular", "size": size, "contexts": len(models), "dim": problem.dim}
-    if isinstance(problem, LinearQuadratic):
-        model = problem.model(np.zeros(problem.dim))
-        return {"family": "lqr", "size": f"{model.n_states} states, {model.n_inputs} inputs", "dim": problem.dim}
-    assert isinstance(problem, MarkovGame)
-    size = f"{problem.n_states} states × {problem.n_leader_actions} × {problem.n_follower_actions} actions"
-    return {"family": "game", "size": size, "dim": problem.dim}
+    family = family_of(problem)
+    return {"family": family.name, **family.describe(problem), "dim": problem.dim}

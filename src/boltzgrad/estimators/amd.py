@@ -8,13 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.kernel import Kernel
+from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.sampling import positive_count
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.worlds import as_tabular, soften
-from boltzgrad.problems import ConfigurableMDP, PolicyObjective, TabularArrays, TabularModel
-from boltzgrad.problems.kernel import Array, Kernel
+from boltzgrad.families.tabular.model import TabularArrays, TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -55,7 +58,7 @@ class _AMDRun(Run):
         out = np.empty_like(thetas)
         for i, theta in enumerate(thetas):
             lin = self.problem.linearise(theta)
-            contexts = lin.contexts
+            contexts = lin.model
             models = contexts.models
             if self.temperature is not None:
                 models = [replace(m, temperature=self.temperature) for m in models]

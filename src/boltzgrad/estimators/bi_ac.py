@@ -12,7 +12,7 @@ from boltzgrad.estimators.naive import NaivePGD
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.critics import TabularCritic, along
 from boltzgrad.estimators.tabular.episodes import TabularEpisodes, Values
-from boltzgrad.problems import MarkovGame
+from boltzgrad.families.game.problem import MarkovGame
 
 _SWEEPS = 100_000
 _CLOSE = 1e-10

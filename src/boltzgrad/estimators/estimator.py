@@ -13,11 +13,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.sampling import positive_count
 from boltzgrad.estimators.streams import Draws, Stream
-from boltzgrad.problems import ParametricProblem
-from boltzgrad.problems.kernel import Array
 
 
 @dataclass(frozen=True, eq=False)

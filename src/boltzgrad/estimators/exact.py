@@ -11,13 +11,13 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.cotangents import TabularCotangents
 from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular, stackable
-from boltzgrad.gradients import hypergradient
-from boltzgrad.problems import ConfigurableMDP
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.registry import hypergradient
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Run
 from boltzgrad.estimators.sampled import SampledEstimator, SampledRun
@@ -20,7 +21,6 @@ from boltzgrad.estimators.tabular.episodes import Segments, TabularEpisodes, che
 from boltzgrad.estimators.tabular.family import TabularFamily
 from boltzgrad.estimators.tabular.rollouts import Rollout, roll
 from boltzgrad.estimators.tabular.worlds import TabularWorlds
-from boltzgrad.problems.kernel import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

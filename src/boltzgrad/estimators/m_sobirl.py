@@ -8,13 +8,16 @@ from typing import Any, ClassVar
 import numpy as np
 from scipy import sparse
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.sampling import positive_count
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.worlds import moves, soften
-from boltzgrad.problems import ConfigurableMDP, ContextualArrays, PolicyObjective, TabularModel
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.tabular.contexts import ContextualArrays
+from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -76,7 +79,7 @@ class _MSoBiRLRun(Run):
 
     def _one(self, theta: Array, q: Array, w: Array) -> tuple[Array, tuple[Array, Array]]:
         e, lin = self.estimator, self.problem.linearise(theta)
-        model: TabularModel = lin.contexts.models[0]
+        model: TabularModel = lin.model.models[0]
         gamma, tau, kernel = model.follower_discount, model.temperature, model.follower_kernel
         for _ in range(e.inner_sweeps):
             new = model.follower_reward + gamma * kernel.expect(soften(q, tau)[0])

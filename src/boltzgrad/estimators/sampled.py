@@ -12,14 +12,16 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption, unknown
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.gaussian.family import GaussianFamily
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.family import TabularFamily
-from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.lqr.problem import LinearQuadratic
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

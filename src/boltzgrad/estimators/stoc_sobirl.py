@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.sampling import Sampling, positive_count
@@ -15,7 +16,6 @@ from boltzgrad.estimators.tabular.cotangents import TabularCotangents
 from boltzgrad.estimators.tabular.family import TabularFamily
 from boltzgrad.estimators.tabular.rollouts import Rollout, roll
 from boltzgrad.estimators.tabular.worlds import TabularWorlds
-from boltzgrad.problems.kernel import Array
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 
 
 def trace(coefficients: Array, discount: float, first: Array) -> Array:

@@ -7,13 +7,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular
-from boltzgrad.gradients import hypergradient
-from boltzgrad.problems import ConfigurableMDP, MarkovGame, PolicyObjective
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.registry import hypergradient
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

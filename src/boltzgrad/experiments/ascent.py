@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidModel, InvalidTheta, NotConverged, unknown
 from boltzgrad.estimators import Stream
 from boltzgrad.experiments.evaluate import Evaluator, cosine
 from boltzgrad.experiments.methods import estimator
 from boltzgrad.experiments.metrics import METRICS
 from boltzgrad.experiments.optimisers import optimiser
-from boltzgrad.problems import LinearQuadratic, load
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.solvers.lqr import check_leader_stable, solve_lqr
+from boltzgrad.zoo import load
 
 SEEDS_TOGETHER = 5
 """How many seeds share a task: fixed, so that results do not depend on the number of workers."""

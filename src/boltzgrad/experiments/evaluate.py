@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.estimators.exact import ExactGradient
 from boltzgrad.estimators.streams import Stream
 from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular, stackable
-from boltzgrad.gradients import hypergradient
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.registry import hypergradient
 
 
 class Evaluator:

@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import unknown
 from boltzgrad.experiments.ascent import ascend, groups_of
 from boltzgrad.experiments.optimisers import optimiser as make_optimiser
 from boltzgrad.experiments.task import Row, Task
-from boltzgrad.problems.kernel import Array
 
 
 @dataclass(frozen=True, eq=False)

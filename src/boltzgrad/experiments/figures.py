@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import MissingExtra
 from boltzgrad.experiments.experiment import Curve, Experiment, cosines
 from boltzgrad.experiments.task import Row
-from boltzgrad.problems.kernel import Array
 
 # Okabe–Ito, readable without colour vision; the exact gradient is black.
 COLOURS = (

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.experiments.experiment import Curve, Experiment
 from boltzgrad.experiments.task import Row
-from boltzgrad.problems.kernel import Array
 
 PUBLISHED = {"BC-HG": 0.147, "Naive-PGD": 0.020}
 

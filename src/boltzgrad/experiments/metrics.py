@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.estimators.tabular.worlds import as_tabular
-from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.lqr import LQModel
+from boltzgrad.families.lqr.problem import LQModel
 from boltzgrad.solvers import solve_follower
 from boltzgrad.solvers.lqr import solve_lqr
 

@@ -22,8 +22,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption, unknown
-from boltzgrad.problems.kernel import Array
 
 
 @dataclass(frozen=True)

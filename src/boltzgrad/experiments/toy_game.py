@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.experiments.experiment import Curve, Experiment
 from boltzgrad.experiments.task import Row
-from boltzgrad.problems.kernel import Array
 
 PUBLISHED = {1: {"BC-HG": 27.0, "Naive-PGD": 11.4, "Bi-AC": 3.4}, 2: {"BC-HG": 58.9, "Naive-PGD": 32.7, "Bi-AC": 30.9}}
 SETTINGS = {1: "bonus 1 (discounted 150-step return)", 2: "bonus 2 (undiscounted 150-step return)"}

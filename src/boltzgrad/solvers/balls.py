@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from scipy.linalg import solve_discrete_lyapunov
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 
 EPS = float(np.finfo(float).eps)
 

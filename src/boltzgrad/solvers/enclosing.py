@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 from boltzgrad.solvers.linear import LinearSystem
 
 EPS = float(np.finfo(float).eps)

@@ -19,9 +19,9 @@ from typing import Literal
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidModel, InvalidOption, NotConverged
-from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.tabular import TabularModel
+from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.solvers.enclosing import enclose_value
 from boltzgrad.solvers.linear import LinearSystem, choose
 from boltzgrad.solvers.soft_bellman import (

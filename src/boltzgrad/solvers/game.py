@@ -15,9 +15,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boltzgrad.problems.game import MarkovGame, Sees
-from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.softmaxes import centred
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.softmaxes import centred
+from boltzgrad.families.game.problem import MarkovGame, Sees
 from boltzgrad.solvers.follower import FollowerSolution, solve_follower
 from boltzgrad.solvers.leader import LeaderSolution, evaluate_leader
 from boltzgrad.solvers.soft_bellman import Soften, boltzmann

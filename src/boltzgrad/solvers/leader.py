@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.softmaxes import centred
-from boltzgrad.problems.tabular import TabularModel
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.softmaxes import centred
+from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.solvers.follower import FollowerSolution
 from boltzgrad.solvers.linear import LinearSystem, Solved
 

@@ -18,10 +18,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy.linalg import solve_discrete_are
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidModel, NotConverged
-from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.lqr import LQModel
-from boltzgrad.problems.natural_units import Units, first_guess, units_of
+from boltzgrad.families.lqr.natural_units import Units, first_guess, units_of
+from boltzgrad.families.lqr.problem import LQModel
 from boltzgrad.solvers.balls import lyapunov
 
 EPS = float(np.finfo(float).eps)
@@ -41,7 +41,7 @@ class LQSolution:
 
     `residual` is ‖Ric(P) − P‖ (Frobenius) relative to ‖P‖ in natural `units`, `radius` the discounted spectral radius
     √γ_F ρ(F).  Everything else is in the user's units.
-    A proved bound on ‖P − P*‖ is computed with the hypergradient's (`gradients/lqr/error_bound.py`).
+    A proved bound on ‖P − P*‖ is computed with the hypergradient's (`families/lqr/error_bound.py`).
     """
 
     P: Array

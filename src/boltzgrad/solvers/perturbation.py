@@ -26,8 +26,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.tabular import TabularModel
+from boltzgrad.core.arrays import Array
+from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.solvers.enclosing import enclose, enclose_value
 from boltzgrad.solvers.follower import FollowerSolution
 from boltzgrad.solvers.leader import LeaderSolution

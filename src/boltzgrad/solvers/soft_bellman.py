@@ -13,8 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array, DenseKernel
-from boltzgrad.problems.tabular import TabularModel
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.kernel import DenseKernel
+from boltzgrad.families.tabular.model import TabularModel
 
 EXTENDED_EPS = float(np.finfo(np.longdouble).eps)
 """Rounding of the extended precision of this machine (2e-16 where it has none)."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.errors import FollowerMismatch
-from boltzgrad.gradients import Hypergradient
-from boltzgrad.problems.kernel import Array
 from boltzgrad.testing.comparison import HypergradientCheck, check_hypergradient
 from boltzgrad.testing.follower import check_follower
 from boltzgrad.verify import EstimatorCheck, check_estimator

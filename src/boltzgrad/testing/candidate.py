@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from autograd.extend import Box
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidCandidate, InvalidOption, InvalidTheta
-from boltzgrad.gradients.families import family_of
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.registry import family_of
 
 _PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 

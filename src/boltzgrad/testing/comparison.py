@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.hypergradient import Hypergradient
+from boltzgrad.core.model_check import ModelCheck
 from boltzgrad.errors import InvalidOption, NotDeterministic
-from boltzgrad.gradients import Hypergradient, ModelCheck, hypergradient
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.registry import hypergradient
 from boltzgrad.testing import wording
 from boltzgrad.testing.candidate import Candidate, read_candidate, read_theta, relative_tolerance
 from boltzgrad.testing.explanations import explanations

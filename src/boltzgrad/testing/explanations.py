@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 from boltzgrad.verify.tolerances import RESOLUTION, candidate_allowance
 
 if TYPE_CHECKING:

@@ -7,20 +7,22 @@ push-forward of u, which is what it would be to the last digit; so no framework 
 
 from __future__ import annotations
 
-import copy
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
 import autograd.numpy as anp
 import numpy as np
 from autograd.extend import defjvp, defvjp, primitive
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.checks import untraced
 from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption
-from boltzgrad.problems import ConfigurableMDP, LeaderPolicy, LinearQuadratic, LQModel, MarkovGame, TabularModel
-from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.validation import untraced
+from boltzgrad.families.game.problem import LeaderPolicy
+from boltzgrad.families.lqr.problem import LinearQuadratic, LQModel
+from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 # Rows of single precision miss one by less than this; more is an episode that may end.
 _SINGLE = 1e-5
@@ -261,19 +263,11 @@ def leader_policy(foreign: Foreign, *, dim: int) -> LeaderPolicy:
 
 def foreign_of(problem: Any) -> Foreign | None:
     """The other framework's function that a problem is made from, or None."""
-    source = problem.policy.function if isinstance(problem, MarkovGame) else getattr(problem, "build", None)
+    source = getattr(problem, "source", None)
     return source.foreign if isinstance(source, (ForeignBuild, ForeignTable)) else None
 
 
 def in_entries(problem: Any, shapes: dict[str, tuple[int, ...]]) -> Any:
     """The problem as a function of its arrays' entries: θ is all of them, one after the other."""
     entries = Entries(shapes)
-    if isinstance(problem, MarkovGame):
-        game = copy.copy(problem)
-        game.policy = leader_policy(entries, dim=entries.dim)
-        game.dim = entries.dim
-        return game
-    build: ForeignBuild = problem.build
-    if isinstance(problem, LinearQuadratic):
-        return linear_quadratic(entries, entries.dim, {}, **build.constants)
-    return configurable_mdp(entries, entries.dim, {}, **build.constants)
+    return problem.made_from(replace(problem.source, foreign=entries), entries.dim)

@@ -23,11 +23,12 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption, InvalidTheta, MissingExtra, NotDifferentiable
-from boltzgrad.gradients import hypergradient
-from boltzgrad.gradients.families import family_of
-from boltzgrad.problems import ConfigurableMDP, LeaderPolicy, LinearQuadratic
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.game.problem import LeaderPolicy
+from boltzgrad.families.lqr.problem import LinearQuadratic
+from boltzgrad.families.registry import family_of, hypergradient
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.testing import assertions, foreign
 from boltzgrad.testing.candidate import read_theta
 from boltzgrad.testing.comparison import HypergradientCheck

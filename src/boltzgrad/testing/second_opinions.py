@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from boltzgrad.gradients import Hypergradient, Route, select
-from boltzgrad.gradients.route import CALL
+from boltzgrad.core.hypergradient import Hypergradient
+from boltzgrad.core.route import CALL, Route
+from boltzgrad.families.registry import select
 from boltzgrad.verify import AgreementReport, Row, Verdict
 from boltzgrad.verify.agreement import Known, reference_row, witness_row
 

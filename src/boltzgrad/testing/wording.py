@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 from boltzgrad.testing.explanations import explanations, unexplained
 from boltzgrad.verify import Row, Verdict
 from boltzgrad.verify.tolerances import SAFETY, SINGLE_SAFETY, relative

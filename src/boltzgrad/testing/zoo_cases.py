@@ -8,10 +8,10 @@ from functools import cache
 from typing import Any
 
 from boltzgrad import problems
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import UnknownName, unknown
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.registry import named
 
-FAMILIES = ("tabular", "game", "lqr")
 _OPTIONS = ("family", "names", "exclude", "where", "thetas")
 _THETAS, _THOROUGH_THETAS = 2, 4
 # What `--boltzgrad-thorough` adds: where answers are sharp, patient, one-sided, published otherwise than derived.
@@ -53,8 +53,7 @@ def refused(arguments: tuple[Any, ...], options: Mapping[str, Any], taken: Seque
             if option not in _OPTIONS:
                 raise unknown("argument of hypergradient_zoo:", option, _OPTIONS)
         for family in _several(options.get("family")) or ():
-            if family not in FAMILIES:
-                raise unknown("family", family, FAMILIES)
+            named(family)
         for name in (*(_several(options.get("names")) or ()), *(_several(options.get("exclude")) or ())):
             if name not in problems.names():
                 raise unknown("problem", name, problems.names())

@@ -9,8 +9,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from boltzgrad.core.hypergradient import Hypergradient
+from boltzgrad.core.route import Route
 from boltzgrad.errors import BoltzgradError, InvalidOption, NotDifferentiable, NotSmooth, Unfinished
-from boltzgrad.gradients import Hypergradient, Route, hypergradient, select
+from boltzgrad.families.registry import hypergradient, select
 from boltzgrad.verify.mutants.recognise import Mistakes, mistakes
 from boltzgrad.verify.report import AgreementReport, Row
 from boltzgrad.verify.tolerances import Judgement, Verdict, Yardstick, judge, relative, witness_allowance

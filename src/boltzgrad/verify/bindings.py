@@ -1,6 +1,6 @@
 r"""The library's own numbers for the letters of the derivations: where theory and code meet.
 
-Values come from `solvers/` (V, Q, π, P of the Riccati equation, …), ∇J from the reference in `gradients/`, the other
+Values come from `solvers/` (V, Q, π, P of the Riccati equation, …), ∇J from the reference in `families/`, the other
 derivatives from sweeps at a complex θ.  A derivation that holds on such an instance holds for the code.
 """
 
@@ -11,18 +11,21 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.derivations.instances import actions, game, horizons, lqr, mdp
 from boltzgrad.derivations.kit.numbers import STEP, Draw, Instance, Merged, together
 from boltzgrad.derivations.symbols import actions as one
 from boltzgrad.derivations.symbols import game as g
 from boltzgrad.derivations.symbols import lqr as q
 from boltzgrad.derivations.symbols import mdp as m
-from boltzgrad.gradients import hypergradient
-from boltzgrad.gradients.game import sweeps as game_sweeps
-from boltzgrad.gradients.lqr import sweeps as lqr_sweeps
-from boltzgrad.gradients.tabular import sweeps as tabular_sweeps
-from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, TabularModel
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.game import sweeps as game_sweeps
+from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.lqr import sweeps as lqr_sweeps
+from boltzgrad.families.lqr.problem import LinearQuadratic
+from boltzgrad.families.registry import hypergradient
+from boltzgrad.families.tabular import sweeps as tabular_sweeps
+from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.solvers.lqr import gain, solve_lqr
 
 Binder: TypeAlias = Callable[[Any, Array, Array, np.random.Generator], Instance]

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.errors import InvalidOption
-from boltzgrad.gradients import Hypergradient, hypergradient
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.registry import hypergradient
 from boltzgrad.verify import statistics, tails
 from boltzgrad.verify.estimator_record import BiasVerdict, EstimatorCheck
 from boltzgrad.verify.sampling import Estimator, Stream, as_samples, as_weights

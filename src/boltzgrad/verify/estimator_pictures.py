@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption, MissingExtra
-from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.estimator_record import BiasVerdict, EstimatorCheck
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import BiasedEstimator
-from boltzgrad.problems.kernel import Array
 
 # A bias is called a matter of length alone when its cosine with ±∇J is at least this.
 _ALIGNED = 0.98

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from boltzgrad.verify.pictures import pictures
+from boltzgrad.families.registry import family_of
 from boltzgrad.verify.style import HEAD, STYLE, css_class, exponent, heat
 from boltzgrad.verify.tolerances import Verdict
 
@@ -27,7 +27,10 @@ def page(report: AgreementReport) -> str:
         f"<div class='scroll'>{_table(report)}</div><p class='soft'>{escape(lines[-2])}</p>",
         f"<h2>Pairwise differences</h2>{_heat_map(report)}",
         f"<h2>The gradient's largest entries</h2>{_bars(report)}",
-        *(f"<h2>{escape(title)}</h2>{figure}" for title, figure in pictures(report.reference)),
+        *(
+            f"<h2>{escape(title)}</h2>{figure}"
+            for title, figure in family_of(report.reference.problem).pictures(report.reference)
+        ),
         "</body></html>",
     ]
     return "\n".join(parts)

@@ -10,13 +10,17 @@ import autograd.numpy as anp
 import numpy as np
 
 from boltzgrad import derivations
+from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.derivations import Derivation
 from boltzgrad.errors import InvalidOption
-from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, ParametricProblem, TabularModel
-from boltzgrad.problems.zoo.random_game import random_game
-from boltzgrad.problems.zoo.random_lqr import random_lqr
+from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.lqr.problem import LinearQuadratic
+from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.verify import ledger_formats
 from boltzgrad.verify.bindings import family_of, instance_for, still_kernel
+from boltzgrad.zoo.random_game import random_game
+from boltzgrad.zoo.random_lqr import random_lqr
 
 
 @dataclass(frozen=True)

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 
 from boltzgrad import __version__
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.hypergradient import Hypergradient
+from boltzgrad.core.model_check import ModelCheck
 from boltzgrad.errors import GradientMismatch
-from boltzgrad.gradients import Hypergradient, ModelCheck
-from boltzgrad.problems.kernel import Array
 from boltzgrad.verify.tolerances import SAFETY, Verdict, Yardstick
 
 # What `to_json` writes and `verify.collection` reads; the number after the stroke changes when a key changes its meaning.

@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption, InvalidSamples
-from boltzgrad.problems.kernel import Array
 
 
 @runtime_checkable

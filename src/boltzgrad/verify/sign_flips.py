@@ -32,7 +32,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 
 STATISTICS = ("along", "norm", "dense", "sparse")
 FIRST_FLIPS = 2000

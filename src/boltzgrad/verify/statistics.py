@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import special
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 from boltzgrad.verify.sign_flips import inverse
 
 # More rows than this are merged into blocks of consecutive ones before the tests: less skewed, and bounded work.

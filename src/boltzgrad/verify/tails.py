@@ -24,7 +24,7 @@ from __future__ import annotations
 import numpy as np
 from scipy import special
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 from boltzgrad.verify.sign_flips import flip_test
 from boltzgrad.verify.statistics import merged
 

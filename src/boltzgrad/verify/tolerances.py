@@ -37,8 +37,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from boltzgrad.gradients import Hypergradient
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.hypergradient import Hypergradient
 
 if TYPE_CHECKING:
     from boltzgrad.verify.mutants.recognise import Mistake, Mistakes

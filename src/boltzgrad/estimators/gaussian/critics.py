@@ -19,11 +19,11 @@ import autograd.numpy as anp
 import numpy as np
 from autograd import grad
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.gaussian.episodes import GaussianEpisodes, GaussianValues
 from boltzgrad.estimators.sampling import positive_count
 from boltzgrad.estimators.streams import Draws
-from boltzgrad.problems.kernel import Array
 
 
 class GaussianCritic(ABC):

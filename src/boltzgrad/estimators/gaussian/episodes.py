@@ -12,13 +12,13 @@ from dataclasses import dataclass, fields
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.gaussian.worlds import GaussianWorld, GaussianWorlds
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.traces import returns, trace
-from boltzgrad.problems import LQArrays
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.lqr.problem import LQArrays
 from boltzgrad.solvers.balls import lyapunov
 
 Segments = str | float

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.gaussian.critics import CRITICS, GaussianCritic
 from boltzgrad.estimators.gaussian.episodes import GaussianEpisodes
@@ -11,8 +12,7 @@ from boltzgrad.estimators.gaussian.worlds import GaussianWorlds
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.worlds import Moves
-from boltzgrad.problems import LinearQuadratic
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.lqr.problem import LinearQuadratic
 
 PUBLISHED_CLIP = 30.0
 

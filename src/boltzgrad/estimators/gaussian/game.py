@@ -12,14 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Run
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.traces import trace
-from boltzgrad.problems import LinearQuadraticGame
-from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.lqr import LinearisedLQ
+from boltzgrad.families.lqr.problem import LinearisedLQ, LinearQuadraticGame
 from boltzgrad.solvers.balls import lyapunov
 from boltzgrad.solvers.lqr import solve_lqr
 

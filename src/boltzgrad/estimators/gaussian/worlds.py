@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.estimators.tabular.worlds import Moves
-from boltzgrad.problems import LinearQuadratic, LQModel
-from boltzgrad.problems.kernel import Array
-from boltzgrad.problems.lqr import LinearisedLQ
+from boltzgrad.families.lqr.problem import LinearisedLQ, LinearQuadratic, LQModel
 from boltzgrad.solvers.balls import lyapunov
 from boltzgrad.solvers.lqr import check_leader_stable, solve_lqr
 

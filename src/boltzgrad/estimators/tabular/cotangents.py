@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.estimators.tabular.worlds import TabularWorlds
-from boltzgrad.problems import TabularArrays
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.tabular.model import TabularArrays
 
 
 class TabularCotangents:

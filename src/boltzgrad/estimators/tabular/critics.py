@@ -18,10 +18,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.episodes import TabularEpisodes, Values
-from boltzgrad.problems.kernel import Array
 
 
 class TabularCritic(ABC):

@@ -7,13 +7,13 @@ from typing import Literal
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption, UnusableBatch
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.tabular.cotangents import TabularCotangents
 from boltzgrad.estimators.tabular.rollouts import Rollout
 from boltzgrad.estimators.tabular.worlds import TabularWorlds
 from boltzgrad.estimators.traces import returns, trace
-from boltzgrad.problems.kernel import Array
 
 Segments = Literal["sampled", "averaged", "exact"] | float
 

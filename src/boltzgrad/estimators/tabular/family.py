@@ -6,6 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
@@ -13,8 +15,6 @@ from boltzgrad.estimators.tabular.critics import CRITICS, TabularCritic
 from boltzgrad.estimators.tabular.episodes import TabularEpisodes
 from boltzgrad.estimators.tabular.rollouts import roll
 from boltzgrad.estimators.tabular.worlds import Moves, TabularWorlds, as_tabular, moves
-from boltzgrad.problems import PolicyObjective
-from boltzgrad.problems.kernel import Array
 
 
 class TabularFamily:
@@ -41,7 +41,7 @@ class TabularFamily:
         theta = self.problem.initial_theta(seed=0)
         linearised = self.problem.linearise(theta)
         tangent = linearised.pushforward(np.random.default_rng(0).standard_normal(theta.size))
-        for model, moved in zip(linearised.contexts.models, tangent.models, strict=True):
+        for model, moved in zip(linearised.model.models, tangent.models, strict=True):
             for name in ("transition", "initial"):
                 values, slope = getattr(model.arrays(), name), getattr(moved, name)
                 if np.any((np.asarray(values) == 0.0) & (np.asarray(slope) != 0.0)):

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.worlds import TabularWorlds
-from boltzgrad.problems.kernel import Array
 
 _BLOCK = 64  # steps for which uniform numbers are drawn at a time
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array, DenseKernel, Kernel
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.kernel import DenseKernel, Kernel
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,19 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.kernel import DenseKernel
+from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.errors import InvalidOption, NotConverged
 from boltzgrad.estimators.tabular.successors import Successors
-from boltzgrad.problems import (
-    ConfigurableMDP,
-    ContextualArrays,
-    ContextualModel,
-    MarkovGame,
-    PolicyObjective,
-    TabularArrays,
-    TabularModel,
-)
-from boltzgrad.problems.configurable import LinearisedBuild
-from boltzgrad.problems.kernel import Array, DenseKernel
+from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
+from boltzgrad.families.tabular.model import TabularArrays, TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 from boltzgrad.solvers import evaluate_leader, solve_follower
 
 _EPS = float(np.finfo(float).eps)
@@ -106,7 +102,7 @@ class TabularWorlds:
         offsets = []
         for lin in self.linearised:
             offsets.append(len(models))
-            models += lin.contexts.models
+            models += lin.model.models
         if temperature is not None:
             models = [replace(m, temperature=temperature) for m in models]
         self.models, self.offsets = models, np.asarray(offsets)
@@ -129,12 +125,12 @@ class TabularWorlds:
         self.value, self.policy = self._solve(warm)
 
     def _contexts(self, uniforms: Array | None) -> Array:
-        counts = [len(lin.contexts.models) for lin in self.linearised]
+        counts = [len(lin.model.models) for lin in self.linearised]
         if max(counts) == 1:
             return np.zeros(self.lane_theta.size, int)
         if uniforms is None:
             raise InvalidOption("a problem with contexts needs `uniforms` to draw the lanes' contexts from")
-        edges = np.stack([np.cumsum(lin.contexts.probabilities) for lin in self.linearised])[self.lane_theta]
+        edges = np.stack([np.cumsum(lin.model.probabilities) for lin in self.linearised])[self.lane_theta]
         return np.asarray(np.minimum((uniforms[:, None] >= edges).sum(axis=1), edges.shape[1] - 1))
 
     @property
@@ -220,8 +216,8 @@ class TabularWorlds:
         per_world = (self.initial * self.leader[0]).sum(axis=1)
         out = []
         for i, lin in enumerate(self.linearised):
-            part = per_world[self.offsets[i] : self.offsets[i] + len(lin.contexts.models)]
-            value = float(np.asarray(lin.contexts.probabilities) @ part)
+            part = per_world[self.offsets[i] : self.offsets[i] + len(lin.model.models)]
+            value = float(np.asarray(lin.model.probabilities) @ part)
             if self.problem.regulariser is not None:
                 value += self.problem.regulariser.value(self.thetas[i])
             out.append(value)
@@ -230,13 +226,13 @@ class TabularWorlds:
     def probability_of(self, lane: int) -> float:
         """The probability of the context that a lane drew."""
         i = int(self.lane_theta[lane])
-        return float(self.linearised[i].contexts.probabilities[self.lane_world[lane] - self.offsets[i]])
+        return float(self.linearised[i].model.probabilities[self.lane_world[lane] - self.offsets[i]])
 
     def pull(self, lane: int, arrays: TabularArrays, probability: float = 0.0) -> Array:
         """The gradient (d,) of one lane's sampled cotangent, put at the context that the lane drew."""
         i = int(self.lane_theta[lane])
         lin = self.linearised[i]
-        contexts: ContextualModel = lin.contexts
+        contexts: ContextualModel = lin.model
         at = int(self.lane_world[lane] - self.offsets[i])
         empty = None
         parts = []

@@ -9,8 +9,8 @@ from scipy import sparse
 from scipy.linalg import lapack
 from scipy.sparse.linalg import splu
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import NotConverged
-from boltzgrad.problems.kernel import Array
 
 
 class DenseLU:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.sparse.linalg import LinearOperator, gmres
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 
 # Measured on garnets of 10⁵ states: with the constant deflated a short restart costs no more
 # iterations than a long one, and saves the orthogonalisation.

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import breadth_first_order
 
-from boltzgrad.problems.kernel import DenseKernel, Kernel, SparsePattern
+from boltzgrad.core.kernel import DenseKernel, Kernel, SparsePattern
 
 Method = Literal["dense", "sparse", "krylov"]
 

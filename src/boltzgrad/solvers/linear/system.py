@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.kernel import DenseKernel, Kernel
 from boltzgrad.errors import NotConverged
-from boltzgrad.problems.kernel import Array, DenseKernel, Kernel
 from boltzgrad.solvers.linear.direct import DenseLU, SparseLU
 from boltzgrad.solvers.linear.krylov import Krylov
 from boltzgrad.solvers.linear.structure import DENSE_LIMIT, Method, choose

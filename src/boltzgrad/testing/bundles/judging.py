@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import BoltzgradError, BundleUnusable, InvalidCandidate, InvalidOption
-from boltzgrad.gradients import hypergradient
-from boltzgrad.problems.kernel import Array
+from boltzgrad.families.registry import hypergradient
 from boltzgrad.testing.bundles.layout import YARDSTICK, array_of, text_of
 from boltzgrad.testing.bundles.reading import Bundle, read
 from boltzgrad.testing.candidate import as_gradient, relative_tolerance

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from boltzgrad.problems.kernel import Array
+from boltzgrad.core.arrays import Array
 
 FORMAT, FORMAT_VERSION = "boltzgrad-bundle", 2
 MANIFEST, SCHEMA, README, SUMS = "bundle.json", "schema.json", "README.md", "SHA256SUMS"

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from boltzgrad import __version__, problems
+from boltzgrad.core.arrays import Array
 from boltzgrad.errors import BoltzgradError, BundleUnusable
-from boltzgrad.problems.kernel import Array
 from boltzgrad.testing.bundles import layout
 from boltzgrad.testing.bundles.manifest import check_manifest
 from boltzgrad.testing.bundles.remade import from_arrays

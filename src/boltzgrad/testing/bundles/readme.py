@@ -4,17 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-_FORMULAS = {
-    "tabular": """\
-    V_F(s) = τ log Σ_a exp(Q_F(s,a)/τ),   Q_F = r_F + γ_F Σ p(s'|s,a) V_F(s'),   π(a|s) ∝ exp(Q_F(s,a)/τ)
-    V_L(s) = Σ_a π(a|s) Q_L(s,a),         Q_L = r_L + γ_L Σ p(s'|s,a) V_L(s'),   J = Σ_s ρ(s) V_L(s)""",
-    "game": """\
-    Q_F(s,a,b) = r_F + γ_F Σ p(s'|s,a,b) U(s'),   g(b|s,a) ∝ exp(Q_F/τ),   U(s) = Σ_a f(a|s) τ log Σ_b exp(Q_F/τ)
-    (a follower that sees the leader's action; `constants` says what this one sees),   J = Σ_s ρ(s) V_L(s) under f and g""",
-    "lqr": """\
-    P = Q + γ_F A'PA − γ_F² A'PB M⁻¹B'PA,   M = R + γ_F B'PB,   K = γ_F M⁻¹B'PA,   u ~ N(−K x, (τ/2) M⁻¹)
-    J = E Σ_t γ_L^t (c − x'Q_L x − u'R_L u + bump(x)),   over `horizon` steps (null: for ever)""",
-}
+from boltzgrad.families.registry import named
 
 
 def _cell(text: str) -> str:
@@ -53,7 +43,7 @@ Made by boltzgrad {manifest["boltzgrad"]}.
 
 J(θ) = {manifest["value"]!r}.  The gradient's entries are right to {bound} (proved), {errors["gradient_estimate"]:.2g} (estimated).
 
-{_FORMULAS[problem["family"]]}
+{named(problem["family"]).formulas}
 {several}{differences}
 ## Have a gradient judged
 

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 
 from boltzgrad import __version__
+from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.errors import BoltzgradError, InvalidOption, NotDifferentiable
-from boltzgrad.gradients import Hypergradient, hypergradient
+from boltzgrad.families.registry import family_of, hypergradient
 from boltzgrad.testing.bundles import layout
-from boltzgrad.testing.bundles.content import Content, content
+from boltzgrad.testing.bundles.content import Filed, filed
 from boltzgrad.testing.bundles.readme import readme
 from boltzgrad.verify import Verdict
 
@@ -40,7 +41,7 @@ def export(
     reference = hypergradient(problem, theta)
     if not reference.model_check.ok:
         raise NotDifferentiable(f"{Verdict.MODEL}, and so would the bundle's gradient be: {reference.model_check}")
-    found = content(reference, layout.MOST_NUMBERS)
+    found = filed(reference, layout.MOST_NUMBERS)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
@@ -68,7 +69,7 @@ def _is_bundle(folder: Path) -> bool:
     return known and not folder.is_symlink() and set(layout.contents(folder)) <= listed
 
 
-def _write(folder: Path, reference: Hypergradient, found: Content, theta_source: str) -> None:
+def _write(folder: Path, reference: Hypergradient, found: Filed, theta_source: str) -> None:
     arrays = {}
     for name, entry in found.entries.items():
         path = folder / f"{name}.npy"
@@ -99,7 +100,7 @@ def _text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8", newline="\n")
 
 
-def _manifest(reference: Hypergradient, found: Content, arrays: dict[str, Any], theta_source: str) -> dict[str, Any]:
+def _manifest(reference: Hypergradient, found: Filed, arrays: dict[str, Any], theta_source: str) -> dict[str, Any]:
     problem = reference.problem
     name, options = problem.recipe or (problem.name, None)
     bound = reference.error_bound
@@ -109,7 +110,7 @@ def _manifest(reference: Hypergradient, found: Content, arrays: dict[str, Any], 
         "boltzgrad": __version__,
         "problem": {
             "name": name,
-            "family": _family(found),
+            "family": family_of(problem).name,
             "options": options,
             "size": reference.size,
             "parameters": int(reference.theta.size),
@@ -125,7 +126,3 @@ def _manifest(reference: Hypergradient, found: Content, arrays: dict[str, Any], 
         "arrays": arrays,
         "omitted": found.omitted,
     }
-
-
-def _family(found: Content) -> str:
-    return "game" if "follower_acts_on" in found.constants else "lqr" if "observed" in found.constants else "tabular"

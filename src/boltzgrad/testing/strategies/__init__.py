@@ -12,12 +12,12 @@ Entries are quarters and probabilities are small integers over their sum, so tha
 out by hand; problems print the arrays that they are made of.
 """
 
-from boltzgrad.testing.strategies.games import markov_games
-from boltzgrad.testing.strategies.lqr import linear_quadratics, lq_models
-from boltzgrad.testing.strategies.probabilities import KINDS, distributions, kernels, stochastic_matrices
+from boltzgrad.families.drawing.probabilities import KINDS, distributions, kernels, stochastic_matrices
+from boltzgrad.families.drawing.scalars import discounts, temperatures, thetas
+from boltzgrad.families.game.draw import markov_games
+from boltzgrad.families.lqr.draw import linear_quadratics, lq_models
+from boltzgrad.families.tabular.draw import configurable_mdps, tabular_models
 from boltzgrad.testing.strategies.problems import problems, problems_at
-from boltzgrad.testing.strategies.scalars import discounts, temperatures, thetas
-from boltzgrad.testing.strategies.tabular import configurable_mdps, tabular_models
 
 __all__ = [
     "KINDS",

@@ -6,16 +6,14 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from boltzgrad.problems.kernel import Array
-from boltzgrad.testing.strategies.games import markov_games
-from boltzgrad.testing.strategies.lqr import linear_quadratics
-from boltzgrad.testing.strategies.scalars import thetas
-from boltzgrad.testing.strategies.tabular import configurable_mdps
+from boltzgrad.core.arrays import Array
+from boltzgrad.families.drawing.scalars import thetas
+from boltzgrad.families.registry import families
 
 
 def problems() -> st.SearchStrategy[Any]:
-    """Problems of all three families."""
-    return configurable_mdps() | markov_games() | linear_quadratics()
+    """Problems of every family."""
+    return st.one_of([family.draw() for family in families() if family.draw is not None])
 
 
 @st.composite

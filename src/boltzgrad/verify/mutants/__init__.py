@@ -7,12 +7,16 @@ and no other) or the coordinates of θ that it leaves alone.  `combinations` mak
 one half of the horizon.
 """
 
-from boltzgrad.verify.mutants import game, lqr, tabular
-from boltzgrad.verify.mutants.mutant import Mutant
+from boltzgrad.families.game import mistakes as game
+from boltzgrad.families.lqr import mistakes as lqr
+from boltzgrad.families.mistake import Mutant
+from boltzgrad.families.registry import families
+from boltzgrad.families.tabular import mistakes as tabular
 
 FAMILIES = {"tabular": tabular, "game": game, "lqr": lqr}
+"""The mistakes of each family that comes with the library."""
 
-__all__ = ["FAMILIES", "Mutant", "everything"]
+__all__ = ["FAMILIES", "Mutant", "everything", "game", "lqr", "tabular"]
 
 
 def everything() -> tuple[Mutant, ...]:
@@ -21,4 +25,4 @@ def everything() -> tuple[Mutant, ...]:
     >>> len(everything()) >= 119
     True
     """
-    return tuple(mutant for family in FAMILIES.values() for mutant in family.MUTANTS)
+    return tuple(mutant for family in families() if family.mistakes is not None for mutant in family.mistakes.MUTANTS)

@@ -18,11 +18,10 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.problems import ConfigurableMDP
-from boltzgrad.problems.kernel import Array
-from boltzgrad.verify.mutants import tabular
-from boltzgrad.verify.mutants.later import later
-from boltzgrad.verify.mutants.mutant import Mutant, WrongFormula
+from boltzgrad.core.arrays import Array
+from boltzgrad.families.family import Later
+from boltzgrad.families.mistake import Mutant, WrongFormula
+from boltzgrad.families.registry import family_of
 
 # The steps that belong to no time, or to t = 0 only.
 _NO_TIME, _AT_THE_START = {"context_weight"}, {"start_term", "start_terms"}
@@ -36,6 +35,7 @@ def overridden(formula: type[WrongFormula]) -> frozenset[str]:
 def both(a: Mutant, b: Mutant) -> Mutant | None:
     """Two mistakes at once, or None where they are made in one step.
 
+    >>> from boltzgrad.families.tabular import mistakes as tabular
     >>> both(tabular.MUTANTS[0], tabular.MUTANTS[-1]).name
     'LeadersDiscountInGradQAndFirstContextOnly'
     """
@@ -53,7 +53,7 @@ def in_one_context(mutants: Sequence[Mutant]) -> Iterator[Mutant]:
     """Each mistake of tables in the first context only."""
 
     def of_context(self: Any, c: int, contexts: Any, columns: Any) -> Any:
-        maker = self.wrong if c == 0 else tabular.Formula
+        maker: Any = self.wrong if c == 0 else _right(self.wrong)
         return maker(self.problem, self.theta).of_context(c, contexts, columns)
 
     for m in mutants:
@@ -118,7 +118,8 @@ def resembling(
         )
 
     found = fitting(pair for i, j in near if (pair := both(known[i][0], known[j][0])) is not None)
-    if not found and isinstance(problem, ConfigurableMDP) and len(problem.contexts(theta).models) > 1:
+    by_context = hasattr(mutants[0].formula, "of_context") and len(problem.contexts(theta).models) > 1
+    if not found and by_context:
         found = fitting(in_one_context(mutants))
     return found or fitting(in_one_half(mutants))
 
@@ -137,13 +138,20 @@ def nearest(gradient: Array, right: Array, wrong: Sequence[Array], most: int) ->
 
 def _half_wrong(self: Any) -> Array:
     """The wrong formula where it is to be wrong: W − γⁿ(W_n − ∇J_n) before n, ∇J + γⁿ(W_n − ∇J_n) from n on."""
-    rest, theta = later(self.problem, self.theta), self.theta.tobytes()
+    theta = self.theta.tobytes()
+    rest = later(self.problem, theta)
     if rest is None:
         return _evaluated_once(self.right, self.problem, theta).copy()
     extra = self.wrong(rest.problem, self.theta).gradient() - _evaluated_once(self.right, rest.problem, theta)
     if self.second:
         return np.asarray(_evaluated_once(self.right, self.problem, theta) + rest.weight * extra)
     return np.asarray(self.wrong(self.problem, self.theta).gradient() - rest.weight * extra)
+
+
+@lru_cache(maxsize=2)
+def later(problem: Any, theta: bytes) -> Later | None:
+    """The second half of a problem at θ, or None where it has no halves (f(θ, π); one step)."""
+    return family_of(problem).later(problem, np.frombuffer(theta))
 
 
 @lru_cache(maxsize=4)

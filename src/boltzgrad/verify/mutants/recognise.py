@@ -8,17 +8,15 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.errors import BoltzgradError
-from boltzgrad.gradients import Hypergradient
-from boltzgrad.problems import ConfigurableMDP, LinearQuadratic, MarkovGame, TabularModel
-from boltzgrad.problems.kernel import Array
-from boltzgrad.verify.mutants import game, lqr, tabular
+from boltzgrad.families.mistake import Catalogue
+from boltzgrad.families.registry import family_of
 from boltzgrad.verify.tolerances import CLEARLY, RESOLUTION, Yardstick, relative, share, witness_allowance
 
 # A gradient is taken for a mistake's when it is this many times nearer to it than the right one is.
 _NEARER = 1e3
-# The formulas are dense: the largest (numbers of all arrays) × d and the most states that they are evaluated for.
-_MOST_NUMBERS, _MOST_STATES, _MOST_PARAMETERS, _MOST_DIMENSIONS = 1e8, 1500, 2000, 60
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,16 +102,16 @@ def mistakes(reference: Hypergradient) -> Mistakes:
     formula = _formula(reference, yardstick)
     if isinstance(formula, str):
         return Mistakes(yardstick, (), 0, formula, wrong_lengths)
-    room, problem = formula
+    catalogue, problem = formula
     shown, failed = [], []
-    for mutant in room.MUTANTS:
+    for mutant in catalogue.MUTANTS:
         wrong = _evaluated(mutant.formula, problem, reference.theta)
         if wrong is None:
             failed.append(mutant.mistake)
             continue
         if _shows(yardstick, wrong):
             shown.append(Mistake(mutant.mistake, wrong, relative(yardstick, wrong)))
-    return Mistakes(yardstick, tuple(shown), len(room.MUTANTS), "", wrong_lengths, tuple(failed))
+    return Mistakes(yardstick, tuple(shown), len(catalogue.MUTANTS), "", wrong_lengths, tuple(failed))
 
 
 def _shows(yardstick: Yardstick, wrong: Array) -> bool:
@@ -122,40 +120,27 @@ def _shows(yardstick: Yardstick, wrong: Array) -> bool:
     return bool(np.any(np.abs(wrong - yardstick.gradient) > least))
 
 
-def _formula(reference: Hypergradient, yardstick: Yardstick) -> tuple[Any, Any] | str:
+def _formula(reference: Hypergradient, yardstick: Yardstick) -> tuple[Catalogue, Any] | str:
     """The family's formulas and the problem that they apply to, or why none does."""
-    problem, theta = reference.problem, reference.theta
-    room: Any = tabular
-    if isinstance(problem, LinearQuadratic):
-        room = lqr
-    elif isinstance(problem, MarkovGame):
-        if problem.plans_on != problem.acts_on:
-            return "known mistakes are not formulated for a follower that plans otherwise than it acts"
-        if problem.acts_on == "action":
-            room = game
-        else:
-            problem = problem.as_configurable_mdp()
-    too_large = _too_large(problem, theta)
+    family, theta = family_of(reference.problem), reference.theta
+    found = family.catalogue(reference.problem)
+    if isinstance(found, str):
+        return found
+    too_large = family.too_large(reference.problem, theta)
     if too_large:
         return f"known mistakes were not tried: {too_large}"
-    right = _evaluated(room.Formula, problem, theta)
+    catalogue, problem = found
+    right = _evaluated(catalogue.Formula, problem, theta)
     least = RESOLUTION * yardstick.terms + witness_allowance(yardstick, 0.0)
     if right is None or not np.all(np.abs(right - reference.gradient) <= least):
         return "known mistakes were not tried: their formula is not right for this problem to begin with"
-    return room, problem
+    return catalogue, problem
 
 
 def _lengths(reference: Hypergradient, yardstick: Yardstick) -> tuple[Mistake, ...]:
     """∇J times the factors that people lose or count twice."""
-    problem, exact = reference.problem, reference.gradient
-    model: Any
-    if isinstance(problem, ConfigurableMDP):
-        model = problem.contexts(reference.theta).models[0]
-    else:
-        model = problem.model(reference.theta) if isinstance(problem, LinearQuadratic) else problem.joint
-    leader, follower, tau = model.leader_discount, model.follower_discount, model.temperature
-    factors = {"½": 0.5, "2": 2.0, "(1 − γ_L)": 1.0 - leader, "1/(1 − γ_L)": 1.0 / (1.0 - leader), "γ_L": leader,
-               "(1 − γ_F)": 1.0 - follower, "γ_F": follower, "τ": tau, "1/τ": 1.0 / tau, "1/d": 1.0 / exact.size}  # fmt: skip
+    exact = reference.gradient
+    factors = {"½": 0.5, "2": 2.0, **family_of(reference.problem).factors(reference), "1/d": 1.0 / exact.size}
     named = {
         f"{name} × ∇J: right in direction, wrong in length": value
         for name, value in factors.items()
@@ -179,15 +164,3 @@ def _evaluated(formula: Any, problem: Any, theta: Array) -> Array | None:
         except (BoltzgradError, np.linalg.LinAlgError, ArithmeticError):
             return None
     return found if np.isfinite(found).all() else None
-
-
-def _too_large(problem: Any, theta: Array) -> str:
-    if isinstance(problem, LinearQuadratic):
-        n = problem.model(theta).n_states
-        return f"{n} state dimensions are too many for their formulas" if n > _MOST_DIMENSIONS else ""
-    models = problem.contexts(theta).models if isinstance(problem, ConfigurableMDP) else (problem.joint,)
-    most: TabularModel = max(models, key=lambda m: m.n_states)
-    numbers = theta.size * sum(float(x.size) for m in models for x in m.arrays().parts())
-    if most.n_states > _MOST_STATES or numbers > _MOST_NUMBERS or theta.size > _MOST_PARAMETERS:
-        return f"{most.n_states} states and d = {theta.size} are too many for their dense formulas"
-    return ""

@@ -1,0 +1,1 @@
+"""What every family is made from: arrays, problems, records of results, and what a family is."""

@@ -1,0 +1,109 @@
+"""What the leader wants: the discounted return, or a general f(θ, π) with its two gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from autograd import grad
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.linearise import constants_allowed
+from boltzgrad.errors import InvalidOption, NotDifferentiable
+
+ThetaGradient = Callable[[Array], Array]
+PolicyGradient = Callable[[Array, Array], tuple[Array, Array]]
+
+
+@dataclass(frozen=True)
+class PolicyObjective:
+    r"""A general upper level $f(\theta, \pi)$ with the follower's optimal policy π (S, A) put in.
+
+    Source: SoBiRL (4), (24).  `function(theta, policy)` returns a real number; without `gradient` it is
+    written in `autograd.numpy`.  `gradient(theta, policy)` returns (∂f/∂θ (d,), ∂f/∂π (S, A)) with the
+    entries of π taken as independent.  With contexts, the leader's value is the mean of f over them.
+
+    `variation(theta, policy, error)`, if given, bounds how far both gradients move when every entry of the
+    policy moves by at most `error` (S, A): it returns two non-negative arrays shaped like the gradients.  Without
+    it a hypergradient of this objective has a sharp error estimate but no proved bound.
+
+    >>> square = PolicyObjective(lambda theta, policy: (theta**2).sum() + (policy**2).sum())
+    >>> square.gradients(np.array([3.0]), np.eye(2))[0]
+    array([6.])
+    """
+
+    function: Callable[[Any, Any], Any]
+    gradient: PolicyGradient | None = None
+    variation: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
+
+    def value(self, theta: Array, policy: Array) -> float:
+        """F(θ, π).  Raises: NotDifferentiable if it is not one finite number."""
+        return _number("the objective", self.function(theta, policy))
+
+    def gradients(self, theta: Array, policy: Array) -> tuple[Array, Array]:
+        """(∂f/∂θ (d,), ∂f/∂π (S, A)).
+
+        Raises: NotDifferentiable if they cannot be computed or have the wrong shape.
+        """
+        try:
+            if self.gradient is not None:
+                in_theta, in_policy = self.gradient(theta, policy)
+            else:
+                with constants_allowed():
+                    in_theta, in_policy = grad(self.function, (0, 1))(theta, policy)
+        except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
+            raise NotDifferentiable(
+                f"the objective's gradient failed: {error}. Write f(theta, policy) with autograd.numpy, "
+                "or give gradient="
+            ) from error
+        in_theta, in_policy = np.asarray(in_theta, float), np.asarray(in_policy, float)
+        for name, got, want in (("theta", in_theta, theta), ("policy", in_policy, policy)):
+            if not np.all(np.isfinite(got)):
+                raise NotDifferentiable(f"the objective's gradient in {name} is not finite at this theta")
+            if got.shape != want.shape:
+                raise NotDifferentiable(
+                    f"the objective's gradient in {name} has shape {got.shape}, expected {want.shape}"
+                )
+        return in_theta, in_policy
+
+
+@dataclass(frozen=True)
+class Regulariser:
+    r"""A differentiable function of θ alone, added to the leader's value.  Source: BC-HG (3).
+
+    Without `gradient`, `function` is written in `autograd.numpy`.
+    """
+
+    function: Callable[[Any], Any]
+    gradient: ThetaGradient | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.function):
+            raise InvalidOption(f"regulariser is {self.function!r}; expected a function of theta")
+
+    def value(self, theta: Array) -> float:
+        """The number added to the leader's value.  Raises: NotDifferentiable if it is not one finite number."""
+        return _number("the regulariser", self.function(theta))
+
+    def gradient_at(self, theta: Array) -> Array:
+        """Its gradient (d,).
+
+        Raises: NotDifferentiable if it cannot be computed or has the wrong shape.
+        """
+        try:
+            with constants_allowed():
+                out = np.asarray((self.gradient or grad(self.function))(theta), float)
+        except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
+            raise NotDifferentiable(f"the regulariser's gradient failed: {error}") from error
+        if out.shape != theta.shape:
+            raise NotDifferentiable(f"the regulariser's gradient has shape {out.shape}, expected {theta.shape}")
+        return out
+
+
+def _number(what: str, value: Any) -> float:
+    array = np.asarray(value)
+    if array.size != 1 or array.dtype == object or not np.all(np.isfinite(array)):
+        raise NotDifferentiable(f"{what} returned {value!r}; expected one finite number")
+    return float(array.reshape(()))

@@ -1,0 +1,126 @@
+"""Fixed points by plain sweeps, for the witnesses of any family.
+
+Nothing here is shared with a reference: no factorisation that it made, none of its stopping rules.  Everything also runs on
+complex arrays, for complex-step differentiation.
+
+Sweeps take about 37 times as many steps as remain in the chain.  Where that is too many (γ near one, ends that are rare), a
+small problem is brought to rest by Newton with dense solves of its own instead; a large one says that it is unfinished.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.errors import Unfinished
+
+EPS = float(np.finfo(float).eps)
+MAX_SWEEPS = 500_000
+BEFORE_SOLVES, WARM_SWEEPS = 200, 100
+"""[sweeps] The most before dense solves that do better anyway, and from a start that sweeps alone have reached before."""
+_CHEAP_STATES = 300
+_AT_REST = (
+    1e-6  # Newton's last step, relative: where many steps remain, rounding moves the values by as many of its units
+)
+COMPLEX_STEP = 1e-30
+"""The step of complex-step differentiation: its square vanishes beside any number in a model."""
+
+
+# Sweeps before dense solves take over, and the most states for which they do.
+FEW_SWEEPS, DENSE_STATES = 4_000, 1_500
+_NEWTON = 60
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A fixed point reached by sweeps: the answer, the last change relative to its size, and the count."""
+
+    x: Array
+    change: float
+    sweeps: int
+
+
+def sweep(
+    step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callable[[Array], Array] | None = None
+) -> Swept:
+    """Iterate x ← step(x) until rounding stops the changes from falling.
+
+    Real and imaginary parts are followed apart: under a complex step the derivative lives in an imaginary part some
+    twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`: with it a small problem is brought to
+    rest for good by Newton.
+
+    Raises: Unfinished if nothing brings it to rest.
+    """
+    best, since, change, settled = np.inf, 0, np.inf, False
+    dense = jacobian is not None and x.size <= DENSE_STATES
+    most = min(max_sweeps, FEW_SWEEPS) if dense else max_sweeps
+    for count in range(1, most + 1):  # noqa: B007 - returned
+        old, x = x, step(x)
+        change, whole = _change(x, old)
+        if change < 0.9 * best:
+            best, since = change, 0
+        else:
+            since += 1
+        # An entry that cancels never rests relative to itself: there it is enough that the whole does.
+        settled = (
+            change <= EPS or (since >= 30 and best < 1e-13) or (since >= 100 and (whole < 1e-13 or _is_noise(x, old)))
+        )
+        if settled:
+            break
+    # Sweeps that stand still may have far to go yet, by 10⁻¹⁴ a step and a million steps: a correction is solved for.
+    if dense and (not settled or x.size <= _CHEAP_STATES or max_sweeps == BEFORE_SOLVES):
+        assert jacobian is not None
+        return _newton(step, jacobian, x, count)
+    if not settled:
+        raise Unfinished(f"after {count} sweeps the values still move by {change:.1e} of themselves")
+    return Swept(x, min(change, whole), count)
+
+
+def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int) -> Swept:
+    """Solve x = step(x) by Newton from where the sweeps left it."""
+    eye, best, since = np.eye(x.size), np.inf, 0
+    for _ in range(_NEWTON):
+        correction = np.linalg.solve(eye - jacobian(x), step(x) - x)
+        old, x = x, x + correction
+        _, change = _change(x, old)
+        best, since = (change, 0) if change < 0.5 * best else (best, since + 1)
+        if change <= EPS or since >= 2:
+            break
+    if not best <= _AT_REST and not _is_noise(x, old):
+        raise Unfinished(f"Newton's steps with dense solves still move the values by {best:.1e} of themselves")
+    return Swept(x, best, count)
+
+
+def _change(new: Array, old: Array) -> tuple[float, float]:
+    """The largest change of any entry relative to itself, and of the whole relative to its largest entry."""
+    parts = [(new.real, old.real), (new.imag, old.imag)] if np.iscomplexobj(new) else [(new, old)]
+    return max(_relative(*p, each=True) for p in parts), max(_relative(*p) for p in parts)
+
+
+def _is_noise(new: Array, old: Array) -> bool:
+    """Whether all that still moves is what rounds off in h·|value|: J does not depend on this coordinate."""
+    if not np.iscomplexobj(new) or _relative(new.real, old.real) > 1e-13:
+        return False
+    return bool(np.abs(new.imag - old.imag).max() <= 64.0 * EPS * COMPLEX_STEP * np.abs(new.real).max())
+
+
+def _relative(new: Array, old: Array, each: bool = False) -> float:
+    moved = np.abs(new - old)
+    largest = float(moved.max())
+    if not largest:
+        return 0.0
+    size = np.abs(new)
+    if not each:
+        whole = float(size.max())
+        return largest / whole if whole > 0.0 else 1.0
+    felt = moved > 1e-290  # what underflows is at rest
+    return float((moved[felt] / np.maximum(size[felt], 1e-290)).max()) if felt.any() else 0.0
+
+
+def needed_sweeps(discount: float) -> float:
+    """How many sweeps a chain that never ends takes at a discount."""
+    return float(np.log(EPS) / np.log(max(discount, 0.1)))

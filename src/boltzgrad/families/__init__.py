@@ -1,0 +1,1 @@
+"""Families of problems: a folder each, with everything that belongs to it."""

@@ -1,0 +1,1 @@
+"""Pieces that every family draws its random problems from (Hypothesis)."""

@@ -1,0 +1,81 @@
+"""Markov games: what the rest of the library asks of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.families.family import Family, discounts_lost
+from boltzgrad.families.game import mistakes
+from boltzgrad.families.game.answer import answer
+from boltzgrad.families.game.content import content
+from boltzgrad.families.game.differences import COMPLEX, DIFFERENCES
+from boltzgrad.families.game.later import later
+from boltzgrad.families.game.lifted import LIFTED
+from boltzgrad.families.game.pictures import pictures
+from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.game.reference import GameHypergradient, game_hypergradient
+from boltzgrad.families.game.remade import remade
+from boltzgrad.families.game.theorem2 import THEOREM2
+from boltzgrad.families.game.unrolled import UNROLLED, UNROLLED_IMPLICIT
+from boltzgrad.families.mistake import Catalogue
+from boltzgrad.families.tabular import mistakes as of_tables
+from boltzgrad.families.tabular.family import too_many
+from boltzgrad.families.tabular.problem import ConfigurableMDP
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+FORMULAS = """\
+    Q_F(s,a,b) = r_F + γ_F Σ p(s'|s,a,b) U(s'),   g(b|s,a) ∝ exp(Q_F/τ),   U(s) = Σ_a f(a|s) τ log Σ_b exp(Q_F/τ)
+    (a follower that sees the leader's action; `constants` says what this one sees),   J = Σ_s ρ(s) V_L(s) under f and g"""
+
+
+def describe(problem: MarkovGame) -> dict[str, Any]:
+    """States and both players' actions."""
+    return {"size": f"{problem.n_states} states × {problem.n_leader_actions} × {problem.n_follower_actions} actions"}
+
+
+def formulated(problem: MarkovGame) -> tuple[Catalogue, MarkovGame | ConfigurableMDP] | str:
+    """Theorem 2's mistakes where the follower sees the leader's action, Theorem 1's where it does not."""
+    if problem.plans_on != problem.acts_on:
+        return "known mistakes are not formulated for a follower that plans otherwise than it acts"
+    return (mistakes, problem) if problem.acts_on == "action" else (of_tables, problem.as_configurable_mdp())
+
+
+def too_large(problem: MarkovGame, theta: Array) -> str:
+    """Why dense formulas are not tried, or ""."""
+    return too_many((problem.joint,), theta)
+
+
+def factors(reference: GameHypergradient) -> dict[str, float]:
+    """Of the model on pairs of actions."""
+    joint = reference.problem.joint
+    return discounts_lost(joint.leader_discount, joint.follower_discount, joint.temperature)
+
+
+def draw() -> SearchStrategy[MarkovGame]:
+    """Small random games."""
+    from boltzgrad.families.game.draw import markov_games
+
+    return markov_games()
+
+
+GAME = Family(
+    "game",
+    MarkovGame,
+    game_hypergradient,
+    (THEOREM2, *LIFTED, UNROLLED, UNROLLED_IMPLICIT, COMPLEX, DIFFERENCES),
+    describe=describe,
+    mistakes=mistakes,
+    formulated=formulated,
+    too_large=too_large,
+    factors=factors,
+    later=later,
+    answer=answer,
+    draw=draw,
+    content=content,
+    remade=remade,
+    formulas=FORMULAS,
+    pictures=pictures,
+)

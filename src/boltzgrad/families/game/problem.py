@@ -1,0 +1,314 @@
+"""Two-player Markov games: the leader has a policy f_θ(a|s), the follower answers with a Boltzmann policy.
+
+Source: BC-HG sections 2 and 4 (2-player Markov games), (4)(8)–(13), footnote 1.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import autograd.numpy as anp
+import numpy as np
+from scipy import sparse
+
+from boltzgrad.core.array_map import ArrayMap
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.checks import numeric_array
+from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
+from boltzgrad.core.linearise import Linearised, RoundedBuild, traced_jvp, traced_vjp
+from boltzgrad.core.problem import ParametricProblem
+from boltzgrad.core.softmaxes import softmax, through_softmax
+from boltzgrad.core.stochastic import scatter, scattered_pull
+from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
+from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
+
+Sees = Literal["action", "state"]
+
+
+@dataclass(frozen=True)
+class LeaderPolicy:
+    """F_θ(a|s) as `function(theta) -> (S, A)`, in autograd.numpy or with both derivatives by hand.
+
+    `pullback(theta, cotangent (S, A)) -> (d,)`, `pushforward(theta, direction (d,)) -> (S, A)`.
+    """
+
+    function: Callable[[Any], Any]
+    dim: int
+    pullback: Callable[[Array, Array], Array] | None = None
+    pushforward: Callable[[Array, Array], Array] | None = None
+
+
+def softmax_table(n_states: int, n_actions: int) -> LeaderPolicy:
+    """Softmax over a table of logits, θ the table (n_states, n_actions) in row-major order.
+
+    >>> softmax_table(1, 2).function(np.zeros(2))
+    array([[0.5, 0.5]])
+    """
+    table = _SoftmaxTable((n_states, n_actions))
+    return LeaderPolicy(table.function, n_states * n_actions, pullback=table.pullback, pushforward=table.pushforward)
+
+
+@dataclass(frozen=True)
+class _SoftmaxTable:
+    """Softmax over a table of logits of this shape, with its derivatives: methods, so that a game can be pickled."""
+
+    shape: tuple[int, int]
+
+    def function(self, theta: Any) -> Any:
+        return softmax(anp.reshape(theta, self.shape))
+
+    def _through(self, theta: Array, x: Array) -> Array:
+        return np.asarray(through_softmax(self.function(theta), x))
+
+    def pullback(self, theta: Array, cotangent: Array) -> Array:
+        return self._through(theta, cotangent).ravel()
+
+    def pushforward(self, theta: Array, direction: Array) -> Array:
+        return self._through(theta, direction.reshape(self.shape))
+
+
+class MarkovGame(ParametricProblem):
+    """A finite game of a leader f_θ(a|s) and a follower that answers optimally under entropy regularisation.
+
+    `transition` (S, A, B, S) or SciPy sparse (S·A·B, S) with row (s·A + a)·B + b; `initial` (S,); rewards (S, A, B);
+    a the leader's action, b the follower's.  `policy` is a `LeaderPolicy` (a softmax table by default); only f depends
+    on θ.
+
+    `observes=True`: the follower sees a before it picks b (the paper's setting).  `observes=False`: it picks b knowing
+    the state only (BC-HG footnote 1).  `as_published=True`: it *acts* on the action it sees but *plans* as if it would
+    not see the next one, as the published code does (the log-sum-exp stands outside the average over a').
+
+    `state_names` are for pictures.  Raises: InvalidModel naming the entry; InvalidOption.
+
+    >>> game = MarkovGame(np.ones((1, 2, 2, 1)), [1.0], np.zeros((1, 2, 2)), np.zeros((1, 2, 2)),
+    ...                   follower_discount=0.9, leader_discount=0.9, temperature=0.1)
+    >>> game.as_configurable_mdp().model(np.zeros(2)).n_states
+    2
+    """
+
+    def __init__(
+        self,
+        transition: Any,
+        initial: Any,
+        follower_reward: Any,
+        leader_reward: Any,
+        *,
+        follower_discount: float,
+        leader_discount: float,
+        temperature: float,
+        policy: LeaderPolicy | None = None,
+        observes: bool = True,
+        as_published: bool = False,
+        initial_scale: float = 1.0,
+        name: str = "",
+        state_names: Sequence[str] | None = None,
+    ) -> None:
+        follower_reward = numeric_array("follower_reward", follower_reward, ndim=3, axes="(states, leader, follower)")
+        leader_reward = numeric_array("leader_reward", leader_reward, ndim=3, axes="(states, leader, follower)")
+        S, A, B = follower_reward.shape
+        if leader_reward.shape != (S, A, B):
+            raise InvalidModel(f"leader_reward has shape {leader_reward.shape}, follower_reward {(S, A, B)}")
+        if not sparse.issparse(transition):
+            transition = numeric_array("transition", transition)
+            if transition.shape != (S, A, B, S):
+                raise InvalidModel(
+                    f"transition has shape {transition.shape}, expected {(S, A, B, S)} as in the rewards"
+                )
+            transition = transition.reshape(S, A * B, S)
+        if as_published and not observes:
+            raise InvalidOption("as_published is a follower that acts on what it observes; observes=False is another")
+        if state_names is not None and len(state_names) != S:
+            raise InvalidOption(f"state_names has {len(state_names)} names, expected {S}")
+        self.n_states, self.n_leader_actions, self.n_follower_actions = S, A, B
+        self.state_names = None if state_names is None else list(state_names)
+        # The joint model: pairs (a, b) are its actions, so every check and every kernel operation applies.
+        try:
+            self.joint = TabularModel(
+                transition,
+                initial,
+                follower_reward.reshape(S, A * B),
+                leader_reward.reshape(S, A * B),
+                follower_discount=follower_discount,
+                leader_discount=leader_discount,
+                temperature=temperature,
+            )
+        except InvalidModel as error:
+            raise InvalidModel(_in_pairs(str(error), B)) from None
+        if policy is not None and not isinstance(policy, LeaderPolicy):
+            raise InvalidOption(f"policy is {policy!r}; expected LeaderPolicy(function, dim)")
+        self.policy = policy if policy is not None else softmax_table(S, A)
+        self.plans_on: Sees = "action" if observes and not as_published else "state"
+        self.acts_on: Sees = "action" if observes else "state"
+        super().__init__(dim=self.policy.dim, name=name, initial_scale=initial_scale)
+
+    @property
+    def source(self) -> Callable[[Any], Any]:
+        """The function of θ that the problem is made from."""
+        return self.policy.function
+
+    def made_from(self, function: Callable[[Any], Any], dim: int) -> MarkovGame:
+        """The game with another leader's policy."""
+        game = copy.copy(self)
+        game.policy, game.dim = LeaderPolicy(function, dim), dim
+        return game
+
+    def leader_policy(self, theta: Any) -> Array:
+        """F_θ (S, A) at θ, checked.  Raises: InvalidTheta, InvalidModel."""
+        return self._checked(self.policy.function(self.check_theta(theta)))
+
+    def linearise(self, theta: Any) -> Linearised[Array, Array]:
+        """The leader's policy f (S, A) at θ with its pull-back and push-forward.  Raises: NotDifferentiable, InvalidTheta."""
+        theta = self.check_theta(theta)
+        policy = self.policy
+        if policy.pullback is None or policy.pushforward is None:
+            (f,), back = traced_vjp(lambda t: (policy.function(t),), theta)
+            forward = traced_jvp(lambda t: (policy.function(t),), theta)
+            return Linearised(
+                self._checked(f),
+                lambda cotangent: back((cotangent,)),
+                lambda u: forward(u)[0],
+                self.dim,
+                self._rounded(theta),
+            )
+        by_hand_back, by_hand_forward = policy.pullback, policy.pushforward
+        shape = (self.n_states, self.n_leader_actions)
+
+        def pullback(cotangent: Array) -> Array:
+            return _shaped("pullback", by_hand_back(theta, cotangent), theta.shape)
+
+        def pushforward(direction: Array) -> Array:
+            return _shaped("pushforward", by_hand_forward(theta, direction), shape)
+
+        return Linearised(self._checked(policy.function(theta)), pullback, pushforward, self.dim)
+
+    def _rounded(self, theta: Array) -> RoundedBuild | None:
+        function = self.policy.function
+        if not getattr(function, "traced", True):
+            return None
+        return RoundedBuild(
+            lambda rng: (np.asarray(scatter(function, theta, rng)),),
+            lambda parts, rng: scattered_pull(function, theta, parts[0], rng),
+        )
+
+    def array_map(self, theta: Any, linearised: Linearised[Array, Array] | None = None) -> ArrayMap:
+        """θ ↦ the leader's policy f (S, A), at one θ; `linearised` is `linearise(theta)` where it is known already."""
+        theta = self.check_theta(theta)
+        at = self.linearise(theta) if linearised is None else linearised
+        return ArrayMap(
+            theta=theta,
+            names=("policy",),
+            values=(at.model,),
+            scales=(1.0,),
+            evaluate=lambda t: (np.asarray(self.policy.function(t)),),
+            pull=lambda parts: at.pullback(parts[0]),
+            push=lambda direction: (at.pushforward(direction),),
+            again=self.array_map,
+            takes_complex=getattr(self.policy.function, "takes_complex", True),
+        )
+
+    def as_configurable_mdp(self) -> ConfigurableMDP:
+        """The game as a configurable MDP, on which Theorem 1 is Theorem 2.
+
+        A follower that sees the action lives on the states z = (s, a): p(z'|z, b) = p(s'|s,a,b) f(a'|s'), started
+        from ρ(s) f(a|s).  One that does not lives on s, with kernel and rewards averaged over f.
+        Source: MATH "free independent witness"; BC-HG footnote 1.  Raises: InvalidOption for `as_published`.
+        """
+        if self.plans_on != self.acts_on:
+            raise InvalidOption("as published, the follower plans otherwise than it acts: no MDP has it as its optimum")
+        build = self._lifted if self.acts_on == "action" else self._averaged
+        return ConfigurableMDP(
+            build, dim=self.dim, initial_scale=self.initial_scale, name=f"{self.name} (lifted)".strip()
+        )
+
+    def _lifted(self, theta: Any) -> TabularModel:
+        S, A, B = self.n_states, self.n_leader_actions, self.n_follower_actions
+        f, joint = self.policy.function(theta), self.joint
+        if isinstance(joint.kernel, DenseKernel):
+            p = joint.kernel.values.reshape(S * A, B, S, 1)
+            kernel: Any = anp.reshape(p * anp.reshape(f, (1, 1, S, A)), (S * A, B, S * A))
+        else:
+            pattern = joint.kernel.pattern
+            to = (pattern.indices[:, None] * A + np.arange(A)).ravel()
+            lifted = SparsePattern(pattern.indptr.astype(np.int64) * A, to, n_states=S * A, n_actions=B)
+            kernel = SparseKernel(lifted, anp.ravel(joint.kernel.values[:, None] * f[pattern.indices]))
+        return TabularModel(
+            kernel,
+            anp.ravel(joint.initial[:, None] * f),
+            joint.follower_reward.reshape(S * A, B),
+            joint.leader_reward.reshape(S * A, B),
+            **self._constants(),
+        )
+
+    def _averaged(self, theta: Any) -> TabularModel:
+        S, A, B = self.n_states, self.n_leader_actions, self.n_follower_actions
+        f, joint = anp.reshape(self.policy.function(theta), (S, A, 1)), self.joint
+        if isinstance(joint.kernel, DenseKernel):
+            p = joint.kernel.values.reshape(S, A, B, S)
+            kernel: Any = anp.sum(anp.reshape(f, (S, A, 1, 1)) * p, axis=1)
+        else:
+            kernel = self._averaged_sparse(f)
+        return TabularModel(
+            kernel,
+            joint.initial,
+            anp.sum(f * joint.follower_reward.reshape(S, A, B), axis=1),
+            anp.sum(f * joint.leader_reward.reshape(S, A, B), axis=1),
+            **self._constants(),
+        )
+
+    def _averaged_sparse(self, f: Any) -> SparseKernel:
+        """Rows (s, b) hold the successors of (s, a, b) for every a, one entry each."""
+        S, A, B = self.n_states, self.n_leader_actions, self.n_follower_actions
+        assert isinstance(self.joint.kernel, SparseKernel)
+        pattern = self.joint.kernel.pattern
+        row = np.repeat(np.arange(S * A * B), pattern.row_lengths)
+        s, a, b = row // (A * B), row // B % A, row % B
+        order = np.argsort(s * B + b, kind="stable")
+        indptr = np.r_[0, np.cumsum(np.bincount(s * B + b, minlength=S * B))]
+        averaged = SparsePattern(indptr, pattern.indices[order], n_states=S, n_actions=B)
+        weight = anp.reshape(f, (S, A))[s[order], a[order]]
+        return SparseKernel(averaged, self.joint.kernel.values[order] * weight)
+
+    def _constants(self) -> dict[str, float]:
+        joint = self.joint
+        return {
+            "follower_discount": joint.follower_discount,
+            "leader_discount": joint.leader_discount,
+            "temperature": joint.temperature,
+        }
+
+    def _checked(self, f: Any) -> Array:
+        f = np.asarray(numeric_array("leader's policy", f), dtype=float)
+        expected = (self.n_states, self.n_leader_actions)
+        if f.shape != expected:
+            raise InvalidModel(f"the leader's policy has shape {f.shape}, expected {expected}")
+        if f.min() < 0.0:
+            at = np.unravel_index(int(np.argmin(f)), f.shape)
+            raise InvalidModel(
+                f"the leader's policy[{at[0]}, {at[1]}] is {f.min():.6g}; probabilities must not be negative"
+            )
+        off = np.abs(f.sum(axis=1) - 1.0)
+        if off.max() > 1e-10:
+            s = int(np.argmax(off))
+            raise InvalidModel(f"the leader's policy[{s}] sums to {f[s].sum():.12g}; it must be a distribution")
+        return np.asarray(f)
+
+
+def _in_pairs(message: str, n_follower_actions: int) -> str:
+    """A message about transition[s, pair, …] in terms of both players' actions."""
+    return re.sub(
+        r"transition\[(\d+), (\d+)",
+        lambda m: "transition[{}, {}, {}".format(m[1], *divmod(int(m[2]), n_follower_actions)),
+        message,
+    )
+
+
+def _shaped(name: str, x: Any, shape: tuple[int, ...]) -> Array:
+    out = np.asarray(x, float)
+    if out.shape != shape:
+        raise NotDifferentiable(f"the policy's {name} returned shape {out.shape}, expected {shape}")
+    return out

@@ -1,0 +1,394 @@
+r"""Entropy-regularised linear-quadratic problems, configured by θ.
+
+    x' = A x + B u + w,  w ~ N(0, W);  follower: cost x'Qx + u'Ru, discount γ_F, temperature τ;
+    leader: reward  c − x'Q_L x − u'R_L u + h exp(−½ (x − x̄)'Λ(x − x̄)),  discount γ_L, over `horizon` steps or for ever.
+
+The follower's Boltzmann answer is Gaussian and stationary (Prop 1); with `observed` it sees w before it picks u (Prop 2).
+Source: BC-HG appendix (52)–(98); 5.2, 5.4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from copy import copy
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.extend import Box
+
+from boltzgrad.core.array_map import ArrayMap
+from boltzgrad.core.arrays import Array, meaning
+from boltzgrad.core.checks import numeric_array, real_number, untraced
+from boltzgrad.core.linearise import Linearised, traced_jvp, traced_vjp
+from boltzgrad.core.problem import ParametricProblem
+from boltzgrad.errors import InvalidModel, InvalidOption
+
+_SYMMETRY = 1e-10
+_DEFINITE = 1e-12
+_EXPECTED = {
+    "A": "the (n, n) matrix of x' = A x + B u + w",
+    "B": "the (n, m) matrix of x' = A x + B u + w",
+    "W": "the (n, n) covariance of the process noise; zeros if there is none",
+    "Q": "the follower's (n, n) cost of the state",
+    "R": "the follower's (m, m) cost of the input, positive definite",
+    "mean": "the (n,) mean of the first state",
+    "covariance": "the (n, n) covariance of the first state; zeros if it is known",
+    "leader_constant": "a number, the leader's reward of every step; zero if there is none",
+    "follower_discount": "a number in [0, 1)",
+    "leader_discount": "a number in [0, 1)",
+    "temperature": "a positive number",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LQArrays:
+    """Everything in an `LQModel` that may depend on θ, or a tangent or cotangent of it."""
+
+    A: Any = meaning("x' = A x + B u + w", "state, state")
+    B: Any = meaning("B", "state, input")
+    W: Any = meaning("covariance of w", "state, state")
+    Q: Any = meaning("the follower's cost of the state", "state, state")
+    R: Any = meaning("the follower's cost of the input", "input, input")
+    mean: Any = meaning("mean of x₀", "state")
+    covariance: Any = meaning("covariance of x₀", "state, state")
+    leader_Q: Any = meaning("the leader's cost of the state", "state, state")
+    leader_R: Any = meaning("the leader's cost of the input", "input, input")
+    leader_constant: Any = meaning("the leader's constant reward", "")
+
+    def parts(self) -> tuple[Any, ...]:
+        """The arrays, in the order of the fields."""
+        return tuple(getattr(self, f.name) for f in fields(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Bump:
+    """A Gaussian bump h·exp(−½ (x − target)'Λ(x − target)) in the leader's reward; `precision` Λ (n, n) positive definite."""
+
+    target: Array
+    precision: Array
+    height: float = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class LQModel:
+    r"""A linear-quadratic follower and a leader's reward, as numbers at one θ: a plant, its regulator, and who pays for both.
+
+    **Dynamics.**  x' = A x + B u + w,  w ~ N(0, W) anew at every step,  x₀ ~ N(`mean`, `covariance`).
+
+    **The follower** is the regulator.  It minimises, for ever, E Σ_t γ^t [x_t'Q x_t + u_t'R u_t − τ H(π(·|x_t))]: Q and R are
+    *costs* (its reward is minus the cost), there is *no ½* (x'Qx, not ½x'Qx: the Q and R of `dlqr` are used as they are), no
+    cross term, γ = `follower_discount` < 1, and an entropy bonus H, whose `temperature` τ has the unit of the cost.  Its
+    optimum, the Boltzmann policy ∝ exp(Q_F(x, u)/τ) of its own action value Q_F, is Gaussian:
+
+        u ~ N(−K x, (τ/2) M⁻¹),  M = R + γB'PB,  K = γM⁻¹B'PA,  P = Q + γA'PA − γ²A'PB M⁻¹B'PA.
+
+    K and P do not depend on τ, W or the start.  They are those of undiscounted `dlqr` on (√γ A, √γ B, Q, R): γ → 1 gives plain
+    `dlqr` of (A, B, Q, R), and so, for any γ, do the matrices A/√γ and B/√γ in place of A and B.  With `observed` the follower
+    sees w before it picks u, and u has the mean −K x − K_w w, K_w = γM⁻¹B'P.
+
+    **The leader** gets, with γ_L = `leader_discount` and without the follower's entropy,
+
+        J = E Σ_t γ_L^t [c − x_t'Q_L x_t − u_t'R_L u_t + h exp(−½ (x_t − x̄)'Λ(x_t − x̄))],
+
+    t from 0, for ever or for `horizon` steps (the follower plans for ever all the same).  `leader_Q` and `leader_R` are
+    costs, too, zero if not given and not necessarily definite; c is `leader_constant`; the last term is `bump`, there if one
+    is given.  J is to be maximised.
+
+    Shapes: A (n, n), B (n, m), W (n, n) ⪰ 0 (zeros: no noise), Q (n, n) ⪰ 0, R (m, m) ≻ 0, `mean` (n,), `covariance`
+    (n, n) ⪰ 0, `leader_Q` (n, n), `leader_R` (m, m), `leader_constant` a number a step.
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), Props 1 and 2, (52)–(98).
+
+    Assumes: (√γ A, √γ B) stabilisable, (√γ A, Q) detectable; √γ_L ρ(A − BK) < 1 unless there is a horizon.
+
+    Raises: InvalidModel, with the offending entry or eigenvalue.
+
+    >>> from scipy.linalg import solve_discrete_are
+    >>> A, B, Q, R = np.array([[1.0, 0.1], [0.0, 1.0]]), np.array([[0.0], [0.1]]), np.eye(2), np.eye(1)
+    >>> def build(theta):
+    ...     return LQModel(A, theta[0] * B, 0.01 * np.eye(2), Q, R, np.ones(2), np.zeros((2, 2)), leader_Q=Q,
+    ...                    follower_discount=0.9, leader_discount=0.9, temperature=0.1)
+    >>> from boltzgrad import hypergradient
+    >>> K = hypergradient(LinearQuadratic(build, dim=1), [1.0]).follower.K
+    >>> a, b = np.sqrt(0.9) * A, np.sqrt(0.9) * B
+    >>> P = solve_discrete_are(a, b, Q, R)
+    >>> bool(np.allclose(K, np.linalg.solve(R + b.T @ P @ b, b.T @ P @ a)))  # dlqr(a, b, Q, R)
+    True
+    """
+
+    A: Any
+    B: Any
+    W: Any
+    Q: Any
+    R: Any
+    mean: Any
+    covariance: Any
+    leader_Q: Any = None
+    leader_R: Any = None
+    leader_constant: Any = 0.0
+    bump: Bump | None = None
+    follower_discount: float = field(kw_only=True)
+    leader_discount: float = field(kw_only=True)
+    temperature: float = field(kw_only=True)
+    horizon: int | None = field(kw_only=True, default=None)
+    observed: bool = field(kw_only=True, default=False)
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        for name, meant in _EXPECTED.items():
+            if getattr(self, name) is None:
+                raise InvalidModel(f"{name} is None; expected {meant}")
+        put("A", numeric_array("A", self.A, ndim=2, axes="(n, n)"))
+        put("B", numeric_array("B", self.B, ndim=2, axes="(n, m)"))
+        n, m = self.B.shape
+        if self.A.shape != (n, n):
+            raise InvalidModel(f"A has shape {self.A.shape}, expected ({n}, {n}) as B has {n} rows")
+        if self.leader_Q is None:
+            put("leader_Q", np.zeros((n, n)))
+        if self.leader_R is None:
+            put("leader_R", np.zeros((m, m)))
+        for name, k in (("W", n), ("Q", n), ("R", m), ("covariance", n), ("leader_Q", n), ("leader_R", m)):
+            put(name, numeric_array(name, getattr(self, name), ndim=2, axes=f"({k}, {k})"))
+            if getattr(self, name).shape != (k, k):
+                raise InvalidModel(f"{name} has shape {getattr(self, name).shape}, expected ({k}, {k})")
+            _symmetric(name, np.real(untraced(getattr(self, name))))
+        for name, definite in (("W", False), ("Q", False), ("R", True), ("covariance", False)):
+            _definite(name, np.real(untraced(getattr(self, name))), strictly=definite)
+        put("mean", numeric_array("mean", self.mean, ndim=1, axes="(n,)"))
+        if self.mean.shape != (n,):
+            raise InvalidModel(f"mean has shape {self.mean.shape}, expected ({n},)")
+        put("leader_constant", numeric_array("leader_constant", self.leader_constant, ndim=0))
+        for name in ("follower_discount", "leader_discount"):
+            value = real_number(name, getattr(self, name))
+            if not 0.0 <= value < 1.0:
+                raise InvalidModel(f"{name} is {value!r}; it must lie in [0, 1)")
+            put(name, value)
+        put("temperature", real_number("temperature", self.temperature))
+        if not (self.temperature > 0.0 and np.isfinite(self.temperature)):
+            raise InvalidModel(f"temperature is {self.temperature!r}; it must be positive and finite")
+        if self.horizon is not None and (not isinstance(self.horizon, (int, np.integer)) or self.horizon < 1):
+            raise InvalidModel(f"horizon is {self.horizon!r}; expected None or a positive number of steps")
+        if self.bump is not None:
+            if not isinstance(self.bump, Bump):
+                raise InvalidModel(f"bump is a {type(self.bump).__name__}, expected a Bump")
+            if isinstance(self.bump.target, Box) or isinstance(self.bump.precision, Box):
+                raise InvalidModel("the bump may not depend on theta: give target and precision as plain numbers")
+            target = np.asarray(numeric_array("the bump's target", self.bump.target))
+            if target.shape != (n,):
+                raise InvalidModel(f"the bump's target has shape {target.shape}, expected ({n},)")
+            precision = np.asarray(numeric_array("the bump's precision", self.bump.precision))
+            if precision.shape != (n, n):
+                raise InvalidModel(f"the bump's precision has shape {precision.shape}, expected ({n}, {n})")
+            _symmetric("the bump's precision", precision)
+            _definite("the bump's precision", precision, strictly=True)
+            put("bump", Bump(target, precision, real_number("the bump's height", self.bump.height)))
+
+    @property
+    def n_states(self) -> int:
+        """Dimension n of the state."""
+        return int(self.B.shape[0])
+
+    @property
+    def n_inputs(self) -> int:
+        """Dimension m of the follower's action."""
+        return int(self.B.shape[1])
+
+    def arrays(self) -> LQArrays:
+        """Everything that may depend on θ, traced or not."""
+        return LQArrays(*(getattr(self, f.name) for f in fields(LQArrays)))
+
+    def with_arrays(self, arrays: LQArrays) -> LQModel:
+        """The model with other numbers in its arrays."""
+        return replace(self, **{f.name: getattr(arrays, f.name) for f in fields(LQArrays)})
+
+    def rescaled(self, arrays: LQArrays, bump: Bump | None, temperature: float) -> LQModel:
+        """The model in other units, or untraced: what was checked once is not checked again."""
+        out = copy(self)
+        for name, value in (*vars(arrays).items(), ("bump", bump), ("temperature", temperature)):
+            object.__setattr__(out, name, value)
+        return out
+
+    def untraced(self) -> LQModel:
+        """The model with plain arrays in place of autograd boxes."""
+        if not any(isinstance(x, Box) for x in self.arrays().parts()):
+            return self
+        return self.rescaled(LQArrays(*map(untraced, self.arrays().parts())), self.bump, self.temperature)
+
+
+def _symmetric(name: str, x: Array) -> None:
+    """Refuse x_ij ≠ x_ji, relative to the largest of |x_ij|, |x_ji| and √|x_ii x_jj|: other units change nothing."""
+    off, root = np.abs(x - x.T), np.sqrt(np.abs(np.diag(x)))
+    if not off.any():
+        return
+    far = off > _SYMMETRY * np.maximum(np.maximum(np.abs(x), np.abs(x.T)), np.multiply.outer(root, root))
+    if far.any():
+        i, j = np.unravel_index(int(np.argmax(far)), far.shape)
+        raise InvalidModel(
+            f"{name} is not symmetric: {name}[{i}, {j}] is {x[i, j]:.6g}, {name}[{j}, {i}] is {x[j, i]:.6g}"
+        )
+
+
+def _definite(name: str, x: Array, *, strictly: bool) -> None:
+    """Refuse what is not definite, judged by x_ij/√(x_ii x_jj): a congruence with any diagonal matrix changes nothing."""
+    diagonal = np.diag(x)
+    root = np.sqrt(np.maximum(diagonal, 0.0))
+    unit = np.where(root > 0.0, root, 1.0)
+    correlation = (x + x.T) / 2 / unit[:, None] / unit
+    # An entry beside a zero on the diagonal: [[0, x], [x, 1]] is indefinite for every x ≠ 0.
+    lost = bool((diagonal < 0.0).any() or (correlation[root == 0.0] != 0.0).any())
+    least = float(np.linalg.eigvalsh(correlation).min()) if not lost else -1.0
+    if lost or least < -_DEFINITE or (strictly and least <= 0.0):
+        kind = "positive definite" if strictly else "positive semidefinite"
+        smallest = float(np.linalg.eigvalsh((x + x.T) / 2).min())
+        clearly = smallest < -1e-14 * float(np.abs(x).max(initial=0.0)) or (strictly and smallest == 0.0)
+        shown = f"its smallest eigenvalue is {smallest:.6g}" if clearly else _worst_entry(name, x, unit, least)
+        raise InvalidModel(f"{name} is not {kind}: {shown}")
+
+
+def _worst_entry(name: str, x: Array, unit: Array, least: float) -> str:
+    """What is wrong with a matrix whose entries differ so much in size that its smallest eigenvalue does not say it."""
+    i = int(np.argmin(np.diag(x) / unit**2))
+    if x[i, i] < 0.0:
+        return f"{name}[{i}, {i}] is {x[i, i]:.6g}"
+    size = np.abs(np.triu(x, 1)) / unit[:, None] / unit
+    empty = np.diag(x) == 0.0
+    size[(empty[:, None] | empty) & (size > 0.0)] = np.inf
+    i, j = map(int, np.unravel_index(int(np.argmax(size)), size.shape))
+    entries = ", ".join(f"{name}[{k}, {m}] is {x[k, m]:.6g}" for k, m in ((i, i), (j, j), (i, j)))
+    scaled = f"; divided by the roots of its diagonal it has the eigenvalue {least:.6g}" if not empty.any() else ""
+    return entries + scaled
+
+
+LinearisedLQ = Linearised[LQModel, LQArrays]
+
+
+class LinearQuadratic(ParametricProblem):
+    """A configurable LQR: `build(theta)` returns an `LQModel`, written in autograd.numpy.
+
+    The follower answers every θ with the gain that is optimal there, so ∇J says what a change of the plant or of the costs is
+    worth *after* the regulator has been designed again.  Dynamics, signs and conventions are in `LQModel`; its matrices, mean
+    and `leader_constant` may depend on θ, discounts, temperature, horizon and bump may not.  `initial_theta(seed)` draws from
+    N(0, initial_scale²).
+
+    Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), 5.2, Prop 1 (Prop 2 where the model says `observed`).
+
+    >>> def build(theta):
+    ...     return LQModel(anp.reshape(theta, (1, 1)), [[1.0]], [[0.1]], [[1.0]], [[1.0]], [1.0], [[0.0]], leader_Q=[[1.0]],
+    ...                    follower_discount=0.9, leader_discount=0.9, temperature=0.1)
+    >>> LinearQuadratic(build, dim=1).model([0.5]).n_states
+    1
+    """
+
+    def __init__(
+        self, build: Callable[[Any], LQModel], *, dim: int, initial_scale: float = 1.0, name: str = ""
+    ) -> None:
+        super().__init__(dim=dim, name=name, initial_scale=initial_scale)
+        if not callable(build):
+            raise InvalidOption(f"build is {build!r}; expected a function theta -> LQModel")
+        self.build = build
+
+    @property
+    def source(self) -> Callable[[Any], LQModel]:
+        """The function of θ that the problem is made from."""
+        return self.build
+
+    def made_from(self, build: Callable[[Any], LQModel], dim: int) -> LinearQuadratic:
+        """The problem of another build."""
+        return LinearQuadratic(build, dim=dim)
+
+    def model(self, theta: Any) -> LQModel:
+        """What `build` returns at θ, checked.  Raises: InvalidTheta, InvalidModel."""
+        model = self._checked_build(self.check_theta(theta))
+        for f in fields(LQArrays):
+            if np.iscomplexobj(getattr(model, f.name)):
+                raise InvalidModel(f"{f.name} is complex at a real theta; expected real numbers")
+        return model
+
+    def linearise(self, theta: Any) -> LinearisedLQ:
+        """The model at θ with the pull-back and push-forward of its arrays.  Raises: NotDifferentiable, InvalidModel."""
+        theta, store = self.check_theta(theta), []
+
+        def parts(t: Any) -> tuple[Any, ...]:
+            model = self._checked_build(t)
+            store.append(model.untraced())
+            return model.arrays().parts()
+
+        _, back = traced_vjp(parts, theta)
+        forward = traced_jvp(parts, theta)
+        return Linearised(
+            store[0], lambda cotangent: back(cotangent.parts()), lambda u: LQArrays(*forward(u)), self.dim
+        )
+
+    def array_map(self, theta: Any, linearised: LinearisedLQ | None = None) -> ArrayMap:
+        """θ ↦ the model's matrices, at one θ; `linearised` is `linearise(theta)` where it is known already."""
+        theta = self.check_theta(theta)
+        at = self.linearise(theta) if linearised is None else linearised
+        values = tuple(np.asarray(x, float) for x in at.model.arrays().parts())
+        return ArrayMap(
+            theta=theta,
+            names=tuple(f.name for f in fields(LQArrays)),
+            values=values,
+            scales=tuple(float(np.abs(x).max(initial=0.0)) or 1.0 for x in values),
+            evaluate=lambda t: tuple(np.asarray(x) for x in self._checked_build(t).arrays().parts()),
+            pull=lambda parts: at.pullback(LQArrays(*parts)),
+            push=lambda direction: tuple(np.asarray(x, float) for x in at.pushforward(direction).parts()),
+            again=self.array_map,
+            takes_complex=getattr(self.build, "takes_complex", True),
+        )
+
+    def _checked_build(self, theta: Any) -> LQModel:
+        model = self.build(theta)
+        if not isinstance(model, LQModel):
+            raise InvalidModel(f"build returned a {type(untraced(model)).__name__}, expected an LQModel")
+        return model
+
+
+@dataclass(frozen=True, eq=False)
+class _Steered:
+    """K ↦ the model with A + C K; a class, so that a game can be pickled."""
+
+    A: Array
+    C: Array
+    rest: dict[str, Any]
+
+    def __call__(self, theta: Any) -> LQModel:
+        closed = self.A + anp.dot(self.C, anp.reshape(theta, (self.C.shape[1], self.A.shape[0])))
+        return LQModel(closed, observed=True, **self.rest)
+
+
+class LinearQuadraticGame(LinearQuadratic):
+    """A leader with a Gaussian policy a ~ N(K x, σ² I), θ = K (k, n) in row-major order, and an LQ follower that sees a.
+
+    x' = A x + B u + C a: the mean C K x is folded into A, and C (a − K x) ~ N(0, σ² CC') is a disturbance that the follower
+    observes before it picks u (Prop 2).  The other arguments are those of `LQModel`.  `open_loop` A, `leader_input` C and
+    `spread` σ can be read back.  Source: BC-HG 5.4, (56)–(58), (81).
+    """
+
+    def __init__(
+        self,
+        A: Any,
+        B: Any,
+        C: Any,
+        Q: Any,
+        R: Any,
+        mean: Any,
+        covariance: Any,
+        *,
+        spread: float,
+        name: str = "",
+        **options: Any,
+    ) -> None:
+        A = np.asarray(numeric_array("A", A, ndim=2, axes="(n, n)"))
+        C = np.asarray(numeric_array("C", C, ndim=2, axes="(n, k)"))
+        if C.shape[0] != A.shape[0]:
+            raise InvalidModel(f"C has shape {C.shape}, expected ({A.shape[0]}, k)")
+        if not np.isfinite(real_number("spread", spread)) or spread < 0.0:
+            raise InvalidModel(f"spread is {spread!r}; expected a number of at least 0")
+        self.open_loop, self.leader_input, self.spread = A, C, real_number("spread", spread)
+        rest = dict(B=B, W=self.spread**2 * C @ C.T, Q=Q, R=R, mean=mean, covariance=covariance, **options)
+        super().__init__(_Steered(A, C, rest), dim=C.shape[1] * A.shape[0], name=name)
+        self.model(np.zeros(self.dim))  # what is wrong with the matrices shows here, not at the first gradient

@@ -1,0 +1,46 @@
+"""What a bundle's arrays are made into a problem with: an array and its Jacobian, and the constants of its model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import autograd.numpy as anp
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.errors import BundleUnusable
+
+Load = Callable[[str], "Array | None"]
+_DISCOUNTS = ("follower_discount", "leader_discount", "temperature")
+
+
+class Line:
+    """θ ↦ array + Jacobian (θ − θ₀), for autograd; just the array where it does not depend on θ."""
+
+    def __init__(self, theta: Array, array: Load, prefix: str = "") -> None:
+        self.theta, self.array, self.prefix = theta, array, prefix
+
+    def has(self, name: str) -> bool:
+        """Whether the bundle has the array."""
+        return self.array(f"{self.prefix}model/{name}") is not None
+
+    def at(self, theta: Any, name: str) -> Any:
+        """The array at θ.  Raises: BundleUnusable."""
+        base, slope = (self.array(f"{self.prefix}{kind}/{name}") for kind in ("model", "jacobian"))
+        if base is None:
+            raise BundleUnusable(f"there is no array '{self.prefix}model/{name}'; export the bundle again")
+        if slope is None:
+            return base
+        if slope.shape != (*base.shape, self.theta.size):
+            raise BundleUnusable(
+                f"the array '{self.prefix}jacobian/{name}' has shape {slope.shape}, expected {(*base.shape, self.theta.size)}"
+            )
+        return base + anp.reshape(anp.dot(anp.reshape(slope, (-1, self.theta.size)), theta - self.theta), base.shape)
+
+
+def numbers(constants: dict[str, Any]) -> dict[str, Any]:
+    """Discounts and temperature among a bundle's constants.  Raises: BundleUnusable."""
+    try:
+        return {name: constants[name] for name in _DISCOUNTS}
+    except KeyError as error:
+        raise BundleUnusable(f"bundle.json: constants has no {error}; export the bundle again") from None

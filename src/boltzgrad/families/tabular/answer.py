@@ -1,0 +1,88 @@
+"""The follower's exact answer in a table, and known ways to get it wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+from scipy.special import logsumexp, softmax
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.families.family import Answer, only_context
+from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
+from boltzgrad.solvers import solve_follower
+
+_SWEEPS = 20_000
+
+
+def answer(problem: ConfigurableMDP, theta: Array, context: int) -> Answer:
+    """V, Q and the policy of one context."""
+    models = problem.contexts(theta).models
+    model = models[only_context(context, len(models))]
+    follower = solve_follower(model)
+    values = {"V": follower.value, "Q": follower.q, "policy": follower.policy}
+    return with_bounds(values, model, follower.sup_bound, model)
+
+
+def with_bounds(values: dict[str, Array], like: TabularModel, sup_bound: float, model: TabularModel | None) -> Answer:
+    """Values that are right to `sup_bound`, with what is known of `model`, the one that the follower plans in."""
+    bounds = {name: 2.0 * sup_bound / like.temperature if name == "policy" else sup_bound for name in values}
+    horizon = 1.0 / (1.0 - like.follower_discount)
+    if model is None:
+        return Answer(values, bounds, horizon)
+    size = float(np.abs(values["Q"]).max()) / model.temperature
+    return Answer(values, bounds, horizon, size, partial(mistaken, model), lambda v: backup(model, v)[1])
+
+
+def backup(model: TabularModel, v: Array, discount: float | None = None) -> tuple[Array, Array]:
+    """(Q, τ log Σ exp(Q/τ)) for values V (S,) of the next state."""
+    gamma = model.follower_discount if discount is None else discount
+    q = model.follower_reward + gamma * model.follower_kernel.expect(v)
+    return q, np.asarray(model.temperature * logsumexp(q / model.temperature, axis=1))
+
+
+def mistaken(model: TabularModel) -> list[tuple[str, dict[str, Array]]]:
+    """(the mistake, the arrays that it gets wrong), each swept to its own fixed point."""
+    tau, n = model.temperature, model.n_actions
+
+    def swept(maximum: Callable[[Array], Array], discount: float | None = None) -> tuple[Array, Array]:
+        v = np.zeros(model.n_states)
+        q = backup(model, v, discount)[0]
+        for _ in range(_SWEEPS):
+            q = backup(model, v, discount)[0]
+            new = maximum(q)
+            moved, v = float(np.abs(new - v).max()), new
+            if moved <= 1e-13 * max(1.0, float(np.abs(v).max())):
+                break
+        return q, v
+
+    def soft(q: Array) -> Array:
+        return np.asarray(tau * logsumexp(q / tau, axis=1))
+
+    def boltzmann(q: Array) -> Array:
+        return np.asarray(softmax(q / tau, axis=1))
+
+    def greedy(q: Array) -> Array:
+        return np.asarray((q >= q.max(axis=1, keepdims=True) - 1e-12).astype(float))
+
+    hard, mean = swept(lambda q: np.asarray(q.max(axis=1))), swept(lambda q: soft(q) - tau * np.log(n))
+    no_entropy = swept(lambda q: np.asarray((boltzmann(q) * q).sum(axis=1)))
+    other, right = swept(soft, model.leader_discount), swept(soft)
+    values = [
+        ("max for the soft maximum", hard),
+        ("the mean of exponentials for their sum: τ log(1/A) lost at every step", mean),
+        ("Σ π Q for the soft maximum: the entropy is not rewarded", no_entropy),
+        ("γ_L for the follower's discount", other),
+    ]
+    policies = [
+        ("the greedy policy of the soft Q", greedy(right[0])),
+        ("the greedy policy, no temperature at all", greedy(hard[0])),
+        ("exp(Q) without 1/τ", np.asarray(softmax(right[0], axis=1))),
+        ("the uniform policy", np.full_like(right[0], 1.0 / n)),
+    ]
+    return [
+        *((words, {"Q": q, "V": v, "policy": boltzmann(q)}) for words, (q, v) in values),
+        *((words, {"policy": policy}) for words, policy in policies),
+    ]

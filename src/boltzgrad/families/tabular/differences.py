@@ -1,0 +1,89 @@
+"""J of a tabular problem by value iteration, for differencing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.objectives import PolicyObjective
+from boltzgrad.core.sweep import EPS
+from boltzgrad.families.tabular.contexts import as_contexts
+from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
+from boltzgrad.families.tabular.sweeps import (
+    evaluation_work,
+    expected_steps,
+    leader_values,
+    matrix_of,
+    planned,
+    soft_backup,
+    soft_values,
+)
+from boltzgrad.witnesses.differences import Evaluator, difference_routes, too_many_sweeps
+
+
+class TabularEvaluator(Evaluator):
+    """J(θ) of a `ConfigurableMDP` by soft value iteration and policy evaluation sweeps."""
+
+    def __init__(self, problem: ConfigurableMDP) -> None:
+        self.problem = problem
+        self._starts: list[tuple[Array, Array]] = []
+
+    def __call__(self, theta: Array) -> complex:
+        """J at θ.  Raises: whatever `build` raises there."""
+        problem, contexts, first = self.problem, as_contexts(self.problem.build(theta)), not self._starts
+        total: complex = 0.0
+        for c, (model, weight) in enumerate(zip(contexts.models, contexts.probabilities, strict=True)):
+            start_v, start_l = (None, None) if first else self._starts[c]
+            follower = soft_values(model, start_v)
+            _, policy = soft_backup(model, planned(model), follower.x)
+            change, sweeps, v_leader = follower.change, follower.sweeps, np.zeros(0)
+            if isinstance(problem.objective, PolicyObjective):
+                total += weight * problem.objective.function(theta, policy)
+                if first:
+                    self.rounding += (
+                        EPS * float(np.abs(total)) * (1.0 + float(np.abs(follower.x).max()) / model.temperature)
+                    )
+            else:
+                leader = leader_values(model, policy, start_l)
+                change, sweeps, v_leader = max(change, leader.change), sweeps + leader.sweeps, leader.x
+                total += weight * (model.initial @ v_leader)
+                if first:
+                    self.rounding += float(np.real(weight)) * rounding_of(model, follower.x, policy, v_leader)
+            entries = model.transition.size if isinstance(model.transition, np.ndarray) else model.transition.nnz
+            self.change = max(self.change, change)
+            self.horizon = max(self.horizon, 1.0 / (1.0 - max(model.follower_discount, model.leader_discount)))
+            if first:
+                self.work += float(sweeps * (entries + 30 * model.follower_reward.size))
+                self._starts.append((follower.x, v_leader))
+        if problem.regulariser is not None:
+            total += problem.regulariser.function(theta)
+        return total
+
+    def units(self, theta: Array) -> Array:
+        """The problem's own natural steps (d,)."""
+        units: Array = self.problem.array_map(theta).units
+        return units
+
+
+def rounding_of(model: TabularModel, v: Array, policy: Array, v_leader: Array) -> float:
+    """What J can round off [J]: log π is off by a rounding of Q_F/τ, V_L by one of itself, at every step that remains."""
+    world = matrix_of(model.transition)
+    q_leader = model.leader_reward + model.leader_discount * (world @ v_leader).reshape(policy.shape)
+    benefit = float((policy * np.abs(q_leader - v_leader[:, None])).sum(axis=1).max())
+    cold = float(np.abs(v).max()) / model.temperature
+    return 4.0 * EPS * expected_steps(model, policy) * (float(np.abs(v_leader).max()) + cold * benefit)
+
+
+def _work(reference: Any) -> float:
+    return sum(evaluation_work(s.model, reference.remaining_steps) for s in reference.contexts)
+
+
+COMPLEX, DIFFERENCES = difference_routes(
+    TabularEvaluator,
+    "value iteration",
+    lambda problem, theta: next(filter(None, map(too_many_sweeps, problem.contexts(theta).models)), ""),
+    _work,
+)

@@ -1,0 +1,88 @@
+"""Configurable MDPs: what the rest of the library asks of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.families.family import Family, discounts_lost
+from boltzgrad.families.tabular import mistakes
+from boltzgrad.families.tabular.answer import answer
+from boltzgrad.families.tabular.conic import CONIC
+from boltzgrad.families.tabular.content import content
+from boltzgrad.families.tabular.covariance import COVARIANCE
+from boltzgrad.families.tabular.differences import COMPLEX, DIFFERENCES
+from boltzgrad.families.tabular.hpgd import HPGD
+from boltzgrad.families.tabular.implicit import IMPLICIT
+from boltzgrad.families.tabular.later import later
+from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
+from boltzgrad.families.tabular.reference import TabularHypergradient, tabular_hypergradient
+from boltzgrad.families.tabular.remade import remade
+from boltzgrad.families.tabular.unrolled import UNROLLED, UNROLLED_IMPLICIT
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+# The formulas are dense: the largest (numbers of all arrays) × d, states and d that they are evaluated for.
+_MOST_NUMBERS, _MOST_STATES, _MOST_PARAMETERS = 1e8, 1500, 2000
+
+FORMULAS = """\
+    V_F(s) = τ log Σ_a exp(Q_F(s,a)/τ),   Q_F = r_F + γ_F Σ p(s'|s,a) V_F(s'),   π(a|s) ∝ exp(Q_F(s,a)/τ)
+    V_L(s) = Σ_a π(a|s) Q_L(s,a),         Q_L = r_L + γ_L Σ p(s'|s,a) V_L(s'),   J = Σ_s ρ(s) V_L(s)"""
+
+
+def describe(problem: ConfigurableMDP) -> dict[str, Any]:
+    """States, actions and contexts."""
+    models = problem.contexts(np.zeros(problem.dim)).models
+    many = f", {len(models)} contexts" if len(models) > 1 else ""
+    size = f"{models[0].n_states} states × {models[0].n_actions} actions{many}"
+    return {"size": size, "contexts": len(models)}
+
+
+def too_large(problem: ConfigurableMDP, theta: Array) -> str:
+    """Why dense formulas are not tried, or ""."""
+    return too_many(problem.contexts(theta).models, theta)
+
+
+def too_many(models: Sequence[TabularModel], theta: Array) -> str:
+    """Why dense formulas of these models are not tried, or ""."""
+    states = max(m.n_states for m in models)
+    numbers = theta.size * sum(float(x.size) for m in models for x in m.arrays().parts())
+    if states > _MOST_STATES or numbers > _MOST_NUMBERS or theta.size > _MOST_PARAMETERS:
+        return f"{states} states and d = {theta.size} are too many for their dense formulas"
+    return ""
+
+
+def factors(reference: TabularHypergradient) -> dict[str, float]:
+    """Of the first context's model."""
+    model = reference.contexts[0].model
+    return discounts_lost(model.leader_discount, model.follower_discount, model.temperature)
+
+
+def draw() -> SearchStrategy[ConfigurableMDP]:
+    """Small random problems."""
+    from boltzgrad.families.tabular.draw import configurable_mdps
+
+    return configurable_mdps()
+
+
+TABULAR = Family(
+    "tabular",
+    ConfigurableMDP,
+    tabular_hypergradient,
+    (COVARIANCE, HPGD, IMPLICIT, UNROLLED, UNROLLED_IMPLICIT, CONIC, COMPLEX, DIFFERENCES),
+    describe=describe,
+    mistakes=mistakes,
+    too_large=too_large,
+    factors=factors,
+    later=later,
+    answer=answer,
+    draw=draw,
+    content=content,
+    remade=remade,
+    formulas=FORMULAS,
+)

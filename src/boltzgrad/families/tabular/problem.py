@@ -1,0 +1,232 @@
+"""Configurable MDPs: θ ↦ tabular model(s), with derivatives both ways."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from autograd.builtins import tuple as traced_tuple
+
+from boltzgrad.core.array_map import ArrayMap, scalar_map
+from boltzgrad.core.arrays import Array, Parts
+from boltzgrad.core.linearise import Linearised, RoundedBuild
+from boltzgrad.core.objectives import PolicyObjective, Regulariser
+from boltzgrad.core.problem import ENTRY_ULPS, ParametricProblem
+from boltzgrad.core.stochastic import scatter, scattered_pull
+from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
+from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
+from boltzgrad.families.tabular.linearise import Build, flat, traced_jvp, traced_vjp, unflatten
+from boltzgrad.families.tabular.model import TabularArrays, TabularModel
+
+LinearisedBuild = Linearised[ContextualModel, ContextualArrays]
+
+
+class ConfigurableMDP(ParametricProblem):
+    """A leader's θ (d,) configures the world of a tabular follower.
+
+    `build(theta)` returns a `TabularModel`, or a `ContextualModel` (several models with probabilities).
+    Written in `autograd.numpy`, it is all that is needed.  Where autograd is slow or unavailable, give
+    both derivatives by hand:
+
+    - `pullback(theta, cotangent) -> (d,)` with `cotangent` a `TabularArrays` (`ContextualArrays` where
+      build returns a `ContextualModel`) of ∂J/∂(each array);
+    - `pushforward(theta, direction) -> TabularArrays` (`ContextualArrays`), the tangent along a (d,) direction.
+
+    `objective` is `"return"` (the leader's discounted return from `initial`) or a `PolicyObjective`;
+    `regulariser` is a function of θ, or a `Regulariser`, added to it.  `initial_theta(seed)` draws from
+    N(0, initial_scale²).  `entry_error` is the relative error that build's floating-point entries may carry;
+    proved bounds allow for it.
+
+    Source: BC-HG section 2, (2)(3); HPGD section 2 (contexts); SoBiRL (4).
+
+    >>> import autograd.numpy as anp
+    >>> def build(theta):
+    ...     reward = anp.array([[0.0, 0.0], [1.0, 1.0]]) * theta[0]
+    ...     move = np.array([[[1.0, 0.0], [0.0, 1.0]], [[0.0, 1.0], [1.0, 0.0]]])
+    ...     return TabularModel(move, [1.0, 0.0], reward, np.array([[0.0, 0.0], [1.0, 1.0]]),
+    ...                         follower_discount=0.9, leader_discount=0.9, temperature=0.5)
+    >>> ConfigurableMDP(build, dim=1).model(np.array([2.0])).follower_reward
+    array([[0., 0.], [2., 2.]])
+    """
+
+    def __init__(
+        self,
+        build: Build,
+        *,
+        dim: int,
+        pullback: Callable[[Array, Any], Array] | None = None,
+        pushforward: Callable[[Array, Array], Any] | None = None,
+        objective: Literal["return"] | PolicyObjective = "return",
+        regulariser: Regulariser | Callable[[Any], Any] | None = None,
+        initial_scale: float = 1.0,
+        entry_error: float = ENTRY_ULPS * float(np.finfo(float).eps),
+        name: str = "",
+    ) -> None:
+        if not callable(build):
+            raise InvalidOption(f"build is {build!r}; expected a function theta -> TabularModel")
+        super().__init__(dim=dim, name=name, initial_scale=initial_scale, entry_error=entry_error)
+        if (pullback is None) != (pushforward is None):
+            given = "pullback" if pullback else "pushforward"
+            raise InvalidOption(f"only {given} was given; give both derivatives by hand, or neither")
+        if not isinstance(objective, PolicyObjective) and not (isinstance(objective, str) and objective == "return"):
+            raise InvalidOption(f"objective is {objective!r}; expected 'return' or a PolicyObjective")
+        if regulariser is not None and not isinstance(regulariser, Regulariser):
+            regulariser = Regulariser(regulariser)
+        self.build, self.objective, self.regulariser = build, objective, regulariser
+        self._pullback, self._pushforward = pullback, pushforward
+
+    @property
+    def source(self) -> Build:
+        """The function of θ that the problem is made from."""
+        return self.build
+
+    def made_from(self, build: Build, dim: int) -> ConfigurableMDP:
+        """The problem of another build, with the leader's return for its objective."""
+        return ConfigurableMDP(build, dim=dim)
+
+    def model(self, theta: Any) -> TabularModel | ContextualModel:
+        """What `build` returns at θ, checked.  Raises: InvalidTheta, InvalidModel."""
+        model = self.build(self.check_theta(theta))
+        if not isinstance(model, (TabularModel, ContextualModel)):
+            raise InvalidModel(f"build returned a {type(model).__name__}, expected a TabularModel or ContextualModel")
+        _refuse_complex(as_contexts(model))
+        return model
+
+    def contexts(self, theta: Any) -> ContextualModel:
+        """`model(theta)` with a single model taken as one context."""
+        return as_contexts(self.model(theta))
+
+    def linearise(self, theta: Any) -> LinearisedBuild:
+        """The models at θ with the pull-back and push-forward of their arrays.
+
+        Raises: NotDifferentiable where autograd cannot trace `build`, or a hand-written derivative has
+        the wrong shape; InvalidTheta; InvalidModel.
+        """
+        theta = self.check_theta(theta)
+        if self._pullback is None or self._pushforward is None:
+            contexts, by_tape = traced_vjp(self._checked_build, theta)
+            _refuse_complex(contexts)
+            return LinearisedBuild(
+                contexts, by_tape, traced_jvp(self._checked_build, theta), self.dim, self._rounded(theta)
+            )
+        model = self.model(theta)
+        single = isinstance(model, TabularModel)
+        contexts = as_contexts(model)
+        by_hand_back, by_hand_forward = self._pullback, self._pushforward
+
+        def pullback(cotangent: ContextualArrays) -> Array:
+            out = np.asarray(by_hand_back(theta, cotangent.models[0] if single else cotangent), float)
+            if out.shape != theta.shape:
+                raise NotDifferentiable(f"pullback returned shape {out.shape}, expected {theta.shape}")
+            return out
+
+        def pushforward(direction: Array) -> ContextualArrays:
+            out = by_hand_forward(theta, direction)
+            tangent = ContextualArrays((out,), np.zeros(1)) if isinstance(out, TabularArrays) else out
+            _same_shapes(tangent, arrays_of(contexts))
+            return tangent
+
+        return LinearisedBuild(contexts, pullback, pushforward, self.dim)
+
+    def _rounded(self, theta: Array) -> RoundedBuild | None:
+        if not getattr(self.build, "traced", True):
+            return None
+        build = flat(self._checked_build)
+
+        def function(t: Any) -> Any:
+            return traced_tuple(build(t))
+
+        return RoundedBuild(
+            lambda rng: tuple(np.asarray(x) for x in scatter(function, theta, rng)),
+            lambda parts, rng: scattered_pull(function, theta, parts, rng),
+        )
+
+    def array_map(self, theta: Any, linearised: LinearisedBuild | None = None) -> ArrayMap:
+        """θ ↦ the arrays of every context by name, at one θ; `linearised` is `linearise(theta)` where it is known already."""
+        theta = self.check_theta(theta)
+        at = self.linearise(theta) if linearised is None else linearised
+        like = arrays_of(at.model)
+        names: list[str] = []
+        scales: list[float] = []
+        for i, model in enumerate(at.model.models):
+            where = f"models[{i}]." if len(at.model.models) > 1 else ""
+            for name, x in model.arrays().named():
+                names.append(where + name)
+                scales.append(_scale(name, x, model.temperature))
+
+        def evaluate(t: Array) -> Parts:
+            return arrays_of(as_contexts(self._checked_build(t))).parts()
+
+        return ArrayMap(
+            theta=theta,
+            names=(*names, "probabilities"),
+            values=like.parts(),
+            scales=(*scales, 1.0),
+            evaluate=evaluate,
+            pull=lambda parts: at.pullback(unflatten(list(parts), like)),
+            push=lambda direction: at.pushforward(direction).parts(),
+            again=self.array_map,
+            takes_complex=getattr(self.build, "takes_complex", True),
+        )
+
+    def further_slopes(self, theta: Array, policies: Sequence[Array], units: Array) -> tuple[ArrayMap, ...]:
+        """The regulariser as a function of θ, and the objective as one of (θ, π) at each context's `policy` (S, A); `units`
+        are the natural steps of θ (d,).
+        """
+        out = []
+        if self.regulariser is not None:
+            out.append(scalar_map("regulariser", theta, self.regulariser.function, self.regulariser.gradient_at(theta)))
+        if isinstance(self.objective, PolicyObjective):
+            for policy in policies:
+                out.append(_objective_map(self.objective, theta, policy, units))
+        return tuple(out)
+
+    def _checked_build(self, theta: Any) -> TabularModel | ContextualModel:
+        model = self.build(theta)
+        if not isinstance(model, (TabularModel, ContextualModel)):
+            raise InvalidModel(f"build returned a {type(model).__name__}, expected a TabularModel or ContextualModel")
+        return model
+
+
+def _scale(name: str, x: Any, temperature: float) -> float:
+    """The size of change of a model's array that matters: probabilities 1, the follower's reward τ or its own size."""
+    size = float(np.abs(x).max(initial=0.0))
+    if name == "follower_reward":
+        return min(temperature, size) if size else temperature
+    if name == "leader_reward":
+        return size if size else temperature
+    return 1.0
+
+
+def _objective_map(objective: PolicyObjective, theta: Array, policy: Array, units: Array) -> ArrayMap:
+    in_theta, in_policy = objective.gradients(theta, policy)
+    d = theta.size
+
+    def f(x: Any) -> Any:
+        return objective.function(x[:d], x[d:].reshape(policy.shape))
+
+    # Probabilities move in proportion to themselves, so that none leaves [0, 1] far behind.
+    steps = np.concatenate([units, 0.1 * policy.ravel()])
+    at = np.concatenate([theta, policy.ravel()])
+    return scalar_map("objective", at, f, np.concatenate([in_theta, in_policy.ravel()]), steps=steps)
+
+
+def _refuse_complex(contexts: ContextualModel) -> None:
+    for i, model in enumerate(contexts.models):
+        for name in ("transition", "initial", "follower_reward", "leader_reward", "follower_transition"):
+            value = getattr(model.arrays(), name)
+            if value is not None and np.iscomplexobj(value):
+                where = f"models[{i}]." if len(contexts.models) > 1 else ""
+                raise InvalidModel(f"{where}{name} is complex at a real theta; expected real numbers")
+
+
+def _same_shapes(tangent: Any, like: ContextualArrays) -> None:
+    try:
+        got, want = [np.shape(x) for x in tangent.parts()], [np.shape(x) for x in like.parts()]
+    except AttributeError:
+        raise NotDifferentiable(
+            f"pushforward returned a {type(tangent).__name__}, expected TabularArrays or ContextualArrays"
+        ) from None
+    if got != want:
+        raise NotDifferentiable(f"pushforward returned arrays of shapes {got}, the model's are {want}")

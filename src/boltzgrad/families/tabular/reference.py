@@ -1,0 +1,161 @@
+"""The reference hypergradient of tabular problems, with the exact solutions it was made from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.core.array_map import ArrayMap
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.hypergradient import Hypergradient, open_policy
+from boltzgrad.errors import InvalidOption
+from boltzgrad.families.tabular.adjoint import ContextSolution, assemble, solve_context
+from boltzgrad.families.tabular.contexts import ContextualArrays
+from boltzgrad.families.tabular.error_bound import coordinate_bounds
+from boltzgrad.families.tabular.error_estimate import rounding_estimates
+from boltzgrad.families.tabular.model import TabularArrays
+from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
+from boltzgrad.solvers import FollowerSolution, LeaderSolution
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class TabularHypergradient(Hypergradient):
+    """J(θ) and ∇J(θ) of a `ConfigurableMDP`; `contexts` are the solved models."""
+
+    contexts: tuple[ContextSolution, ...]
+    linearised: LinearisedBuild
+    contextual_cotangent: ContextualArrays
+    outside: Array
+
+    def __reduce__(self) -> Any:
+        """Pickled as problem and θ, to be solved again: factorisations and tapes do not travel."""
+        return tabular_hypergradient, (self.problem, self.theta)
+
+    @property
+    def follower(self) -> FollowerSolution:
+        """The follower's exact answer, where there is one context."""
+        return self._only("follower").follower
+
+    @property
+    def leader(self) -> LeaderSolution | None:
+        """The leader's values, where there is one context; None for a general objective f(θ, π)."""
+        return self._only("leader").leader
+
+    @property
+    def cotangent(self) -> TabularArrays | ContextualArrays:
+        """∂J/∂(each array of the model), as a pull-back receives it."""
+        full = self.contextual_cotangent
+        return full.models[0] if len(full.models) == 1 else full
+
+    @property
+    def size(self) -> str:
+        """States, actions and contexts in words."""
+        sizes = {(s.model.n_states, s.model.n_actions) for s in self.contexts}
+        many = f", {len(self.contexts)} contexts" if len(self.contexts) > 1 else ""
+        ends = ", episodes end" if any(s.model.ends for s in self.contexts) else ""
+        return ", ".join(f"{S} states × {A} actions" for S, A in sorted(sizes)) + many + ends
+
+    @property
+    def solution(self) -> str:
+        """How each context's follower was solved, and how well."""
+        return "; ".join(s.follower.describe() for s in self.contexts)
+
+    def _coordinate_bounds(self, among: Sequence[int]) -> Array:
+        return coordinate_bounds(
+            self.problem,
+            self.theta,
+            self.linearised,
+            self.contexts,
+            self.contextual_cotangent,
+            self.outside,
+            self.gradient,
+            among,
+        )
+
+    def _coordinate_estimates(self) -> Array:
+        return rounding_estimates(self.problem, self.theta, self.linearised, self.contexts, self.gradient)
+
+    def _term_sizes(self) -> Array:
+        through = self.array_map.root_sum_squares(self.contextual_cotangent.parts())
+        return np.asarray(through + np.abs(self.outside))
+
+    def _value_scale(self) -> float:
+        weights = self.linearised.model.probabilities
+        total = sum(float(p) * self._terms_of(s) for p, s in zip(weights, self.contexts, strict=True))
+        regulariser = self.problem.regulariser
+        return total + (0.0 if regulariser is None else abs(regulariser.value(self.theta)))
+
+    def _terms_of(self, s: ContextSolution) -> float:
+        """Σ |terms| of one context's value: visits times rewards, or what a general f(θ, π) is made of to first order."""
+        if s.leader is not None:
+            return s.leader.size
+        assert s.policy_gradient is not None
+        assert s.direct is not None
+        through = float((s.follower.policy * np.abs(s.policy_gradient)).sum())
+        return abs(s.value) + through + float(np.abs(s.direct * self.theta).sum())
+
+    def _largest_value(self) -> float:
+        values = [float(np.abs(s.leader.value).max()) for s in self.contexts if s.leader is not None]
+        return max([self.value_scale, *values])
+
+    def _policy_rounding(self) -> float:
+        weights, total = self.linearised.model.probabilities, 0.0
+        for p, s in zip(weights, self.contexts, strict=True):
+            worth, visits = (s.leader.q, s.leader.occupancy) if s.leader is not None else (s.policy_gradient, None)
+            assert worth is not None
+            visits = np.ones(len(worth)) if visits is None else visits
+            total += float(p) * open_policy(s.follower.q, s.follower.model.temperature, worth, visits)
+        return total
+
+    def _remaining_steps(self) -> float:
+        solved = [s.follower.system for s in self.contexts] + [s.leader.system for s in self.contexts if s.leader]
+        return max(system.remaining_steps for system in solved)
+
+    def _array_map(self) -> ArrayMap:
+        found: ArrayMap = self.problem.array_map(self.theta, self.linearised)
+        return found
+
+    def _further_slopes(self) -> tuple[ArrayMap, ...]:
+        policies = tuple(s.follower.policy for s in self.contexts)
+        found: tuple[ArrayMap, ...] = self.problem.further_slopes(self.theta, policies, self.units)
+        return found
+
+    def _only(self, what: str) -> ContextSolution:
+        if len(self.contexts) != 1:
+            raise InvalidOption(f"this problem has {len(self.contexts)} contexts; use contexts[i].{what}")
+        return self.contexts[0]
+
+
+def tabular_hypergradient(
+    problem: ConfigurableMDP,
+    theta: Any,
+    *,
+    warm_start: TabularHypergradient | None = None,
+    tolerance: float | None = None,
+) -> TabularHypergradient:
+    """The exact hypergradient by Newton and one adjoint solve (BC-HG Theorem 1, (5), in adjoint form)."""
+    linearised = problem.linearise(theta)
+    theta = problem.check_theta(theta)
+    starts: list[Array | None] = [None] * len(linearised.model.models)
+    if warm_start is not None:
+        starts = [s.follower.value for s in warm_start.contexts]
+        if len(starts) != len(linearised.model.models):
+            raise InvalidOption(f"warm_start has {len(starts)} contexts, the problem {len(linearised.model.models)}")
+    solutions = tuple(
+        solve_context(model, problem, theta, warm_start=start, tolerance=tolerance)
+        for model, start in zip(linearised.model.models, starts, strict=True)
+    )
+    value, cotangent, outside = assemble(problem, theta, linearised.model, solutions)
+    return TabularHypergradient(
+        value=value,
+        gradient=linearised.pullback(cotangent) + outside,
+        theta=theta,
+        problem=problem,
+        contexts=solutions,
+        linearised=linearised,
+        contextual_cotangent=cotangent,
+        outside=outside,
+    )

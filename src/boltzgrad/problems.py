@@ -1,0 +1,41 @@
+"""Problems: θ ↦ numbers, and the named problems of the zoo."""
+
+from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
+from boltzgrad.core.objectives import PolicyObjective, Regulariser
+from boltzgrad.core.problem import ParametricProblem
+from boltzgrad.core.softmaxes import log_softmax, sigmoid, softmax
+from boltzgrad.families.game.problem import LeaderPolicy, MarkovGame, softmax_table
+from boltzgrad.families.lqr.problem import Bump, LinearQuadratic, LinearQuadraticGame, LQArrays, LQModel
+from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
+from boltzgrad.families.tabular.model import TabularArrays, TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
+from boltzgrad.zoo import entries, load, names
+
+__all__ = [
+    "Bump",
+    "ConfigurableMDP",
+    "ContextualArrays",
+    "ContextualModel",
+    "DenseKernel",
+    "LQArrays",
+    "LQModel",
+    "LeaderPolicy",
+    "LinearQuadratic",
+    "LinearQuadraticGame",
+    "LinearisedBuild",
+    "MarkovGame",
+    "ParametricProblem",
+    "PolicyObjective",
+    "Regulariser",
+    "SparseKernel",
+    "SparsePattern",
+    "TabularArrays",
+    "TabularModel",
+    "entries",
+    "load",
+    "log_softmax",
+    "names",
+    "sigmoid",
+    "softmax",
+    "softmax_table",
+]

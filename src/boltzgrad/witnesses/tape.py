@@ -1,0 +1,98 @@
+"""Fixed points on HIPS autograd's tape: every sweep recorded, or one implicit vector-Jacobian product.
+
+Shared by the `unrolled` routes of the families; nothing here is shared with any reference.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.builtins import tuple as traced_tuple
+from autograd.core import make_vjp
+from autograd.extend import defvjp, primitive
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.checks import untraced
+from boltzgrad.core.kernel import Kernel, SparseKernel, SparsePattern
+from boltzgrad.core.sweep import sweep
+
+Arrays = tuple[Any, ...]
+_COLUMNS = 1_500
+
+
+@primitive
+def _sparse_product(values: Any, v: Any, pattern: SparsePattern) -> Array:
+    """Rows of a sparse kernel times v, as a primitive of autograd."""
+    return pattern.row_sums(values * v[pattern.indices]).ravel()
+
+
+defvjp(
+    _sparse_product,
+    lambda ans, values, v, pattern: lambda g: np.repeat(g, pattern.row_lengths) * v[pattern.indices],
+    lambda ans, values, v, pattern: (
+        lambda g: np.bincount(
+            pattern.indices, weights=np.repeat(g, pattern.row_lengths) * values, minlength=pattern.n_states
+        )
+    ),
+    argnums=(0, 1),
+)
+
+
+def kernel_product(kernel: Kernel, values: Any, v: Any, shape: tuple[int, int]) -> Any:
+    """Σ_s' p v (S, A) from the kernel's (traced) values."""
+    if isinstance(kernel, SparseKernel):
+        return anp.reshape(_sparse_product(values, v, kernel.pattern), shape)
+    return anp.reshape(anp.dot(anp.reshape(values, (-1, shape[0])), v), shape)
+
+
+def soft_maximum(q: Any, temperature: float, axis: int) -> Any:
+    """τ log Σ exp(q/τ) over `axis`, with weights that sum to one on the tape to ε, however large q is.
+
+    `logsumexp` weighs by exp(q/τ − itself), which rounds by ε·|q|/τ: mass that is lost or won at every step of a long chain,
+    N rewards' worth of constant and N steps, so ε·N².  The largest entry is a constant here, which the derivative forgets.
+    """
+    top = np.max(untraced(q), axis=axis, keepdims=True)
+    return np.squeeze(top, axis) + temperature * anp.log(anp.sum(anp.exp((q - top) / temperature), axis=axis))
+
+
+FixedPoint = Callable[[Callable[[Any, Arrays], Any], Arrays, Array, int], Any]
+
+
+def taped(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:
+    """Every one of `sweeps` sweeps from `start`, on the tape."""
+    v: Any = start
+    for _ in range(sweeps):
+        v = step(v, arrays)
+    return v
+
+
+@primitive
+def _solved(arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Array:
+    """The fixed point itself: `start` is already converged; what matters is the derivative below."""
+    return start
+
+
+def _solved_vjp(ans: Array, arrays: Any, step: Callable[[Any, Arrays], Any], start: Array) -> Any:
+    in_v, _ = make_vjp(lambda v: step(v, arrays), ans)
+    in_arrays, _ = make_vjp(lambda a: traced_tuple((step(ans, a),)), traced_tuple(arrays))
+
+    def vjp(g: Array) -> Any:
+        # Where many steps remain, the Jacobian is made column by column and solved with, all by this tape's own products.
+        jacobian = (
+            np.stack([in_v(e) for e in np.eye(g.size)], axis=1) if np.ndim(g) == 1 and g.size <= _COLUMNS else None
+        )
+        u = sweep(lambda u: g + in_v(u), np.array(g), jacobian=None if jacobian is None else lambda u: jacobian).x
+        return in_arrays((u,))
+
+    return vjp
+
+
+defvjp(_solved, _solved_vjp, None, None)
+
+
+def implicit(step: Callable[[Any, Arrays], Any], arrays: Arrays, start: Array, sweeps: int) -> Any:
+    """The fixed point `start` as one primitive with the implicit vector-Jacobian product."""
+    return _solved(traced_tuple(arrays), step, start)
