@@ -22,7 +22,7 @@ def test_imports_point_upwards():
     ("module", "source"),
     [
         ("boltzgrad.families.tabular.model", "from boltzgrad.solvers import solve_follower"),
-        ("boltzgrad.solvers.follower", "import boltzgrad.core.hypergradient"),
+        ("boltzgrad.solvers.follower", "import boltzgrad.families.tabular.reference"),
         ("boltzgrad.families.game.lifted", "from boltzgrad import verify"),
         ("boltzgrad.derivations.covariance", "from boltzgrad.solvers import boltzmann"),
         ("boltzgrad.solvers.leader", "from boltzgrad.solvers.follower import _newton"),

@@ -1,6 +1,6 @@
 """∇V_F and ∇Q_F − ∇V_F of linear-quadratic followers against differences of the solved Riccati equation.
 
-Source: MATH 7, Prop 1: V(x) = −(x'Px + c), c = [γ tr(PW) − (τ/2)(m log πτ − log det M)]/(1 − γ).
+Source: BC-HG Prop 1: V(x) = −(x'Px + c), c = [γ tr(PW) − (τ/2)(m log πτ − log det M)]/(1 − γ).
 """
 
 import numpy as np

@@ -10,8 +10,8 @@ from boltzgrad.estimators import (
     HPGD,
     BiAC,
     ExactGradient,
-    GameBCHG,
     HPGDOracle,
+    LQGameBCHG,
     MSoBiRL,
     NaivePGD,
     NoisyExact,
@@ -53,7 +53,7 @@ CASES = {
     "zero-order": (ZeroOrder(central=True), moving()),
     "AMD": (AMD(sweeps=5), moving()),
     "M-SoBiRL": (MSoBiRL(), bg.problems.load("synthetic-hard")),
-    "LQR game": (GameBCHG(sampling=FEW), bg.problems.load("lqr-game", horizon=10)),
+    "LQR game": (LQGameBCHG(sampling=FEW), bg.problems.load("lqr-game", horizon=10)),
 }
 # Sums along trajectories of other lengths are rounded otherwise: equal up to that.
 ROUNDED = {

@@ -12,8 +12,8 @@ from boltzgrad.estimators import (
     HPGD,
     BiAC,
     ExactGradient,
-    GameBCHG,
     HPGDOracle,
+    LQGameBCHG,
     MSoBiRL,
     NaivePGD,
     NoisyExact,
@@ -82,9 +82,9 @@ REFUSED = {
     "Bi-AC, no game": (BiAC(), game(), moving(), "Bi-AC needs a MarkovGame whose follower sees"),
     "Bi-AC, state only": (BiAC(), game(), game(observes=False), "Bi-AC needs a MarkovGame whose follower sees"),
     "a game as published": (BCHG(), game(), game(as_published=True), "plans otherwise than it acts"),
-    "game BC-HG, tabular": (GameBCHG(), LQ_GAME, game(), "BC-HG is for a LinearQuadraticGame"),
-    "game BC-HG, LQR": (GameBCHG(), LQ_GAME, lqr(), "BC-HG is for a LinearQuadraticGame"),
-    "BC-HG, LQR game": (BCHG(), lqr(), LQ_GAME, "has estimators of its own .*GameBCHG"),
+    "game BC-HG, tabular": (LQGameBCHG(), LQ_GAME, game(), "BC-HG is for a LinearQuadraticGame"),
+    "game BC-HG, LQR": (LQGameBCHG(), LQ_GAME, lqr(), "BC-HG is for a LinearQuadraticGame"),
+    "BC-HG, LQR game": (BCHG(), lqr(), LQ_GAME, "has estimators of its own .*LQGameBCHG"),
     "Stoc-SoBiRL, moving kernel": (StocSoBiRL(), shaped(), moving(), "shapes rewards only"),
     "Stoc-SoBiRL, moving start": (StocSoBiRL(), shaped(), shaped(start=True), "shapes rewards only"),
     "Stoc-SoBiRL, contexts": (StocSoBiRL(), shaped(), load("four-rooms-two-goals"), "kernel, start or contexts"),
@@ -112,7 +112,7 @@ CONTRADICTORY = {
     "steps, oracle": (HPGDOracle(sampling=CUT), moving(), r"draws its own horizons: give Sampling\(episodes=…\) alone"),
     "horizon, oracle": (HPGDOracle(sampling=Sampling(horizon=5)), moving(), "draws its own horizons"),
     "critic, oracle": (HPGDOracle(critic="sarsa"), moving(), "critic is 'sarsa'; .* takes no critic"),
-    "steps, LQR game": (GameBCHG(sampling=CUT), LQ_GAME, "have its own horizon"),
+    "steps, LQR game": (LQGameBCHG(sampling=CUT), LQ_GAME, "have its own horizon"),
     "critic, Bi-AC": (BiAC(critic="sarsa"), game(), "Bi-AC brings its own"),
     "expected, sampled": (BCHG(actions="expected"), moving(), "goes with segments='exact'"),
     "expected, published": (
@@ -121,7 +121,7 @@ CONTRADICTORY = {
         "not with as_published",
     ),
     "expected, LQR": (BCHG(actions="expected", segments="exact"), lqr(), "a tabular problem"),
-    "expected, game": (GameBCHG(actions="expected"), LQ_GAME, "goes with segments='exact', baseline=True"),
+    "expected, game": (LQGameBCHG(actions="expected"), LQ_GAME, "goes with segments='exact', baseline=True"),
     "actions": (BCHG(actions="all"), moving(), "actions is 'all'; expected 'sampled' or 'expected'"),
     "segments": (
         BCHG(segments="whole"),
@@ -131,8 +131,8 @@ CONTRADICTORY = {
     "λ": (HPGD(segments=1.5), moving(), r"segments is 1.5; expected .* λ in \[0, 1\]"),
     "λ, nan": (BCHG(segments=float("nan")), moving(), "segments is nan"),
     "λ, bool": (BCHG(segments=True), moving(), "segments is True"),
-    "game segments": (GameBCHG(segments=0.5), LQ_GAME, "segments is 0.5; expected 'sampled' or 'exact'"),
-    "game critic": (GameBCHG(critic="td"), LQ_GAME, "critic is 'td'; expected 'exact' or 'monte-carlo'"),
+    "game segments": (LQGameBCHG(segments=0.5), LQ_GAME, "segments is 0.5; expected 'sampled' or 'exact'"),
+    "game critic": (LQGameBCHG(critic="td"), LQ_GAME, "critic is 'td'; expected 'exact' or 'monte-carlo'"),
     "a critic of another family": (
         BCHG(critic=Sarsa()),
         lqr(),
@@ -279,7 +279,7 @@ def test_a_batch_in_which_no_episode_ends():
         (ExactGradient(), game(as_published=True)),
         (BCHG(), lqr()),
         (MSoBiRL(), GENERAL),
-        (GameBCHG(), LQ_GAME),
+        (LQGameBCHG(), LQ_GAME),
         (ZeroOrder(), lqr()),
     ],
     ids=lambda x: getattr(x, "name", str(x)),
@@ -295,7 +295,7 @@ def test_a_temperature_that_would_be_ignored(estimator, problem):
 
 
 @pytest.mark.parametrize(
-    "estimator", [BCHG(), HPGDOracle(), ExactGradient(), ZeroOrder(), AMD(), MSoBiRL(), GameBCHG()]
+    "estimator", [BCHG(), HPGDOracle(), ExactGradient(), ZeroOrder(), AMD(), MSoBiRL(), LQGameBCHG()]
 )
 def test_what_is_no_problem_at_all(estimator):
     with pytest.raises(InvalidOption, match="problem is 3; expected a ConfigurableMDP"):

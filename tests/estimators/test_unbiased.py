@@ -11,9 +11,9 @@ import boltzgrad as bg
 from boltzgrad.estimators import (
     BCHG,
     HPGD,
-    GameBCHG,
-    GameNaivePGD,
     HPGDOracle,
+    LQGameBCHG,
+    LQGameNaivePGD,
     NaivePGD,
     Sampling,
     SoBiRL,
@@ -77,9 +77,9 @@ SHARP = {
     "LQR, exact, horizon": (variance_reduced(sampling=MANY), lqr(horizon=4), 200, 0.15),
     "LQR, sampled, horizon 2": (BCHG(baseline=True, sampling=MANY), lqr(horizon=2), 100, 0.2),
     "LQR, λ = .5, horizon 2": (BCHG(baseline=True, segments=0.5, sampling=MANY), lqr(horizon=2), 100, 0.2),
-    "LQR game, summed": (GameBCHG(segments="exact", baseline=True, actions="expected"), STEERED, 200, 0.01),
-    "LQR game, exact": (GameBCHG(segments="exact", baseline=True, sampling=Sampling(episodes=20)), STEERED, 300, 0.2),
-    "LQR game, sampled": (GameBCHG(baseline=True, sampling=Sampling(episodes=20)), STEERED, 200, 0.25),
+    "LQR game, summed": (LQGameBCHG(segments="exact", baseline=True, actions="expected"), STEERED, 200, 0.01),
+    "LQR game, exact": (LQGameBCHG(segments="exact", baseline=True, sampling=Sampling(episodes=20)), STEERED, 300, 0.2),
+    "LQR game, sampled": (LQGameBCHG(baseline=True, sampling=Sampling(episodes=20)), STEERED, 200, 0.25),
 }
 # As noisy as they are, they must not be called biased.
 NOISY = {
@@ -98,7 +98,7 @@ NOISY = {
         bg.problems.load("thermal-control", horizon=5),
         200,
     ),
-    "LQR game, as it comes": (GameBCHG(), STEERED, 50),
+    "LQR game, as it comes": (LQGameBCHG(), STEERED, 50),
 }
 
 
@@ -152,7 +152,7 @@ BIASED = {
     "Naive-PGD": (NaivePGD(baseline=True), moving(), 100),
     "Naive-PGD in a game": (NaivePGD(baseline=True), game(), 300),
     "Naive-PGD, LQR": (NaivePGD(baseline=True, sampling=MANY), lqr(), 50),
-    "Naive-PGD, LQR game": (GameNaivePGD(baseline=True, sampling=Sampling(episodes=20)), STEERED, 100),
+    "Naive-PGD, LQR game": (LQGameNaivePGD(baseline=True, sampling=Sampling(episodes=20)), STEERED, 100),
     "SoBiRL's truncation": (SoBiRL(), shaped(), 400),
     "HPGD from averages": (HPGD(critic="exact", sampling=FEW), moving(), 300),
     "a critic from the same returns": (BCHG(critic="monte-carlo", baseline=True, sampling=FEW), moving(), 600),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
-from boltzgrad.estimators import BCHG, HPGD, GameBCHG, Sampling, variance_reduced
+from boltzgrad.estimators import BCHG, HPGD, LQGameBCHG, Sampling, variance_reduced
 from estimators.small import game, moving, shaped
 
 FORMS = {
@@ -77,9 +77,9 @@ def test_a_centred_score_in_a_game():
 
 def test_the_lqr_game():
     problem, theta = bg.problems.load("lqr-game", horizon=10), np.array([-6.0, 0.5])
-    raw = GameBCHG()
-    centred, exact = GameBCHG(baseline=True), GameBCHG(segments="exact", baseline=True)
-    summed = GameBCHG(segments="exact", baseline=True, actions="expected")
+    raw = LQGameBCHG()
+    centred, exact = LQGameBCHG(baseline=True), LQGameBCHG(segments="exact", baseline=True)
+    summed = LQGameBCHG(segments="exact", baseline=True, actions="expected")
     sizes = [spread(form, problem, theta, 100) for form in (raw, centred, exact, summed)]
     assert sizes[0] > 100.0 * sizes[1]
     assert sizes[1] > 0.9 * sizes[2]

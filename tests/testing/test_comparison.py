@@ -12,7 +12,7 @@ from boltzgrad.testing import check_hypergradient, comparison, second_opinions
 from boltzgrad.verify import Verdict, agreement
 from boltzgrad.verify.mutants import FAMILIES
 from boltzgrad.verify.mutants.recognise import Mistakes
-from boltzgrad.verify.tolerances import CLEARLY, HALF_THE_DIGITS, RESOLUTION, SINGLE_SAFETY, UNKNOWN_METHOD, Yardstick
+from boltzgrad.verify.tolerances import HALF_THE_DIGITS, MARGIN, RESOLUTION, SINGLE_SAFETY, UNKNOWN_METHOD, Yardstick
 from tests_helpers import sample
 
 MUTANTS = {f"{family}: {m.name}": m for family, room in FAMILIES.items() for m in room.MUTANTS}
@@ -180,7 +180,7 @@ def test_single_precision_has_the_rounding_of_single_precision(rooms):
     assert not check_hypergradient(exact.astype(np.float64), problem, theta).ok
     # A part of the smallest known mistake is more than single precision explains in some entry.
     wrong = MUTANTS["tabular: AlmostTheDiscount"].gradient(problem, theta)
-    part = (reference.gradient + (wrong - reference.gradient) / (1.0 + CLEARLY) * 1.2).astype(np.float32)
+    part = (reference.gradient + (wrong - reference.gradient) / (1.0 + MARGIN) * 1.2).astype(np.float32)
     assert check_hypergradient(part, problem, theta).verdict == Verdict.DISAGREES
 
 

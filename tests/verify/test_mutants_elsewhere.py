@@ -49,7 +49,7 @@ def slopes(value, theta, step=1e-5):
 
 
 def test_the_leader_with_the_entropy_is_differentiated_right():
-    """MATH 9 with τ_L = τ: what it adds to r_L has no derivative of its own, since Σ π ∇log π = 0."""
+    """A leader with the follower's entropy, τ_L = τ: what it adds to r_L has no derivative of its own, since Σ π ∇log π = 0."""
     problem = bg.problems.load("garnet", **GARNET)
     theta = problem.initial_theta(seed=1)
     formula = tabular.EntropyForLeader(problem, theta)

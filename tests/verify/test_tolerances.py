@@ -5,8 +5,8 @@ import pytest
 
 from boltzgrad.verify.mutants.recognise import Mistake, Mistakes
 from boltzgrad.verify.tolerances import (
-    CLEARLY,
     HALF_THE_DIGITS,
+    MARGIN,
     RESOLUTION,
     SAFETY,
     SINGLE_SAFETY,
@@ -107,7 +107,7 @@ def test_a_wide_allowance_asks_for_the_known_mistakes():
     between = G + np.array([0.0, -0.004, 0.0])
     assert verdict(between, allowed, mistakes=lambda: known).verdict == Verdict.CANNOT_TELL
     assert verdict(between, allowed, mistakes=lambda: known).near == (mistake,)
-    near = G + np.array([0.0, -0.01 / (2.0 * CLEARLY), 0.0])
+    near = G + np.array([0.0, -0.01 / (2.0 * MARGIN), 0.0])
     assert verdict(near, allowed, mistakes=lambda: known).verdict == Verdict.AGREES
     assert verdict(near, allowed, mistakes=none_known).verdict == Verdict.AGREES
     assert verdict(near, allowed).verdict == Verdict.CANNOT_TELL  # nobody has tried any

@@ -39,7 +39,7 @@ class PolicyObjective:
     variation: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
 
     def value(self, theta: Array, policy: Array) -> float:
-        """F(θ, π).  Raises: NotDifferentiable if it is not one finite number."""
+        """The objective f(θ, π).  Raises: NotDifferentiable if it is not one finite number."""
         return _number("the objective", self.function(theta, policy))
 
     def gradients(self, theta: Array, policy: Array) -> tuple[Array, Array]:

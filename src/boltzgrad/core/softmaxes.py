@@ -69,7 +69,7 @@ def _softmax(x: Array) -> Array:
 
 @primitive
 def log_softmax(logits: Any) -> Any:
-    """Log softmax(x)_a = x_a − log Σ_b exp(x_b) over the last axis, with all digits also where it is nearly zero.
+    """The logarithm of a softmax over the last axis, x_a − log Σ_b exp(x_b), with all digits also where it is nearly zero.
 
     Shapes: (…, A) -> (…, A).
 

@@ -28,7 +28,7 @@ def concluded(claims: tuple[Claim, ...], because: str, label: str) -> Claim:
 def solved(
     unknown: Any, resolvent: Any, step: Any, source: Any, because: str, label: str, using: tuple[Rule, ...]
 ) -> tuple[Claim, Claim, Claim]:
-    """Unknown = resolvent·source, because unknown = source + step·unknown by the rules and resolvent·(1 − step) = 1."""
+    """Claims that solve u = source + step·u: u is resolvent·source, since resolvent·(1 − step) = 1."""
     multiplied = resolvent * (1 - step) * unknown
     back = Claim(unknown, multiplied, "the resolvent undoes 1 − γΠP", f"{label}, multiplied out")
     inserted = Claim(multiplied, resolvent * source, because, f"{label}, inserted", using)

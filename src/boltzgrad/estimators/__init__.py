@@ -17,7 +17,7 @@ from boltzgrad.estimators.bi_ac import BiAC
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.exact import ExactGradient, NoisyExact
 from boltzgrad.estimators.hpgd import HPGD, HPGDOracle
-from boltzgrad.estimators.lqr_game import GameBCHG, GameNaivePGD
+from boltzgrad.estimators.lqr_game import LQGameBCHG, LQGameNaivePGD
 from boltzgrad.estimators.m_sobirl import MSoBiRL
 from boltzgrad.estimators.naive import NaivePGD
 from boltzgrad.estimators.sampling import Sampling
@@ -34,9 +34,9 @@ __all__ = [
     "Estimates",
     "Estimator",
     "ExactGradient",
-    "GameBCHG",
-    "GameNaivePGD",
     "HPGDOracle",
+    "LQGameBCHG",
+    "LQGameNaivePGD",
     "MSoBiRL",
     "NaivePGD",
     "NoisyExact",

@@ -13,7 +13,7 @@ from boltzgrad.estimators.streams import Draws
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class GameBCHG(Estimator):
+class LQGameBCHG(Estimator):
     r"""Theorem 2 with a Gaussian leader.
 
     `segments`: "sampled" (Lemma 2 along the trajectory, which goes on beyond the leader's horizon until γ_F^k < 10⁻⁶) or
@@ -66,7 +66,7 @@ class GameBCHG(Estimator):
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class GameNaivePGD(GameBCHG):
+class LQGameNaivePGD(LQGameBCHG):
     """The partial derivative only: Σ γ_L^t ∇log f(a|x) Q_L.  Biased by design.
 
     Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), C.1; the first term of (8).

@@ -76,14 +76,14 @@ class Draws:
         return self.below(f"{name} {call}")
 
     def uniform(self, name: str, *shape: int) -> np.ndarray:
-        """U(0,1), (lanes, *shape)."""
+        """Numbers drawn uniformly from (0, 1), (lanes, *shape)."""
         made = self.of(name)
         if len(made) == 1:
             return made[0].random((self.lanes, *shape))
         return np.stack([g.random(shape) for g in made])
 
     def normal(self, name: str, *shape: int) -> np.ndarray:
-        """N(0,1), (lanes, *shape)."""
+        """Numbers drawn from the normal law, (lanes, *shape)."""
         made = self.of(name)
         if len(made) == 1:
             return made[0].standard_normal((self.lanes, *shape))

@@ -13,9 +13,9 @@ from boltzgrad.estimators import (
     BiAC,
     Estimator,
     ExactGradient,
-    GameBCHG,
-    GameNaivePGD,
     HPGDOracle,
+    LQGameBCHG,
+    LQGameNaivePGD,
     MSoBiRL,
     NaivePGD,
     NoisyExact,
@@ -41,8 +41,8 @@ METHODS: dict[str, type[Estimator]] = {
     "bi-ac": BiAC,
     "m-sobirl": MSoBiRL,
     "stoc-sobirl": StocSoBiRL,
-    "game-bc-hg": GameBCHG,
-    "game-naive": GameNaivePGD,
+    "game-bc-hg": LQGameBCHG,
+    "game-naive": LQGameNaivePGD,
 }
 CRITICS = {"sarsa": Sarsa, "tabular-td": LeastSquaresTD, "td": GaussianTD, "network": Network}
 

@@ -15,7 +15,7 @@ from boltzgrad.core.arrays import Array
 
 
 def half_of(discount: float, horizon: int | None = None) -> int:
-    """N: half of the horizon, or the number of steps after which γ_L^n ≤ ½."""
+    """Half of the horizon, or the number n of steps after which γ_L^n ≤ ½."""
     if horizon is not None:
         return horizon // 2
     return int(np.ceil(np.log(0.5) / np.log(discount))) if discount > 0.0 else 1

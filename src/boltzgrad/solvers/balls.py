@@ -90,7 +90,7 @@ def as_ball(x: Any) -> Ball:
 
 
 def inverse(x: Any) -> Any:
-    """X⁻¹; for a ball by ‖(X + E)⁻¹ − Y‖ ≤ ‖Y‖ ‖I − XY‖'/(1 − ‖I − XY‖'), the residual taken over the ball."""
+    """The inverse; for a ball by ‖(X + E)⁻¹ − Y‖ ≤ ‖Y‖ ‖I − XY‖'/(1 − ‖I − XY‖'), the residual taken over the ball."""
     if not isinstance(x, Ball):
         return np.linalg.inv(x)
     y = np.linalg.inv(x.mid)
@@ -126,7 +126,7 @@ def stretch(f: Any, discount: float) -> float:
 
 
 def lyapunov(f: Any, c: Any, discount: float) -> Any:
-    """X = γ F X F' + C with C symmetric; for balls, the residual times `stretch` (and √n from spectral to Frobenius)."""
+    """The X of X = γ F X F' + C with C symmetric; for balls, its residual times `stretch` (√n from spectral to Frobenius)."""
     if not (isinstance(f, Ball) or isinstance(c, Ball)):
         return _solved(f, c, discount)
     ball, right = as_ball(f), as_ball(c)

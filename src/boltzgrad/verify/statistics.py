@@ -67,7 +67,7 @@ def spread(rows: Array) -> Spread:
 
 
 def squared_norm(rows: Array) -> float:
-    """U, the unbiased estimate of ‖b‖²; it can be negative."""
+    """The unbiased estimate of ‖b‖²; it can be negative."""
     return float(np.sum(rows.mean(axis=0) ** 2) - rows.var(axis=0, ddof=1).sum() / len(rows))
 
 

@@ -21,7 +21,7 @@ and along a direction u, |u| · allowed, because a slope is Σ u_j ∂J/∂θ_j.
   that allowance is still below `RESOLUTION` of the largest entry: its size is confirmed, its digits are not;
 - *open*, otherwise.  Where half of an open entry would still have been accepted, so would its negative, and the verdict is
   "cannot tell".  Else every known mistake is made on this very problem, and the verdict is "cannot tell" if the allowance would
-  let one pass that the gradient is not `CLEARLY` further from than from the truth.
+  let one pass that the gradient is not `MARGIN` further from than from the truth.
 
 Where every entry is zero as far as rounding tells, nothing can be confirmed: "zero to rounding", or where that rounding is not
 small beside J itself, "cannot tell".
@@ -59,7 +59,7 @@ SINGLE_RESOLUTION = 1e-3
 """[1] What is negligible beside the largest entry where a gradient was computed in single precision."""
 UNKNOWN = 1e-6
 """[1] Rounding of an entry in a natural step beyond this part of J is no zero: the entry is unknown."""
-CLEARLY = 4.0
+MARGIN = 4.0
 """[1] How many times nearer to the truth than to a mistake a gradient must be, where an allowance would let both pass:
 rounding has no reason to point from the one to the other in every coordinate at once."""
 
@@ -115,7 +115,7 @@ class Yardstick:
     @cached_property
     def zero(self) -> Array:
         """Which entries (d,) are zero as far as their own rounding tells."""
-        return np.asarray(np.abs(self.gradient) <= CLEARLY * self.rounding)
+        return np.asarray(np.abs(self.gradient) <= MARGIN * self.rounding)
 
     def along(self, directions: Array | None) -> Yardstick:
         """The same for slopes (k,) along the rows of `directions` (k, d) [θ]; their natural step is the direction itself."""
@@ -211,7 +211,7 @@ def judge(
     if by_difference:
         # As near as that to a reference that is itself unsure of half of the entry tells nothing.
         sure = 2.0 * witness_allowance(yardstick, 0.0) < size
-        told |= ((1.0 + CLEARLY) * off <= RESOLUTION * size) & sure
+        told |= ((1.0 + MARGIN) * off <= RESOLUTION * size) & sure
     small = np.zeros_like(told)
     if not told.all():
         natural = size * yardstick.units
@@ -245,7 +245,7 @@ def judge(
         return judged(Verdict.CANNOT_TELL, worst)
     near = known.not_excluded(found, exact, allowed, directions)
     # Where no mistake is formulated, what is left are the differences themselves.
-    missing = known.missing if np.any((1.0 + CLEARLY) * off[unclear] > RESOLUTION * size[unclear]) else ""
+    missing = known.missing if np.any((1.0 + MARGIN) * off[unclear] > RESOLUTION * size[unclear]) else ""
     return judged(Verdict.CANNOT_TELL if near or missing else Verdict.AGREES, worst, near=near, missing=missing)
 
 

@@ -58,7 +58,7 @@ def _problem(
 
 
 def synthetic(seed: int = 0, n_parameters: int = 100) -> ConfigurableMDP:
-    """F(x, π) = ½‖x‖² + ½‖π‖², r_sa(x) = c_sa · xᵀMx, with 10 states, 5 actions, γ = 0.5, τ = 1.
+    """Objective f(x, π) = ½‖x‖² + ½‖π‖², r_sa(x) = c_sa · xᵀMx, with 10 states, 5 actions, γ = 0.5, τ = 1.
 
     Degenerate: every reward is c_sa times one scalar, and both parts of f are least at x = 0.
     Source: SoBiRL J.3 (M i.i.d. N(0,1), not symmetric; c_sa the product of two U(0,1)).

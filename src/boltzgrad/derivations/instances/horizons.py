@@ -15,7 +15,7 @@ LONGEST = 300
 
 
 def tails(root: float) -> Array:
-    """P(T ≥ t) of the geometric law with P(T = j) = (1 − root) rootʲ, as cumulated probabilities."""
+    """The tail P(T ≥ t) of the geometric law with P(T = j) = (1 − root) rootʲ, as cumulated probabilities."""
     law = (1 - root) * root ** np.arange(4 * LONGEST)
     return np.asarray(law[::-1].cumsum()[::-1][:LONGEST])
 

@@ -32,7 +32,7 @@ def riccati(A: Array, B: Array, Q: Array, R: Array, gamma: float) -> Array:
 
 
 def lyapunov(A: Array, source: Array, gamma: float) -> Array:
-    """X = source + γ A X A' by sweeps."""
+    """The X of X = source + γ A X A', by sweeps."""
     X = source
     for _ in range(SWEEPS):
         X = source + gamma * A @ X @ A.T

@@ -3,7 +3,7 @@ r"""A batch of linear-quadratic trajectories, and the cotangents that sums along
 Coefficients put on ∇r_L, ∇r_F and ∇log p become cotangents by
     ∇r_F = −x'∇Q x − u'∇R u,    ∇r_L = ∇c − x'∇Q_L x − u'∇R_L u,
     ∇log N(x'; μ, W) = δ'(∇A x + ∇B u) + ½ (δ'∇W δ − tr W⁻¹∇W),   δ = W⁻¹(x' − μ),  μ = Ax + Bu,
-and those on ∇Q_F itself go through the Riccati equation by one adjoint Lyapunov equation (MATH 7).
+and those on ∇Q_F itself go through the Riccati equation by one adjoint Lyapunov equation (derivation `riccati-derivative`).
 """
 
 from __future__ import annotations

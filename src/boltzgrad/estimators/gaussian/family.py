@@ -33,7 +33,7 @@ class GaussianFamily:
         if model.observed or model.bump is not None:
             raise InvalidOption(
                 f"{label} for {self.problem!r}: this family needs noise that is not seen in advance and a quadratic leader; "
-                "a LinearQuadraticGame has estimators of its own (boltzgrad.estimators.GameBCHG)"
+                "a LinearQuadraticGame has estimators of its own (boltzgrad.estimators.LQGameBCHG)"
             )
         if self.moves().transition and np.linalg.eigvalsh(model.W).min() <= 0.0:
             raise InvalidOption(

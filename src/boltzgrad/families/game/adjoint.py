@@ -19,7 +19,7 @@ from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.solvers.game import GameSolution
 
 
-def steering(game: MarkovGame, s: GameSolution, *, rounding: Array | float = 0.0) -> tuple[Array, Array]:
+def guidance_and_adjoint(game: MarkovGame, s: GameSolution, *, rounding: Array | float = 0.0) -> tuple[Array, Array]:
     """(w (S, A, B), y (S,)): the follower's guidance and the adjoint of its value.
 
     `rounding` (S, A, B) is added to the Benefit, for estimates of what its rounding does.

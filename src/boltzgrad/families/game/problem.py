@@ -32,7 +32,7 @@ Sees = Literal["action", "state"]
 
 @dataclass(frozen=True)
 class LeaderPolicy:
-    """F_θ(a|s) as `function(theta) -> (S, A)`, in autograd.numpy or with both derivatives by hand.
+    """The leader's policy f_θ(a|s) as `function(theta) -> (S, A)`, in autograd.numpy or with both derivatives by hand.
 
     `pullback(theta, cotangent (S, A)) -> (d,)`, `pushforward(theta, direction (d,)) -> (S, A)`.
     """
@@ -158,7 +158,7 @@ class MarkovGame(ParametricProblem):
         return game
 
     def leader_policy(self, theta: Any) -> Array:
-        """F_θ (S, A) at θ, checked.  Raises: InvalidTheta, InvalidModel."""
+        """The leader's policy f_θ (S, A) at θ, checked.  Raises: InvalidTheta, InvalidModel."""
         return self._checked(self.policy.function(self.check_theta(theta)))
 
     def linearise(self, theta: Any) -> Linearised[Array, Array]:
@@ -216,7 +216,7 @@ class MarkovGame(ParametricProblem):
 
         A follower that sees the action lives on the states z = (s, a): p(z'|z, b) = p(s'|s,a,b) f(a'|s'), started
         from ρ(s) f(a|s).  One that does not lives on s, with kernel and rewards averaged over f.
-        Source: MATH "free independent witness"; BC-HG footnote 1.  Raises: InvalidOption for `as_published`.
+        Source: derivation `theorem-2-by-lifting`; BC-HG footnote 1.  Raises: InvalidOption for `as_published`.
         """
         if self.plans_on != self.acts_on:
             raise InvalidOption("as published, the follower plans otherwise than it acts: no MDP has it as its optimum")

@@ -12,7 +12,7 @@ from boltzgrad.core.array_map import ArrayMap
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.hypergradient import Hypergradient, open_policy
 from boltzgrad.core.linearise import Linearised
-from boltzgrad.families.game.adjoint import policy_cotangent, steering
+from boltzgrad.families.game.adjoint import guidance_and_adjoint, policy_cotangent
 from boltzgrad.families.game.error_bound import cotangent_bounds
 from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.tabular.build_rounding import RUNS
@@ -86,7 +86,9 @@ class GameHypergradient(Hypergradient):
         for _ in range(count):
             moved = _WithJoint(game, nudged_model(game.joint, self.follower, self.leader, rng))
             solved = solve_game(moved, nudge(self.solved.f, rng), warm_start=self.follower.value)
-            cotangent = policy_cotangent(moved, solved, *steering(moved, solved, rounding=noise(solved.q_leader, rng)))
+            cotangent = policy_cotangent(
+                moved, solved, *guidance_and_adjoint(moved, solved, rounding=noise(solved.q_leader, rng))
+            )
             largest = np.maximum(largest, np.abs(self.linearised.pullback(cotangent) - self.gradient))
             square += (cotangent - self.cotangent) ** 2
         through = self.array_map.root_sum_squares((np.sqrt(square / count),)) / UNCORRELATED
@@ -141,7 +143,7 @@ def game_hypergradient(
     linearised = problem.linearise(theta)
     start = None if warm_start is None else warm_start.follower.value
     solved = solve_game(problem, linearised.model, warm_start=start, tolerance=tolerance)
-    guidance, adjoint = steering(problem, solved)
+    guidance, adjoint = guidance_and_adjoint(problem, solved)
     cotangent = policy_cotangent(problem, solved, guidance, adjoint)
     return GameHypergradient(
         value=solved.leader.expected_return,

@@ -15,7 +15,7 @@ Backward to P: K = γM⁻¹B'PA, Σ = (τ/2)M⁻¹, M = R + γB'PB by the produc
 adjoint Lyapunov equation Z = γ_F F Z F' + sym(P̄), which adds Z to Q̄, KZK' to R̄, 2γ_F P F Z to Ā, −2γ_F P F Z K' to B̄.
 
 `cotangents` is written with @, +, .T, `inverse`, `trace`, `lyapunov` only, so that it also runs on balls.
-Source: BC-HG Props 1, 2, (59)–(98); MATH 7.
+Source: BC-HG Props 1, 2, (59)–(98); derivations `lqr-leader-value`, `riccati-derivative`.
 """
 
 from __future__ import annotations

@@ -2,7 +2,8 @@ r"""The Riccati equation as a semidefinite program whose dual block is the adjoi
 
     maximise <C, P>  subject to  [[Q + γA'PA − P, γA'PB], [γB'PA, R + γB'PB]] ⪰ 0
 
-has the Riccati solution as its optimum for every C ≻ 0, and the multiplier's (x, x) block is Z = γFZF' + C (MATH 7).
+has the Riccati solution as its optimum for every C ≻ 0, and the multiplier's (x, x) block is Z = γFZF' + C.
+Source: derivation `riccati-program-dual`.
 The signed ∂J/∂P is the difference of two positive definite C's.  Centred at P̂ (P = P̂ + D), scaled by ‖P̂‖.
 The explicit part of the derivative is autograd's.  Needs the extra `conic`.
 

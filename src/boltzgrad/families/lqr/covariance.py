@@ -6,7 +6,7 @@ With z = (x, u), Q_F = −(z'Hz + …), ∇Q_F = −(z'Ḣz + …), Q_L = −(z'
 
 so the third term of (5) needs E[xx'] only.  The direct terms are those of ∇log ρ, ∇r_L and γ_L ∇log p V_L at fixed V_L.
 A follower that observes w is one that does not, on the state (x, w): Prop 2 is Prop 1 on the augmented problem.
-Source: BC-HG Theorem 1, (5), (24); MATH 3 and 7.  For a quadratic leader.
+Source: BC-HG Theorem 1, (5), (24); `gaussian-covariance-of-quadratics` of the ledger.  For a quadratic leader.
 """
 
 from __future__ import annotations

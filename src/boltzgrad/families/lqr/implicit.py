@@ -1,4 +1,4 @@
-r"""Forward implicit-function theorem: dP from one Lyapunov equation a coordinate, dP = γF'dPF + dS (MATH 7).
+r"""Forward implicit-function theorem: dP from one Lyapunov equation a coordinate, dP = γF'dPF + dS (`riccati-derivative`).
 
 The explicit part of J's derivative is autograd's; P and dP come from doubling, in the user's own units.
 """

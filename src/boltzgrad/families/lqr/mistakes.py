@@ -42,7 +42,7 @@ def _natural(m: LQModel) -> tuple[Units, LQModel]:
 class Formula(WrongFormula):
     """Differentiate Riccati equation, gains, closed loop and leader's value in turn, one method a step.
 
-    Source: BC-HG Props 1 and 2, (59)–(98); MATH 7.
+    Source: BC-HG Props 1 and 2, (59)–(98); derivation `riccati-derivative`.
     """
 
     mistake = "none: the correct formula"
@@ -64,7 +64,7 @@ class Formula(WrongFormula):
         return self.units.reward * np.array(slopes)
 
     def slope(self, m: LQModel, P: Array, at: Loop, lead: LeaderAdjoint, c: LQArrays) -> float:
-        """DJ along one coordinate."""
+        """dJ/dθ_j, where c is the derivative of the arrays in θ_j."""
         dP = self.dP(m, P, c)
         dM = self.dM(m, P, c, dP)
         dK = self.dK(m, P, at, c, dP, dM)
@@ -88,7 +88,7 @@ class Formula(WrongFormula):
         return (infinite_leader if forever else finite_leader)(m, m.arrays(), at)
 
     def dP(self, m: LQModel, P: Array, c: LQArrays) -> Array:
-        """DP = γF'dPF + dS."""
+        """The derivative of P: dP = γF'dPF + dS."""
         F, forcing = self.forcing(m, P, c)
         return self.fixed_point(F, forcing, self.riccati_discount(m))
 

@@ -30,7 +30,7 @@ _CORRECTIONS = 3
 
 
 def sweeps_needed(model: LQModel, P: Array) -> int:
-    """N with (γρ(F)²)ⁿ below rounding: what a derivative through sweeps needs."""
+    """The number of sweeps that a derivative through them needs: (γρ(F)²)ⁿ is below rounding."""
     rate = Powers(gain(model, P)[1], model.follower_discount).radius ** 2
     return int(np.ceil(np.log(_BELOW) / np.log(rate))) + 20 if 1e-12 < rate < 1.0 else 40
 

@@ -3,7 +3,7 @@
     max_π J(θ, π) − λ (V*_F(θ) − V_F^π(θ)) = λ [V*(r_F + r_L/λ) − V*(r_F)](ρ),   γ_L = γ_F and one kernel,
 
 with θ's gradient by the envelope theorem: a one-sided difference quotient with step 1/λ of the hypergradient.
-Source: MATH 11; PBRL.
+Source: PBRL (Shen, Yang, Chen 2024).
 """
 
 from __future__ import annotations

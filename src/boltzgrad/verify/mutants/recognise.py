@@ -13,7 +13,7 @@ from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.errors import BoltzgradError
 from boltzgrad.families.mistake import Catalogue
 from boltzgrad.families.registry import family_of
-from boltzgrad.verify.tolerances import CLEARLY, RESOLUTION, Yardstick, relative, share, witness_allowance
+from boltzgrad.verify.tolerances import MARGIN, RESOLUTION, Yardstick, relative, share, witness_allowance
 
 # A gradient is taken for a mistake's when it is this many times nearer to it than the right one is.
 _NEARER = 1e3
@@ -76,7 +76,7 @@ class Mistakes:
     def not_excluded(
         self, found: Array, exact: Array, allowed: Array, directions: Array | None = None
     ) -> tuple[Mistake, ...]:
-        """The mistakes that an allowance (k,) would let pass and that entries `found` (k,) are not `CLEARLY` further from than
+        """The mistakes that an allowance (k,) would let pass and that entries `found` (k,) are not `MARGIN` further from than
         from the truth `exact`, each entry measured by what is allowed there; nearest first.
         """
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -86,7 +86,7 @@ class Mistakes:
                 seen = m.gradient if directions is None else directions @ m.gradient
                 if np.all(np.abs(seen - exact) <= allowed):
                     off = float(np.max(_strain(found - seen, allowed)))
-                    if off < CLEARLY * own or off == 0.0:
+                    if off < MARGIN * own or off == 0.0:
                         near.append((off, m))
         return tuple(m for _, m in sorted(near, key=lambda x: x[0]))
 
@@ -116,7 +116,7 @@ def mistakes(reference: Hypergradient) -> Mistakes:
 
 def _shows(yardstick: Yardstick, wrong: Array) -> bool:
     """Whether a wrong gradient differs from the right one in any entry by more than rounding and than what is resolved."""
-    least = np.maximum(RESOLUTION * np.abs(yardstick.gradient), CLEARLY * yardstick.rounding)
+    least = np.maximum(RESOLUTION * np.abs(yardstick.gradient), MARGIN * yardstick.rounding)
     return bool(np.any(np.abs(wrong - yardstick.gradient) > least))
 
 
