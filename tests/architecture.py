@@ -19,7 +19,14 @@ ROOMS = (
     "testing",
     "cli",
 )
-MODELS = ("contexts", "linearise", "model", "natural_units", "problem")  # the files of a family that make its models
+MODELS = (
+    "contexts",
+    "linearise",
+    "model",
+    "natural_units",
+    "plain_form",
+    "problem",
+)  # the files of a family that make its models
 ALONE = "derivations"  # imports SymPy only
 CALLS_DERIVATIONS = ("verify", "experiments", "testing", "cli")
 

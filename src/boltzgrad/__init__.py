@@ -9,12 +9,14 @@ if TYPE_CHECKING:
     from boltzgrad import derivations, errors, estimators, problems, solvers, testing
     from boltzgrad.core.hypergradient import Hypergradient
     from boltzgrad.families.registry import hypergradient
+    from boltzgrad.families.tabular.penalty_gradient import penalty_gradient
     from boltzgrad.problems import (
         ConfigurableMDP,
         ContextualModel,
         LeaderPolicy,
         LinearQuadratic,
         LinearQuadraticGame,
+        LogLikelihood,
         LQModel,
         MarkovGame,
         PolicyObjective,
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
         SparseKernel,
         SparsePattern,
         TabularModel,
+        arrival_reward,
         log_softmax,
         sigmoid,
         softmax,
@@ -40,12 +43,14 @@ __all__ = [
     "LeaderPolicy",
     "LinearQuadratic",
     "LinearQuadraticGame",
+    "LogLikelihood",
     "MarkovGame",
     "PolicyObjective",
     "Regulariser",
     "SparseKernel",
     "SparsePattern",
     "TabularModel",
+    "arrival_reward",
     "check_estimator",
     "check_samples",
     "derivations",
@@ -53,6 +58,7 @@ __all__ = [
     "estimators",
     "hypergradient",
     "log_softmax",
+    "penalty_gradient",
     "problems",
     "sigmoid",
     "softmax",
@@ -65,7 +71,11 @@ __all__ = [
 # its users' environments, and must not bring NumPy and SciPy with it.
 _ROOMS = ("derivations", "errors", "estimators", "problems", "solvers", "testing")
 _FROM_VERIFY = ("AgreementReport", "EstimatorCheck", "check_estimator", "check_samples", "verify")
-_ELSEWHERE = {"Hypergradient": "core.hypergradient", "hypergradient": "families.registry"}
+_ELSEWHERE = {
+    "Hypergradient": "core.hypergradient",
+    "hypergradient": "families.registry",
+    "penalty_gradient": "families.tabular.penalty_gradient",
+}
 
 
 def __getattr__(name: str) -> Any:

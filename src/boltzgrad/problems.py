@@ -1,7 +1,8 @@
 """Problems: θ ↦ numbers, and the named problems of the zoo."""
 
+from boltzgrad.core.arrival import arrival_reward
 from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
-from boltzgrad.core.objectives import PolicyObjective, Regulariser
+from boltzgrad.core.objectives import LogLikelihood, PolicyObjective, Regulariser
 from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.core.softmaxes import log_softmax, sigmoid, softmax
 from boltzgrad.families.game.problem import LeaderPolicy, MarkovGame, softmax_table
@@ -23,6 +24,7 @@ __all__ = [
     "LinearQuadratic",
     "LinearQuadraticGame",
     "LinearisedBuild",
+    "LogLikelihood",
     "MarkovGame",
     "ParametricProblem",
     "PolicyObjective",
@@ -31,6 +33,7 @@ __all__ = [
     "SparsePattern",
     "TabularArrays",
     "TabularModel",
+    "arrival_reward",
     "entries",
     "load",
     "log_softmax",

@@ -44,7 +44,7 @@ def changed(name, index, value):
             {"follower_reward": np.zeros((2, 0)), "leader_reward": np.zeros((2, 0))},
             "there must be a state and an action",
         ),
-        ({"follower_discount": 1.0}, r"follower_discount is 1.0; it must lie in \[0, 1\)"),
+        ({"follower_discount": 1.0}, r"follower_discount is 1, and from state 0 no episode ever ends"),
         ({"leader_discount": -0.1}, r"leader_discount is -0.1"),
         ({"leader_discount": "much"}, r"leader_discount is 'much'; it must be a real number"),
         ({"temperature": 0.0}, r"temperature is 0.0; it must be positive"),

@@ -10,11 +10,13 @@ import boltzgrad as bg
 from boltzgrad.core.sweep import sweep
 from boltzgrad.errors import Unfinished
 from boltzgrad.families.tabular import unrolled as unrolled_module
+from boltzgrad.families.tabular.differences import TabularEvaluator
 from boltzgrad.families.tabular.sweeps import soft_values
 from boltzgrad.families.tabular.unrolled import unrolled_implicit
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.verify.tolerances import Verdict
 from scaled import shifted, two_states
+from tests_helpers import benchmark
 
 GOAL = np.array([[0.0, 0.0], [1.0, 1.0]])
 
@@ -257,3 +259,17 @@ def test_values_differ_only_by_more_than_an_open_policy_explains(seed):
     usual = of(moves, np.ones(2) / 2, lambda t: follower + t[0] * np.eye(2), leader, 0.9, 0.5, 1)
     exact = bg.hypergradient(usual, np.array([0.3]))
     assert exact.value_rounding < 1e-12 * exact.value_scale
+
+
+def test_a_policy_that_rounding_leaves_open_makes_no_kink():
+    """ε V_F = 50 τ: an action of weight 10⁻³⁰ is the best one at the next step, and J jumps by 10⁷ of 10¹²."""
+    problem, theta = benchmark("false_alarms").edge_table(np.random.default_rng([49_000, 24]))
+    report = bg.verify(problem, theta, routes=["differences"])
+    assert unhurt(report), str(report)
+    evaluate = TabularEvaluator(problem)
+    assert evaluate(theta).real == pytest.approx(report.reference.value)
+    assert evaluate.rounding > 1e-8 * report.reference.value_scale
+    # The control: where the policy is known no such rounding is allowed.
+    usual, at = wandering(1e4, 0)
+    evaluate = TabularEvaluator(usual)
+    assert abs(evaluate(at)) > 1e8 * evaluate.rounding

@@ -120,9 +120,9 @@ class Family:
 
 def discounts_lost(leader: float, follower: float, temperature: float) -> dict[str, float]:
     """The factors that every discounted follower with a temperature has to lose."""
+    forever = {} if leader == 1.0 else {"(1 − γ_L)": 1.0 - leader, "1/(1 − γ_L)": 1.0 / (1.0 - leader)}
     return {
-        "(1 − γ_L)": 1.0 - leader,
-        "1/(1 − γ_L)": 1.0 / (1.0 - leader),
+        **forever,
         "γ_L": leader,
         "(1 − γ_F)": 1.0 - follower,
         "γ_F": follower,

@@ -13,7 +13,7 @@ Source: BC-HG (22), SoBiRL Prop 4.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from typing import Literal
 
@@ -39,6 +39,7 @@ from boltzgrad.solvers.soft_bellman import (
 EPS = float(np.finfo(float).eps)
 _FLOOR = 8.0  # a residual below so many roundings of |r| + |V| is as good as float64 gets
 _SWEEPS = 60  # backups before early Newton steps where factorising is costly; measured on grids of 10⁵ states
+_NO_STEP = 0.05  # of τ: a fixed point that is none leaves Newton steps of about τ, however small its residual
 _REUSE = 0.05  # Newton steps below this fraction of τ move the policy too little to factorise again
 
 
@@ -102,6 +103,45 @@ class FollowerSolution:
         return f"{self.method}, {self.iterations} iterations, residual {self.residual:.1e}, ‖V − V*‖ ≤ {self.sup_bound:.1e}"
 
 
+@dataclass(frozen=True, eq=False, repr=False)
+class FollowerAsGiven(FollowerSolution):
+    """A solution in the units that its model was given in, `plain` being that of the plain form (`TabularModel.unit`).
+
+    `value` is V_F and `q` is Q_F = r_F + γ_F P V_F, without τ log π⁰; bounds, residual and gap are V_F's.
+    """
+
+    plain: FollowerSolution
+
+    @cached_property
+    def gap_rounding(self) -> Array:
+        """See `FollowerSolution`."""
+        return np.asarray(self.model.unit * self.plain.gap_rounding)
+
+    @cached_property
+    def sup_bound(self) -> float:
+        """See `FollowerSolution`."""
+        return self.model.unit * self.plain.sup_bound
+
+    @cached_property
+    def span_bound(self) -> float:
+        """See `FollowerSolution`."""
+        return self.model.unit * self.plain.span_bound
+
+
+def as_given(solution: FollowerSolution) -> FollowerSolution:
+    """A solution of a model in plain form in the units that the model was given in."""
+    model, unit = solution.model, solution.model.unit
+    if unit == 1.0 and model.reference is None:
+        return solution
+    parts = {f.name: getattr(solution, f.name) for f in fields(FollowerSolution)}
+    q = unit * solution.q
+    if model.reference is not None:
+        q = q - unit * model.temperature * np.log(np.where(model.reference > 0.0, model.reference, 1.0))
+    given = {"value": unit * solution.value, "q": q, "residual": unit * solution.residual}
+    more = {"extended": unit * solution.extended, "gap": unit * solution.gap}
+    return FollowerAsGiven(**{**parts, **given, **more}, plain=solution)
+
+
 def solve_follower(
     model: TabularModel,
     *,
@@ -134,7 +174,12 @@ def solve_follower(
     if tolerance is not None and not tolerance > 0.0:
         raise InvalidOption(f"tolerance is {tolerance!r}; expected a positive number")
     if method == "newton":
-        return _newton(model, v, tolerance, max_iterations or 500, soften)
+        try:
+            return _newton(model, v, tolerance, max_iterations or 500, soften)
+        except NotConverged as error:
+            if _may_wander(model):
+                raise InvalidModel(f"{_infinite(model)} ({error})") from None
+            raise
     if method == "value-iteration":
         return _value_iteration(model, v, tolerance, max_iterations, soften)
     raise InvalidOption(f"method is {method!r}; expected 'newton' or 'value-iteration'")
@@ -191,6 +236,8 @@ def _newton(
     policy_system = LinearSystem(
         model.follower_kernel, step.policy, gamma, reuse=system if moved <= _REUSE * tau else None
     )
+    if _may_wander(model) and not float(np.abs(policy_system.solve(gap).x).max()) <= _NO_STEP * tau:
+        raise InvalidModel(_infinite(model))
     extended = v.astype(np.longdouble)
     last, residual = backup_extended(model, extended, soften), 0.0
     gap = last.value - extended
@@ -212,7 +259,7 @@ def _value_iteration(
     step = backup(model, v, soften)
     first = float(np.abs(step.value - v).max())
     if max_iterations is None:
-        decay = -np.log(max(gamma, 0.5))
+        decay = -np.log(min(max(gamma, 0.5), 1.0 - 1e-6))
         max_iterations = 1000 + int(np.ceil((np.log(max(first, 1e-300) / EPS) + 40.0) / decay))
     size = first
     for iteration in range(1, max_iterations + 1):  # noqa: B007 - reported below
@@ -252,6 +299,19 @@ def _solution(
         model=model,
         gap=gap,
         eps=eps,
+    )
+
+
+def _may_wander(model: TabularModel) -> bool:
+    """Whether some step neither is discounted nor may end the episode."""
+    return model.follower_discount == 1.0 and bool(model.follower_kernel.row_sums.max() >= 1.0 - 1e-12)
+
+
+def _infinite(model: TabularModel) -> str:
+    return (
+        f"the follower's value is infinite, or too large for float64: undiscounted, at temperature {model.temperature:g}, "
+        "wandering on pays more than it costs (up to τ log A a step), so that no end is worth its while; lower the "
+        "temperature, let steps cost more, or give a discount below 1"
     )
 
 

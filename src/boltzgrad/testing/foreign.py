@@ -27,7 +27,8 @@ from boltzgrad.families.tabular.problem import ConfigurableMDP
 # Rows of single precision miss one by less than this; more is an episode that may end.
 _SINGLE = 1e-5
 _ROUNDED = 1e-10
-_PROBABILITIES = ("transition", "follower_transition", "initial", "policy")
+_PROBABILITIES = ("transition", "follower_transition", "initial", "policy", "reference")
+_OWN = ("unit", "moving", "plain")  # what a model says of its own form
 
 Parts = dict[str, Array]
 
@@ -216,7 +217,7 @@ class ForeignBuild:
     def __call__(self, theta: Any) -> Any:
         """The model at θ.  Raises: InvalidModel."""
         arrays = self.arrays(theta)
-        known = [f.name for f in fields(self.kind) if f.init and f.name not in self.constants]
+        known = [f.name for f in fields(self.kind) if f.init and f.name not in (*self.constants, *_OWN)]
         wrong = [name for name in arrays if name not in known]
         if wrong and wrong[0] in self.constants:
             raise InvalidModel(f"the function returned {wrong[0]!r}; {_constant(self.kind, wrong[0])}")

@@ -34,6 +34,12 @@ class TabularFamily:
                 f"{label} samples the leader's rewards; {self.problem!r} has a general objective f(θ, π): use M-SoBiRL, "
                 "or zero-order differences"
             )
+        models = self.problem.contexts(self.problem.initial_theta(seed=0)).models
+        if any(1.0 in (m.follower_discount, m.leader_discount) for m in models):
+            raise InvalidOption(
+                f"{label} ends its trajectories by a constant discount below one; {self.problem!r} is undiscounted, or its "
+                "discount depends on theta"
+            )
         self.check_scores(label)
 
     def check_scores(self, label: str) -> None:

@@ -17,4 +17,4 @@ def answer(problem: MarkovGame, theta: Array, context: int) -> Answer:
     # One that plans otherwise than it acts plans in no model of its own.
     model = None if problem.plans_on == "state" else problem.as_configurable_mdp().contexts(theta).models[0]
     values = {"V": game.value, "Q": game.q, "policy": game.policy, "U": game.continuation}
-    return tabular.with_bounds(values, problem.joint, game.follower.sup_bound, model)
+    return tabular.with_bounds(values, problem.joint, game.follower, model)

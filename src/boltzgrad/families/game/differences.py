@@ -8,7 +8,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.game.sweeps import acting_policy, follower_values, leader_values, q_follower
 from boltzgrad.families.tabular.differences import rounding_of
-from boltzgrad.families.tabular.sweeps import evaluation_work
+from boltzgrad.families.tabular.sweeps import evaluation_work, most_steps
 from boltzgrad.witnesses.differences import Evaluator, difference_routes, too_many_sweeps
 
 
@@ -19,7 +19,7 @@ class GameEvaluator(Evaluator):
         self.problem = problem
         joint = problem.joint
         self._starts: tuple[Array, Array] | None = None
-        self.horizon = 1.0 / (1.0 - max(joint.follower_discount, joint.leader_discount))
+        self.horizon = most_steps(joint, max(joint.follower_discount, joint.leader_discount))
         self._entries = float(np.size(joint.kernel.values) + 40 * joint.follower_reward.size)
 
     def __call__(self, theta: Array) -> complex:

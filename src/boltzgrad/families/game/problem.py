@@ -273,7 +273,7 @@ class MarkovGame(ParametricProblem):
         weight = anp.reshape(f, (S, A))[s[order], a[order]]
         return SparseKernel(averaged, self.joint.kernel.values[order] * weight)
 
-    def _constants(self) -> dict[str, float]:
+    def _constants(self) -> dict[str, Any]:
         joint = self.joint
         return {
             "follower_discount": joint.follower_discount,

@@ -12,7 +12,8 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.families.family import Answer, only_context
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
-from boltzgrad.solvers import solve_follower
+from boltzgrad.solvers import FollowerSolution, solve_follower
+from boltzgrad.solvers.follower import as_given
 
 _SWEEPS = 20_000
 
@@ -21,18 +22,26 @@ def answer(problem: ConfigurableMDP, theta: Array, context: int) -> Answer:
     """V, Q and the policy of one context."""
     models = problem.contexts(theta).models
     model = models[only_context(context, len(models))]
-    follower = solve_follower(model)
+    follower = as_given(solve_follower(model))
     values = {"V": follower.value, "Q": follower.q, "policy": follower.policy}
-    return with_bounds(values, model, follower.sup_bound, model)
+    return with_bounds(values, model, follower, model)
 
 
-def with_bounds(values: dict[str, Array], like: TabularModel, sup_bound: float, model: TabularModel | None) -> Answer:
-    """Values that are right to `sup_bound`, with what is known of `model`, the one that the follower plans in."""
-    bounds = {name: 2.0 * sup_bound / like.temperature if name == "policy" else sup_bound for name in values}
-    horizon = 1.0 / (1.0 - like.follower_discount)
+def with_bounds(
+    values: dict[str, Array], like: TabularModel, follower: FollowerSolution, model: TabularModel | None
+) -> Answer:
+    """Values that are as right as `follower` is, with what is known of `model`, the one that the follower plans in."""
+    bounds = {
+        name: 2.0 * follower.sup_bound / (like.unit * like.temperature) if name == "policy" else follower.sup_bound
+        for name in values
+    }
+    gamma = like.follower_discount
+    horizon = 1.0 / (1.0 - gamma) if gamma < 1.0 else follower.system.remaining_steps
     if model is None:
         return Answer(values, bounds, horizon)
-    size = float(np.abs(values["Q"]).max()) / model.temperature
+    size = float(np.abs(values["Q"]).max()) / (model.unit * model.temperature)
+    if model.unit != 1.0 or model.reference is not None or model.available is not None:
+        return Answer(values, bounds, horizon, size)  # mistakes are known of plain followers
     return Answer(values, bounds, horizon, size, partial(mistaken, model), lambda v: backup(model, v)[1])
 
 

@@ -30,7 +30,7 @@ from boltzgrad.errors import MissingExtra, NotConverged
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
-from boltzgrad.families.tabular.sweeps import matrix_of, planned, soft_backup, state_kernel
+from boltzgrad.families.tabular.sweeps import matrix_of, most_steps, planned, soft_backup, state_kernel
 
 STATE_LIMIT = 400
 _ROUNDS = 4  # programs solved in a row, each in what the last one left
@@ -135,7 +135,7 @@ def _soft_value(program: SoftProgram, model: TabularModel) -> Array:
 
     Raises: NotConverged if the solver breaks down from every first centre.
     """
-    upper = np.full(model.n_states, float(model.follower_reward.max()) / (1.0 - model.follower_discount))
+    upper = np.full(model.n_states, float(model.follower_reward.max()) * most_steps(model, model.follower_discount))
     best, least, failure = upper, np.inf, None
     for first in (np.zeros(model.n_states), upper):
         program.centre = first

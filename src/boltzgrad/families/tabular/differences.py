@@ -17,11 +17,15 @@ from boltzgrad.families.tabular.sweeps import (
     expected_steps,
     leader_values,
     matrix_of,
+    most_steps,
     planned,
     soft_backup,
     soft_values,
 )
 from boltzgrad.witnesses.differences import Evaluator, difference_routes, too_many_sweeps
+
+_OPEN = 0.05
+"""[1] What rounding may move log π by, from which on first order says nothing of the policy."""
 
 
 class TabularEvaluator(Evaluator):
@@ -54,7 +58,9 @@ class TabularEvaluator(Evaluator):
                     self.rounding += float(np.real(weight)) * rounding_of(model, follower.x, policy, v_leader)
             entries = model.transition.size if isinstance(model.transition, np.ndarray) else model.transition.nnz
             self.change = max(self.change, change)
-            self.horizon = max(self.horizon, 1.0 / (1.0 - max(model.follower_discount, model.leader_discount)))
+            if first:
+                discount = max(model.follower_discount, model.leader_discount)
+                self.horizon = max(self.horizon, most_steps(model, discount))
             if first:
                 self.work += float(sweeps * (entries + 30 * model.follower_reward.size))
                 self._starts.append((follower.x, v_leader))
@@ -74,7 +80,10 @@ def rounding_of(model: TabularModel, v: Array, policy: Array, v_leader: Array) -
     q_leader = model.leader_reward + model.leader_discount * (world @ v_leader).reshape(policy.shape)
     benefit = float((policy * np.abs(q_leader - v_leader[:, None])).sum(axis=1).max())
     cold = float(np.abs(v).max()) / model.temperature
-    return 4.0 * EPS * expected_steps(model, policy) * (float(np.abs(v_leader).max()) + cold * benefit)
+    # Beyond first order a weight of 10⁻³⁰ may become one: the policy itself is open, and J with it.
+    left_open = min(4.0 * EPS * cold, 1.0) if 4.0 * EPS * cold > _OPEN else 0.0
+    wide_open = left_open * float(np.ptp(q_leader, axis=1).max())
+    return expected_steps(model, policy) * (4.0 * EPS * (float(np.abs(v_leader).max()) + cold * benefit) + wide_open)
 
 
 def _work(reference: Any) -> float:

@@ -77,7 +77,7 @@ class _Recipe:
     weight: Array
     planned: Array | None
     stored: str
-    constants: dict[str, float]
+    constants: dict[str, Any]
 
     def model(self, theta: Any) -> TabularModel:
         """The model at θ, in autograd.numpy."""
@@ -134,7 +134,7 @@ def _recipes(
     kinds: tuple[Kind, ...],
     stored: str,
     own: bool,
-    constants: dict[str, float],
+    constants: dict[str, Any],
 ) -> _Recipe:
     return _Recipe(
         ends=(draw(kernels(S, A, kinds)), draw(kernels(S, A, kinds))),

@@ -53,7 +53,7 @@ _MOST_STEPS = 20_000
 
 def steps_for(discount: float) -> int:
     """The horizon 1/(1 − γ), in whole steps: what undiscounted or truncated sums run over."""
-    return int(min(np.ceil(1.0 / (1.0 - discount) - 1e-9), _MOST_STEPS))
+    return int(min(np.ceil(1.0 / (1.0 - discount) - 1e-9), _MOST_STEPS)) if discount < 1.0 else _MOST_STEPS
 
 
 def summed(step: Array, start: Array, terms: int) -> Array:

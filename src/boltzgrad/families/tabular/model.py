@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
@@ -14,8 +15,11 @@ from boltzgrad.core.arrays import Array, meaning
 from boltzgrad.core.checks import ROW_SLACK, check_probabilities, numeric_array, real_number, untraced
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel
 from boltzgrad.errors import InvalidModel
+from boltzgrad.families.tabular.plain_form import absorb, public, refuse_endless, row_sums, take_reference
 
 _NEXT = "state, action, next state"
+SCALARS = ("follower_discount", "leader_discount", "temperature")
+"""What of a model is one number, and may depend on θ all the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,11 +42,11 @@ class TabularArrays:
 
     def parts(self) -> tuple[Array, ...]:
         """The arrays, in the order of the fields, without an absent `follower_transition`."""
-        return tuple(x for f in fields(self) if (x := getattr(self, f.name)) is not None)
+        return tuple(x for f in fields(TabularArrays) if (x := getattr(self, f.name)) is not None)
 
     def named(self) -> tuple[tuple[str, Array], ...]:
         """The same with their names."""
-        return tuple((f.name, x) for f in fields(self) if (x := getattr(self, f.name)) is not None)
+        return tuple((f.name, x) for f in fields(TabularArrays) if (x := getattr(self, f.name)) is not None)
 
     def clipped(self) -> TabularArrays:
         """The same with probabilities that rounding has made negative set to zero."""
@@ -72,8 +76,14 @@ class TabularModel:
     where an episode may end.  `follower_transition` (same shape and pattern kind) is the kernel the
     follower *plans* with, when it differs from the world's.
 
-    Discounts lie in [0, 1), `temperature` > 0 is the weight of the follower's entropy.  Arrays become
-    float64 copies or views; index arrays of sparse kernels are copied.  Arrays traced by autograd stay traced.
+    `temperature` τ > 0 is the weight of the follower's entropy, or of −KL(π(·|s) ‖ π⁰(·|s)) where a `reference` π⁰ (S, A)
+    is given: rows of probabilities, whose zeros are actions that are not there.  `available` (S, A), true where an action is
+    there, says the same of a follower with entropy.  Discounts lie in [0, 1), or are 1 where every episode ends.  All of
+    these may depend on θ.  Arrays become float64 copies or views; index arrays of sparse kernels are copied.
+
+    What is kept is the same follower in the plain form (`families/tabular/plain_form.py`): `follower_reward` is then
+    r_F + τ log π⁰, a temperature that moves becomes 1 and `unit` says what a unit of reward is, a discount that moves becomes 1
+    and its kernel γp; `moving` has what moved, by name, `available` and `reference` say what was given.
 
     Raises: InvalidModel, naming the entry, what was found and what was expected.
     Warns: SuspiciousModel where a row misses one by about float32 rounding (it would end episodes).
@@ -92,6 +102,12 @@ class TabularModel:
     follower_discount: float = field(kw_only=True)
     leader_discount: float = field(kw_only=True)
     temperature: float = field(kw_only=True)
+    reference: Any = field(kw_only=True, default=None)
+    available: Any = field(kw_only=True, default=None)
+    unit: float = field(kw_only=True, default=1.0, repr=False)
+    moving: Mapping[str, float] = field(kw_only=True, default_factory=dict, repr=False)
+    plain: bool = field(kw_only=True, default=False, repr=False)
+    loose: tuple[str, ...] = field(init=False, repr=False)
     kernel: Kernel = field(init=False, repr=False)
     follower_kernel: Kernel = field(init=False, repr=False)
 
@@ -114,32 +130,54 @@ class TabularModel:
             put("follower_kernel", self.kernel)
         else:
             put("follower_kernel", _kernel("follower_transition", self.follower_transition, shape))
-            put("follower_transition", _public(self.follower_kernel))
-        put("transition", _public(self.kernel))
+            put("follower_transition", public(self.follower_kernel))
+        put("transition", public(self.kernel))
         put("initial", numeric_array("initial", self.initial, ndim=1, axes="(states,)"))
         if self.initial.shape != shape[:1]:
             raise InvalidModel(f"initial has shape {self.initial.shape}, expected ({shape[0]},) as in the rewards")
         check_probabilities("initial", np.asarray(untraced(self.initial))[None, :], np.array([0, shape[0]]), 1, True)
-        for name in ("follower_discount", "leader_discount"):
-            discount = real_number(name, getattr(self, name))
-            if not 0.0 <= discount < 1.0:
-                raise InvalidModel(f"{name} is {discount!r}; it must lie in [0, 1)")
-            put(name, discount)
+        given = {name: getattr(self, name) for name in SCALARS}
+        put(
+            "loose",
+            tuple(name for name, x in given.items() if not isinstance(x, (float, int)) or type(x) is np.float64),
+        )
+        for name, x in given.items():
+            put(name, real_number(name, np.real(untraced(x)) if _moves(x) else x))
+        self._check_scalars()
+        if not self.plain:
+            take_reference(self, put, given["temperature"])
+            absorb(self, put, {name: x for name, x in given.items() if _moves(x)})
+            put("plain", True)
+        for name, kernel in (("follower_discount", self.follower_kernel), ("leader_discount", self.kernel)):
+            discount = getattr(self, name)
             if discount > 1.0 - 2.0 * ROW_SLACK:  # rows of 1 + slack pass for probabilities
                 self._refuse_growth(name, discount)
-        temperature = real_number("temperature", self.temperature)
-        if not (temperature > 0.0 and np.isfinite(temperature)):
+            if discount == 1.0:
+                refuse_endless(name, kernel)
+
+    def _check_scalars(self) -> None:
+        for name in ("follower_discount", "leader_discount"):
+            discount = getattr(self, name)
+            if not 0.0 <= discount <= 1.0:
+                raise InvalidModel(f"{name} is {discount!r}; it must lie in [0, 1), or be 1 where every episode ends")
+        if not (self.temperature > 0.0 and np.isfinite(self.temperature)):
             raise InvalidModel(
-                f"temperature is {temperature!r}; it must be positive and finite "
+                f"temperature is {self.temperature!r}; it must be positive and finite "
                 "(at zero the follower's answer is not differentiable)"
             )
-        put("temperature", temperature)
+
+    def moved(self, names: Iterable[str]) -> TabularModel:
+        """The model at another θ in the form that it has where these scalars are known to depend on θ."""
+        out = copy(self)
+        left = {name: getattr(self, name) for name in names if name not in self.moving}
+        absorb(out, lambda name, value: object.__setattr__(out, name, value), left)
+        return out
 
     def _refuse_growth(self, name: str, discount: float) -> None:
         """Raise InvalidModel where a discount and a row that rounding has made larger than one grow together."""
         kernel = self.follower_kernel if name == "follower_discount" else self.kernel
-        most = float(np.max(np.real(untraced(kernel.row_sums))))
-        if most > 1.0 and discount * most >= 1.0:
+        most = float(row_sums(kernel).max())
+        if most > 1.0 and discount < 1.0 <= discount * most:
             raise InvalidModel(
                 f"{name} is 1 − {1.0 - discount:.2g}, and a row of transition sums to 1 + {most - 1.0:.2g}: together they "
                 "never lose weight, and no value exists; normalise the rows in float64"
@@ -158,7 +196,7 @@ class TabularModel:
     @property
     def ends(self) -> bool:
         """Whether episodes may end: whether some row of the world's kernel sums to less than one."""
-        return bool(np.real(untraced(self.kernel.row_sums)).min() < 1.0 - 1e-12)
+        return bool(row_sums(self.kernel).min() < 1.0 - 1e-12)
 
     @property
     def own_kernel(self) -> bool:
@@ -201,11 +239,8 @@ class TabularModel:
         return self.with_arrays(TabularArrays(*map(untraced, parts)))
 
 
-def _public(kernel: Kernel) -> Any:
-    """What the `transition` field shows: the dense array, or the CSR matrix (the kernel itself while traced)."""
-    if isinstance(kernel, DenseKernel):
-        return kernel.values
-    return kernel if isinstance(kernel.values, Box) else kernel.flat
+def _moves(x: Any) -> bool:
+    return isinstance(x, Box) or (np.iscomplexobj(x) and np.size(x) == 1 and not isinstance(x, str))
 
 
 def _kernel(name: str, x: Any, shape: tuple[int, ...]) -> Kernel:

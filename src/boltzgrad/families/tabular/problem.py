@@ -6,10 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
+from autograd import tracer
 from autograd.builtins import tuple as traced_tuple
+from autograd.core import VJPNode
 
 from boltzgrad.core.array_map import ArrayMap, scalar_map
 from boltzgrad.core.arrays import Array, Parts
+from boltzgrad.core.checks import untraced
 from boltzgrad.core.linearise import Linearised, RoundedBuild
 from boltzgrad.core.objectives import PolicyObjective, Regulariser
 from boltzgrad.core.problem import ENTRY_ULPS, ParametricProblem
@@ -20,6 +23,43 @@ from boltzgrad.families.tabular.linearise import Build, flat, traced_jvp, traced
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 
 LinearisedBuild = Linearised[ContextualModel, ContextualArrays]
+
+
+class _OneForm:
+    """A traced build whose models have one form at every θ, whether it is traced there or not.
+
+    Where autograd sees a discount or a temperature move, the model takes it into its arrays (`plain_form.absorb`); at a plain θ
+    the same number looks like a constant.  Only numbers that NumPy made are in doubt, and then one trace tells.
+    """
+
+    def __init__(self, function: Build) -> None:
+        self.function = function
+        self._moving: tuple[str, ...] | None = None
+
+    def __call__(self, theta: Any) -> TabularModel | ContextualModel:
+        built = self.function(theta)
+        models = _models(built)
+        if not models or all(m.moving or not m.loose for m in models):
+            return built
+        if self._moving is None:
+            plain = np.array(np.real(untraced(theta)), float)
+            traced = self.function(tracer.new_box(plain, 0, VJPNode.new_root()))
+            self._moving = tuple(dict.fromkeys(name for m in _models(traced) for name in m.moving))
+        if not self._moving:
+            return built
+        moved = [m.moved(self._moving) for m in models]
+        return ContextualModel(moved, built.probabilities) if isinstance(built, ContextualModel) else moved[0]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__") or name == "function":
+            raise AttributeError(name)
+        return getattr(self.function, name)
+
+
+def _models(built: Any) -> Sequence[TabularModel]:
+    if isinstance(built, ContextualModel):
+        return built.models
+    return (built,) if isinstance(built, TabularModel) else ()
 
 
 class ConfigurableMDP(ParametricProblem):
@@ -73,13 +113,15 @@ class ConfigurableMDP(ParametricProblem):
             raise InvalidOption(f"objective is {objective!r}; expected 'return' or a PolicyObjective")
         if regulariser is not None and not isinstance(regulariser, Regulariser):
             regulariser = Regulariser(regulariser)
-        self.build, self.objective, self.regulariser = build, objective, regulariser
+        traced = pullback is None and getattr(build, "traced", True)
+        self.build = _OneForm(build) if traced and not isinstance(build, _OneForm) else build
+        self.objective, self.regulariser = objective, regulariser
         self._pullback, self._pushforward = pullback, pushforward
 
     @property
     def source(self) -> Build:
         """The function of θ that the problem is made from."""
-        return self.build
+        return self.build.function if isinstance(self.build, _OneForm) else self.build
 
     def made_from(self, build: Build, dim: int) -> ConfigurableMDP:
         """The problem of another build, with the leader's return for its objective."""

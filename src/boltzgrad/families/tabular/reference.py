@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -16,9 +17,10 @@ from boltzgrad.families.tabular.adjoint import ContextSolution, assemble, solve_
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.error_bound import coordinate_bounds
 from boltzgrad.families.tabular.error_estimate import rounding_estimates
-from boltzgrad.families.tabular.model import TabularArrays
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
+from boltzgrad.families.tabular.sensitivities import Sensitivities, sensitivities
 from boltzgrad.solvers import FollowerSolution, LeaderSolution
+from boltzgrad.solvers.follower import as_given
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -37,18 +39,27 @@ class TabularHypergradient(Hypergradient):
     @property
     def follower(self) -> FollowerSolution:
         """The follower's exact answer, where there is one context."""
-        return self._only("follower").follower
+        return as_given(self._only("follower").follower)
 
     @property
     def leader(self) -> LeaderSolution | None:
         """The leader's values, where there is one context; None for a general objective f(θ, π)."""
         return self._only("leader").leader
 
-    @property
-    def cotangent(self) -> TabularArrays | ContextualArrays:
-        """∂J/∂(each array of the model), as a pull-back receives it."""
+    @cached_property
+    def cotangent(self) -> Sensitivities | ContextualArrays:
+        """∂J/∂(each array of the model), as a pull-back receives it, and of one model ∂J/∂ its temperature, discounts and
+        reference.
+        """
         full = self.contextual_cotangent
-        return full.models[0] if len(full.models) == 1 else full
+        return self.sensitivities[0] if len(full.models) == 1 else full
+
+    @cached_property
+    def sensitivities(self) -> tuple[Sensitivities, ...]:
+        """The cotangent of each context's model."""
+        models, weights = self.contextual_cotangent.models, self.linearised.model.probabilities
+        triples = zip(models, self.contexts, weights, strict=True)
+        return tuple(sensitivities(arrays, solved, float(p)) for arrays, solved, p in triples)
 
     @property
     def size(self) -> str:

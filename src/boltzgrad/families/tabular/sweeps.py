@@ -101,6 +101,13 @@ def expected_steps(model: TabularModel, policy: Array) -> float:
     return float(np.real(leader_values(ones, np.real(policy)).x).max())
 
 
+def most_steps(model: TabularModel, discount: float) -> float:
+    """1/(1 − γ), or of a chain that is not discounted the expected number of steps when every action is as likely."""
+    if discount < 1.0:
+        return 1.0 / (1.0 - discount)
+    return expected_steps(model, np.full(model.follower_reward.shape, 1.0 / model.n_actions))
+
+
 def evaluation_work(model: TabularModel, remaining_steps: float, dim: int = 1) -> float:
     """About how many multiplications it takes to bring both players' values to rest, times `dim` numbers a state."""
     entries, states = float(np.size(model.kernel.values)), float(model.n_states)

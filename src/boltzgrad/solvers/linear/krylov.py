@@ -33,7 +33,7 @@ class Krylov:
 
     def __init__(self, apply: Apply, n: int, discount: float) -> None:
         self._apply = apply
-        lift = discount / (1.0 - discount)
+        lift = discount / (1.0 - discount) if discount < 1.0 else 0.0
         self._preconditioner = LinearOperator(
             (n, n), matvec=lambda x: x + lift * x.mean(), rmatvec=lambda x: x + lift * x.mean(), dtype=float
         )

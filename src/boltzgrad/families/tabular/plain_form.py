@@ -1,0 +1,181 @@
+r"""Followers with a reference policy, actions that are not there, and rates that depend on θ, as plain ones with entropy.
+
+**A reference** π⁰:  max_π ⟨π, Q⟩ − τ KL(π ‖ π⁰) = τ log Σ_a π⁰(a) exp(Q(a)/τ) is the soft maximum of Q + τ log π⁰.  So the
+follower is the one with entropy and the reward r_F + τ log π⁰.
+
+**An action that is not there**, π⁰(a|s) = 0, gets the successors of one that is, b, and the reward of b less `_NEVER` τ:
+its weight exp(−`_NEVER`) is below the smallest float64, so it is exactly zero, and so is everything that it is multiplied with.
+
+**A temperature that moves**: the policy depends on r_F/τ alone, and the values V_F/τ on r_F/τ and temperature one.
+
+**A discount that moves**: γ enters only as γ p(s'|s,a), the kernel of a chain that ends with probability 1 − γ at every step,
+with discount one.
+
+Each is an identity in θ, so derivatives follow from the arrays'.  Source: derivations `soft-bellman-fixed-point`; SoBiRL 2.2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.extend import Box
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.checks import ROW_SLACK, numeric_array, untraced
+from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
+from boltzgrad.errors import InvalidModel
+
+if TYPE_CHECKING:
+    from boltzgrad.families.tabular.model import TabularModel
+
+Put = Callable[[str, Any], None]
+_NEVER = 1000.0
+
+
+def take_reference(model: TabularModel, put: Put, temperature: Any) -> None:
+    """Put `reference` and `available` into the reward and the kernels.  Raises: InvalidModel."""
+    shape = (model.n_states, model.n_actions)
+    there = _available(model.available, shape)
+    weights = None
+    if model.reference is not None:
+        weights = numeric_array("reference", model.reference, ndim=2, axes="(states, actions)")
+        positive = _checked(np.real(np.asarray(untraced(weights))), shape, there)
+        there = positive if not positive.all() else None
+    elif there is None:
+        return
+    reward = model.follower_reward
+    if weights is not None:
+        safe = weights if there is None else anp.where(there, weights, 1.0)
+        reward = reward + temperature * anp.log(safe)
+        put("reference", np.real(np.asarray(untraced(weights))))
+    put("available", there)
+    if there is not None:
+        states, instead = np.arange(shape[0])[:, None], np.argmax(there, axis=1)
+        reward = anp.where(there, reward, reward[states, instead[:, None]] - _NEVER * temperature)
+        stand_in = np.where(there, np.arange(shape[1]), instead[:, None])
+        own = model.own_kernel
+        put("kernel", _with_rows(model.kernel, stand_in))
+        put("follower_kernel", _with_rows(model.follower_kernel, stand_in) if own else model.kernel)
+        _publish(model, put, own)
+    put("follower_reward", reward)
+
+
+def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
+    """Put scalars that depend on θ into the arrays."""
+    if not moving:
+        return
+    if "temperature" in moving:
+        tau = moving["temperature"]
+        put("follower_reward", model.follower_reward / tau)
+        put("unit", model.unit * float(np.real(untraced(tau))))
+        put("temperature", 1.0)
+    if "follower_discount" in moving or "leader_discount" in moving:
+        world, plans = model.kernel, model.follower_kernel
+        if "leader_discount" in moving:
+            put("kernel", world.with_values(moving["leader_discount"] * world.values))
+            put("leader_discount", 1.0)
+        if "follower_discount" in moving:
+            plans = plans.with_values(moving["follower_discount"] * plans.values)
+            put("follower_discount", 1.0)
+        put("follower_kernel", plans)
+        _publish(model, put, True)
+    put("moving", {**model.moving, **{name: float(np.real(untraced(x))) for name, x in moving.items()}})
+
+
+def _publish(model: TabularModel, put: Put, own: bool) -> None:
+    put("transition", public(model.kernel))
+    put("follower_transition", public(model.follower_kernel) if own else None)
+
+
+def public(kernel: Kernel) -> Any:
+    """What the `transition` field shows: the dense array, or the CSR matrix (the kernel itself while traced)."""
+    if isinstance(kernel, DenseKernel):
+        return kernel.values
+    return kernel if isinstance(kernel.values, Box) else kernel.flat
+
+
+def _available(x: Any, shape: tuple[int, int]) -> Array | None:
+    if x is None:
+        return None
+    mask = np.asarray(untraced(x))
+    if mask.dtype != bool:
+        raise InvalidModel(f"available holds {mask.dtype} values, expected booleans: true where an action is there")
+    if mask.shape != shape:
+        raise InvalidModel(f"available has shape {mask.shape}, expected {shape} as in the rewards")
+    if not mask.any(axis=1).all():
+        s = int(np.argmin(mask.any(axis=1)))
+        raise InvalidModel(f"available[{s}] is false throughout: in state {s} there is no action")
+    return None if mask.all() else mask
+
+
+def _checked(reference: Array, shape: tuple[int, int], there: Array | None) -> Array:
+    """Where a reference is positive.  Raises: InvalidModel if it is no policy, or not one of what is there."""
+    if reference.shape != shape:
+        raise InvalidModel(f"reference has shape {reference.shape}, expected {shape} as in the rewards")
+    if reference.min() < 0.0:
+        s, a = map(int, np.unravel_index(int(np.argmin(reference)), shape))
+        raise InvalidModel(f"reference[{s}, {a}] is {reference[s, a]:.6g}; probabilities must not be negative")
+    off = np.abs(reference.sum(axis=1) - 1.0)
+    if off.max() > ROW_SLACK:
+        s = int(np.argmax(off))
+        raise InvalidModel(
+            f"reference[{s}] sums to {reference[s].sum():.12g}; it must be a policy, rows of probabilities"
+        )
+    positive = reference > 0.0
+    if there is not None and (positive & ~there).any():
+        s, a = map(int, np.argwhere(positive & ~there)[0])
+        raise InvalidModel(f"reference[{s}, {a}] is {reference[s, a]:.6g}, but available[{s}, {a}] is false")
+    return positive if there is None else positive & there
+
+
+def _with_rows(kernel: Kernel, stand_in: Array) -> Kernel:
+    """The kernel with the successors of action stand_in[s, a] (S, A) in row (s, a)."""
+    rows = np.arange(len(stand_in))[:, None]
+    if isinstance(kernel, DenseKernel):
+        return kernel.with_values(kernel.values[rows, stand_in])
+    assert isinstance(kernel, SparseKernel)
+    pattern = kernel.pattern
+    taken = (rows * kernel.n_actions + stand_in).ravel()
+    lengths = np.diff(pattern.indptr)[taken]
+    indptr = np.concatenate([[0], np.cumsum(lengths)])
+    entries = np.arange(indptr[-1]) + np.repeat(pattern.indptr[taken] - indptr[:-1], lengths)
+    shape = {"n_states": kernel.n_states, "n_actions": kernel.n_actions}
+    return SparseKernel(SparsePattern(indptr, pattern.indices[entries], **shape), kernel.values[entries])
+
+
+def row_sums(kernel: Kernel) -> Array:
+    """Σ_s' p(s'|s,a) (S, A) of a kernel that may be traced, or complex."""
+    plain = kernel.with_values(np.real(np.asarray(untraced(kernel.values))))
+    return np.asarray(plain.row_sums)
+
+
+def refuse_endless(name: str, kernel: Kernel) -> None:
+    """Raise InvalidModel where a discount is one and some state is never left for an end: no sum of rewards is finite there."""
+    ends = row_sums(kernel).min(axis=1) < 1.0 - 1e-12
+    if ends.all():
+        return
+    S, A = kernel.n_states, kernel.n_actions
+    values = np.real(np.asarray(untraced(kernel.values)))
+    if isinstance(kernel, SparseKernel):
+        held = values != 0.0
+        source = np.repeat(np.arange(S * A), np.diff(kernel.pattern.indptr))[held] // A
+        target = kernel.pattern.indices[held]
+    else:
+        source, _, target = np.nonzero(values)
+    # Backwards from the ends, which one more node S leads to.
+    first = np.flatnonzero(ends)
+    edges = (np.concatenate([target, np.full(first.size, S)]), np.concatenate([source, first]))
+    graph = sparse.csr_array((np.ones(edges[0].size, bool), edges), shape=(S + 1, S + 1))
+    reached = np.zeros(S + 1, bool)
+    reached[csgraph.breadth_first_order(graph, S, return_predecessors=False)] = True
+    if not reached.all():
+        s = int(np.argmin(reached))
+        raise InvalidModel(
+            f"{name} is 1, and from state {s} no episode ever ends ({int((~reached).sum())} of {S} states): its value is no "
+            "finite number; let rows of transition sum to less than one where episodes end, or give a discount below 1"
+        )

@@ -1,0 +1,126 @@
+"""What λ costs a penalty method, the likelihood of observed choices, and rewards paid on arrival."""
+
+import autograd.numpy as anp
+import numpy as np
+import pytest
+from autograd.test_util import check_grads
+from scipy import sparse
+
+import boltzgrad as bg
+from boltzgrad.testing import check_hypergradient
+from boltzgrad.verify.tolerances import Verdict
+
+ONE_DISCOUNT = {"follower_discount": 0.9, "leader_discount": 0.9, "n_states": 12, "n_parameters": 6}
+WEIGHTS = np.array([1e2, 1e3, 1e4])
+
+
+def errors(problem, theta, **options):
+    exact = bg.hypergradient(problem, theta).gradient
+    return [float(np.abs(bg.penalty_gradient(problem, theta, w, **options) - exact).max()) for w in WEIGHTS]
+
+
+@pytest.mark.parametrize("options", [{}, {"ending": 0.2}, {"temperature": 0.3}])
+def test_the_error_falls_as_the_weight_and_two_sided_as_its_square(options):
+    problem = bg.problems.load("garnet", **{**ONE_DISCOUNT, **options})
+    theta = problem.initial_theta(seed=1)
+    one, two = errors(problem, theta), errors(problem, theta, two_sided=True)
+    np.testing.assert_allclose(np.diff(np.log10(one)), -1.0, atol=0.05)
+    assert np.diff(np.log10(two))[0] == pytest.approx(-2.0, abs=0.1)
+    assert two[2] < 1e-2 * one[2]
+
+
+def test_a_small_weight_is_told_from_the_truth():
+    problem = bg.problems.load("garnet", **ONE_DISCOUNT)
+    theta = problem.initial_theta(seed=1)
+    check = check_hypergradient(bg.penalty_gradient(problem, theta, 2.0), problem, theta)
+    assert check.verdict == Verdict.DISAGREES
+    assert check_hypergradient(
+        bg.penalty_gradient(problem, theta, 1e5, two_sided=True), problem, theta, tolerance=1e-5
+    ).ok
+
+
+def test_contexts_and_a_regulariser():
+    base = bg.problems.load("garnet", **ONE_DISCOUNT)
+
+    def build(t):
+        return bg.ContextualModel([base.build(t), base.build(0.5 * t)], [0.25, 0.75])
+
+    problem = bg.ConfigurableMDP(build, dim=base.dim, regulariser=lambda t: anp.sum(t**2))
+    theta = base.initial_theta(seed=2)
+    exact = bg.hypergradient(problem, theta).gradient
+    found = bg.penalty_gradient(problem, theta, 1e4, two_sided=True)
+    np.testing.assert_allclose(found, exact, atol=1e-5 * np.abs(exact).max())
+
+
+def test_what_the_penalty_method_is_not_for():
+    theta = np.zeros(6)
+    problem = bg.problems.load("garnet", **{**ONE_DISCOUNT, "leader_discount": 0.8})
+    with pytest.raises(bg.errors.InvalidOption, match=r"one discount and one kernel.*γ_F = 0.9, γ_L = 0.8"):
+        bg.penalty_gradient(problem, theta, 10.0)
+    with pytest.raises(bg.errors.InvalidOption, match=r"weight is -1.0; expected a positive number"):
+        bg.penalty_gradient(bg.problems.load("garnet", **ONE_DISCOUNT), theta, -1.0)
+    with pytest.raises(bg.errors.InvalidOption, match=r"the penalty method is for a ConfigurableMDP"):
+        bg.penalty_gradient(bg.problems.load("toy-game"), theta, 10.0)
+
+
+def likelihood(weights, **options):
+    garnet = bg.problems.load("garnet", **{**ONE_DISCOUNT, **options})
+    return bg.ConfigurableMDP(garnet.build, dim=garnet.dim, objective=bg.LogLikelihood(weights))
+
+
+def test_the_likelihood_is_confirmed_and_bounded():
+    rng = np.random.default_rng(0)
+    weights = rng.poisson(2.0, (12, 4)).astype(float)
+    problem = likelihood(weights)
+    theta = problem.initial_theta(seed=1)
+    report = bg.verify(problem, theta)
+    report.raise_if_disagree()
+    assert len(report.agreeing) >= 6
+    ref = report.reference
+    assert ref.error_bound < 1e-6 * np.abs(ref.gradient).max()
+    policy = ref.follower.policy
+    assert ref.value == pytest.approx(float((weights * np.log(policy)).sum()), rel=1e-13)
+    # The score of a likelihood: w − (Σ_a w) π in the logits Q/τ.
+    in_q = (weights - weights.sum(axis=1, keepdims=True) * policy) / ref.contexts[0].model.temperature
+    np.testing.assert_allclose(ref.contexts[0].guidance, in_q, atol=1e-12)
+
+
+def test_the_gradient_of_the_likelihood_moves_no_more_than_it_says():
+    rng = np.random.default_rng(1)
+    weights, policy = rng.random((3, 4)), rng.dirichlet(np.ones(4), 3)
+    f = bg.LogLikelihood(weights)
+    error = 0.3 * policy * rng.random((3, 4))
+    for _ in range(100):
+        other = policy + error * rng.uniform(-1.0, 1.0, policy.shape)
+        moved = np.abs(f.gradients(np.zeros(1), other)[1] - f.gradients(np.zeros(1), policy)[1])
+        assert np.all(moved <= f.variation(np.zeros(1), policy, error)[1] * (1 + 1e-12))
+    assert np.isinf(f.variation(np.zeros(1), policy, policy)[1]).all()
+
+
+def test_what_is_no_likelihood():
+    for weights in (np.array([[1.0, -1.0]]), np.ones(3), np.array([[np.nan]])):
+        with pytest.raises(bg.errors.InvalidOption, match="weights has shape"):
+            bg.LogLikelihood(weights)
+    with pytest.raises(bg.errors.NotDifferentiable):
+        bg.hypergradient(likelihood(np.ones((12, 4)), temperature=1e-5), np.zeros(6))
+
+
+@pytest.mark.parametrize("kind", ["of the arrival", "of the move"])
+def test_rewards_on_arrival(kind):
+    rng = np.random.default_rng(2)
+    p, R = rng.dirichlet(np.ones(4), (4, 3)), rng.standard_normal((4, 3, 4))
+    p[rng.random(p.shape) < 0.4] = 0.0
+    R = R if kind == "of the move" else R[0, 0]
+    expected = (p * R).sum(axis=2)
+    np.testing.assert_allclose(bg.arrival_reward(p, R), expected, rtol=1e-15)
+    kernel = bg.SparseKernel.from_scipy(sparse.csr_array(p.reshape(12, 4)), 3)
+    entries = R if kind == "of the arrival" else np.broadcast_to(R, p.shape)[p > 0.0]
+    np.testing.assert_allclose(bg.arrival_reward(kernel, entries), expected, rtol=1e-14, atol=1e-15)
+    for of in (
+        lambda x: bg.arrival_reward(p, x * R),
+        lambda x: bg.arrival_reward(bg.SparseKernel(kernel.pattern, x * kernel.values), entries),
+    ):
+        check_grads(of, modes=["fwd", "rev"], order=2)(1.3)
+        assert np.imag(of(1.0 + 1e-30j)) / 1e-30 == pytest.approx(expected)
+    with pytest.raises(bg.errors.InvalidModel, match="reward has shape"):
+        bg.arrival_reward(p, np.ones(3))
