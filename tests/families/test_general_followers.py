@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import boltzgrad as bg
-from boltzgrad.estimators import HPGD, NaivePGD
+from boltzgrad.estimators import AMD, HPGD, ExactGradient, NaivePGD
 from boltzgrad.families.registry import witnesses
 from boltzgrad.testing import assert_follower, bundles, check_hypergradient
 from boltzgrad.verify.estimator_record import BiasVerdict
@@ -25,9 +25,10 @@ FAST = ["covariance", "implicit", "complex-step"]
 class World:
     """A random world of S states and A actions, every part of which θ (3,) may move; `given(θ)` is what a model is made of."""
 
-    def __init__(self, seed, *, reference=False, masked=False, rates=(), ends=False, own=False, S=4, A=3):
+    def __init__(self, seed, *, reference=False, masked=False, rates=(), ends=False, own=False, entropic=0.0, S=4, A=3):
         rng = np.random.default_rng(seed)
         self.S, self.A, self.rates, self.reference, self.ends = S, A, rates, reference, ends
+        self.entropic = entropic  # τ_L; the leader has a reference of its own where the follower has one
         self.p = [rng.dirichlet(np.full(S, 0.7), (S, A)) for _ in range(2 + own)]
         self.own = own
         self.tables = rng.standard_normal((3, S, A, 3))
@@ -70,12 +71,18 @@ class World:
             rate(2, 0.3, 0.9, top),
         )
 
+    def beside(self, t):
+        """π⁰_L (S, A)."""
+        e = anp.exp(self.base[1] - anp.dot(self.tables[0], t))
+        return e / anp.sum(e, axis=1, keepdims=True)
+
     def build(self, t):
         follower, leader, world, plan, weights, tau, gamma_f, gamma_l = self.given(t)
         masked = weights is None and not self.there.all()
         return bg.TabularModel(
             world, self.start, follower, leader, plan if self.own else None, temperature=tau, follower_discount=gamma_f,
             leader_discount=gamma_l, reference=weights, available=self.there if masked else None,
+            leader_temperature=self.entropic, leader_reference=self.beside(t) if self.entropic and self.reference else None,
         )  # fmt: skip
 
     @property
@@ -97,6 +104,11 @@ class World:
             v = new
         policy = e / e.sum(axis=1, keepdims=True)
         kernel = np.einsum("sa,sat->st", policy, world)
+        if self.entropic:
+            likelihood = np.log(np.where(policy > 0.0, policy, 1.0))
+            leader = leader - self.entropic * (
+                likelihood - (np.log(self.beside(np.asarray(t))) if self.reference else 0.0)
+            )
         value = self.start @ np.linalg.solve(np.eye(self.S) - gamma_l * kernel, (policy * leader).sum(axis=1))
         return v, q, policy, float(value)
 
@@ -120,8 +132,12 @@ WORLDS = {
     "undiscounted": {"ends": True},
     "undiscounted, a mask": {"ends": True, "masked": True},
     "undiscounted, a kernel of its own": {"ends": True, "own": True},
+    "a leader with entropy": {"entropic": 0.8},
+    "a leader with a reference": {"entropic": 0.8, "reference": True},
+    "a leader with entropy, a mask": {"entropic": 0.8, "masked": True, "own": True},
     "everything": {
-        "reference": True, "masked": True, "own": True, "rates": ("temperature", "follower_discount", "leader_discount"),
+        "entropic": 0.3, "reference": True, "masked": True, "own": True,
+        "rates": ("temperature", "follower_discount", "leader_discount"),
     },
 }  # fmt: skip
 THETA = np.array([0.3, -0.5, 0.2])
@@ -159,7 +175,8 @@ def worlds(draw):
     names = ("temperature", "follower_discount", "leader_discount")
     return World(
         draw(st.integers(0, 2**31)), reference=draw(st.booleans()), masked=draw(st.booleans()), own=draw(st.booleans()),
-        rates=draw(st.sets(st.sampled_from(names)).map(tuple)), ends=draw(st.booleans()), S=draw(st.integers(1, 5)),
+        rates=draw(st.sets(st.sampled_from(names)).map(tuple)), ends=draw(st.booleans()),
+        entropic=draw(st.sampled_from((0.0, 0.5))), S=draw(st.integers(1, 5)),
         A=draw(st.integers(1, 4)),
     )  # fmt: skip
 
@@ -200,6 +217,21 @@ def test_what_each_number_is_worth(case):
 
     for k, name in ((5, "temperature"), (6, "follower_discount"), (7, "leader_discount")):
         np.testing.assert_allclose(getattr(cotangent, name), slope(k, 1.0, 1e-3), rtol=1e-7, atol=1e-9)
+    plain_entropic = world.entropic
+
+    def of_entropic(change):
+        world.entropic = plain_entropic + change
+        try:
+            return world.solved(THETA)[3]
+        finally:
+            world.entropic = plain_entropic
+
+    if plain_entropic:
+        np.testing.assert_allclose(
+            cotangent.leader_temperature, (of_entropic(1e-2) - of_entropic(-1e-2)) / 2e-2, rtol=1e-9, atol=1e-11
+        )
+        visits = bg.hypergradient(world.problem, THETA).leader.occupancy[:, None] * world.solved(THETA)[2]
+        np.testing.assert_allclose(cotangent.log_leader_reference, plain_entropic * visits, rtol=1e-10, atol=1e-13)
     if world.reference:
         s, a = map(int, np.argwhere(world.there)[1])
         weights = np.asarray(plain(THETA)[4])
@@ -271,7 +303,20 @@ def frozen(k):
     return change
 
 
+def leaders_entropy(factor):
+    def change(other):
+        other.entropic = factor * other.entropic
+
+    return change
+
+
 LOST = {
+    "the leader's entropy forgotten": ("a leader with entropy", leaders_entropy(0.0)),
+    "the leader's entropy with the wrong sign": ("a leader with entropy", leaders_entropy(-1.0)),
+    "the leader's reference forgotten": (
+        "a leader with a reference",
+        lambda other: setattr(other, "beside", lambda t: 1.0),
+    ),
     "entropy for KL": ("a reference", entropy_for_kl),
     "∇ log π⁰ forgotten": ("a reference", frozen(4)),
     "the mask ignored in the normaliser": ("a mask", mask_ignored),
@@ -318,6 +363,14 @@ def test_estimators_sample_it(case):
     assert control.verdict == BiasVerdict.BIASED
 
 
+def test_estimators_refuse_a_leader_with_entropy():
+    problem = World(1, **WORLDS["a leader with entropy"]).problem
+    for estimator in (HPGD_EXACT, AMD()):
+        with pytest.raises(bg.errors.InvalidOption, match="has a leader_temperature besides"):
+            bg.check_estimator(estimator, problem, THETA, n_batches=20, seed=1)
+    assert bg.check_estimator(ExactGradient(), problem, THETA, n_batches=20, seed=1).ok
+
+
 @pytest.mark.parametrize("case", ["undiscounted", "the leader's discount moves"])
 def test_estimators_refuse_what_no_discount_ends(case):
     with pytest.raises(bg.errors.InvalidOption, match="undiscounted, or its discount depends on theta"):
@@ -345,6 +398,11 @@ def test_what_is_no_reference_and_no_mask():
     mask = np.ones((4, 3), bool)
     mask[1, 0] = False
     refused(r"reference\[1, 0\] is 0.333333, but available\[1, 0\] is false", available=mask, reference=third)
+    refused(r"leader_temperature is -0.5; it must be at least 0", leader_temperature=-0.5)
+    refused(
+        r"leader_reference\[0, 0\] is 0 where the follower may act",
+        leader_temperature=1.0, leader_reference=np.array([[0.0, 0.5, 0.5]] * 4),
+    )  # fmt: skip
     refused("follower_discount is 1.1; it must lie in", follower_discount=1.1)
     refused("leader_discount is 1, and from state 0 no episode ever ends", leader_discount=1.0)
 

@@ -43,6 +43,9 @@ class AMD(Estimator):
         positive_count("sweeps", self.sweeps)
         if isinstance(as_tabular(problem).objective, PolicyObjective):
             raise InvalidOption(f"AMD backs up the leader's rewards; {problem!r} has a general objective f(θ, π)")
+        tabular = as_tabular(problem)
+        if any(m.leader_temperature for m in tabular.contexts(tabular.initial_theta(seed=0)).models):
+            raise InvalidOption(f"AMD backs up the leader's rewards; {problem!r} has a leader_temperature besides")
 
     def _open(self, problem: Any, draws: Draws) -> Run:
         return _AMDRun(self, as_tabular(problem), draws.lanes)

@@ -41,6 +41,7 @@ class Line:
 def numbers(constants: dict[str, Any]) -> dict[str, Any]:
     """Discounts and temperature among a bundle's constants.  Raises: BundleUnusable."""
     try:
-        return {name: constants[name] for name in _DISCOUNTS}
+        own = {name: constants[name] for name in ("leader_temperature",) if name in constants}
+        return {name: constants[name] for name in _DISCOUNTS} | own
     except KeyError as error:
         raise BundleUnusable(f"bundle.json: constants has no {error}; export the bundle again") from None

@@ -27,7 +27,8 @@ class LeaderSolution:
 
     `value` V_L (S,), `q` Q_L (S, A), `benefit` B_L (S, A) from differences of Q_L, `advantage` Q_L − V_L as extended precision
     leaves it, `occupancy` ν (S,) with Σ ν = expected discounted number of
-    steps, `expected_return` J, `size` Σ |terms| that J is a sum of.  `residual` is ‖r_π + γP_πV_L − V_L‖_∞; `bound` ≥
+    steps, `expected_return` J, `size` Σ |terms| that J is a sum of; `reward` c (S, A) is r_L, less τ_L log π
+    where the leader regularises the follower's policy.  `residual` is ‖r_π + γP_πV_L − V_L‖_∞; `bound` ≥
     ‖V_L − exact‖_∞ and `occupancy_bound` ≥ ‖ν − exact‖₁ are proved for the policy as given (float64).
     """
 
@@ -39,6 +40,7 @@ class LeaderSolution:
     expected_return: float
     residual: float
     size: float
+    reward: Array
     visits: Solved
     system: LinearSystem
 
@@ -73,12 +75,12 @@ def evaluate_leader(model: TabularModel, follower: FollowerSolution, *, policy: 
     else:
         system = LinearSystem(model.kernel, follower.policy if policy is None else policy, gamma)
     policy = follower.policy if policy is None else policy
-    reward = (policy * model.leader_reward).sum(axis=1)
-    first = system.solve(reward)
+    reward = running_reward(model, policy, follower.q)
+    first = system.solve((policy * reward).sum(axis=1))
     # Q − V cancels most of V when γ_L is near one: one refinement with its residual in extended precision.
-    rough, _ = _evaluate(model, policy, first.x.astype(np.longdouble))
+    rough, _ = _evaluate(model, reward, policy, first.x.astype(np.longdouble))
     value = first.x + system.solve((rough - first.x).astype(float), rtol=1e-6).x.astype(np.longdouble)
-    again, q = _evaluate(model, policy, value)
+    again, q = _evaluate(model, reward, policy, value)
     residual = float(np.abs(again - value).max())
     occupancy = system.solve_transposed(model.initial)
     # Σ_b π_b (Q_a − Q_b), differences first: Q − V would leave a nearly certain action nothing but rounding.
@@ -91,13 +93,23 @@ def evaluate_leader(model: TabularModel, follower: FollowerSolution, *, policy: 
         occupancy=occupancy.x,
         expected_return=float(model.initial @ value),
         residual=residual,
-        size=float(np.abs(occupancy.x) @ (policy * np.abs(model.leader_reward)).sum(axis=1)),
+        size=float(np.abs(occupancy.x) @ (policy * np.abs(reward)).sum(axis=1)),
+        reward=reward,
         visits=occupancy,
         system=system,
     )
 
 
-def _evaluate(model: TabularModel, policy: Array, value: Array) -> tuple[Array, Array]:
+def running_reward(model: TabularModel, policy: Array, q: Array) -> Array:
+    """What the leader is paid (S, A): r_L − τ_L log π, log π from Q_F where the policy has underflowed."""
+    if model.leader_temperature == 0.0:
+        return np.asarray(model.leader_reward)
+    top = (q - q.max(axis=1, keepdims=True)) / model.temperature
+    log = np.where(policy > 0.0, np.log(np.where(policy > 0.0, policy, 1.0)), top)
+    return np.asarray(model.leader_reward - model.leader_temperature * log)
+
+
+def _evaluate(model: TabularModel, reward: Array, policy: Array, value: Array) -> tuple[Array, Array]:
     """(r_π + γ_L P_π V, Q_L) in extended precision."""
-    q = model.leader_reward + np.longdouble(model.leader_discount) * model.kernel.expect_extended(value)
+    q = reward + np.longdouble(model.leader_discount) * model.kernel.expect_extended(value)
     return (policy * q).sum(axis=1), q

@@ -127,22 +127,29 @@ def leader_errors(
     eps: float,
     *,
     stored: Array,
+    moved: Array | float = 0.0,
 ) -> tuple[Array, Array, Array]:
-    """Step 3: (e_L (S,), e_QL (S, A), error of `stored` (S, A), the leader's advantage or Benefit), for the float64 values."""
+    """Step 3: (e_L (S,), e_QL (S, A), error of `stored` (S, A), the leader's advantage or Benefit), for the float64 values.
+
+    `moved` λ (S, A) is how far log π may be off, which a leader that regularises it is paid for.
+    """
     gamma, v = model.leader_discount, leader.value
-    q = model.leader_reward + gamma * model.kernel.expect_extended(v.astype(np.longdouble))
+    q = leader.reward + gamma * model.kernel.expect_extended(v.astype(np.longdouble))
     residual = np.abs((policy * q).sum(axis=1) - v).astype(float)
-    sizes = np.abs(model.leader_reward) + gamma * model.kernel.expect(np.abs(v))
+    sizes = np.abs(leader.reward) + gamma * model.kernel.expect(np.abs(v))
+    e_paid: Array | float = 0.0
+    if model.leader_temperature:
+        e_paid = model.leader_temperature * (moved + 4 * EPS * (1.0 - np.log(np.maximum(policy, 5e-324))))
     n = EXTENDED_EPS * (model.kernel.longest_sum + model.n_actions + 8)
     benefit = (q - v[:, None]).astype(float)
     b = (
         residual
         + (e_policy * np.abs(benefit)).sum(axis=1)
-        + (eps + n) * ((policy + e_policy) * sizes).sum(axis=1)
+        + ((policy + e_policy) * ((eps + n) * sizes + e_paid)).sum(axis=1)
         + (model.n_actions + 2) * EPS * np.abs(v)
     )
     e_L = enclose(leader.system, b, kappa)
-    e_Q = (1 + eps) * gamma * model.kernel.expect(e_L) + (eps + n) * sizes
+    e_Q = (1 + eps) * gamma * model.kernel.expect(e_L) + (eps + n) * sizes + e_paid
     e_benefit = e_Q + e_L[:, None] + np.abs(benefit - stored) + 2 * EPS * np.abs(stored)
     return e_L, np.asarray(e_Q + 2 * EPS * sizes), np.asarray(e_benefit)
 

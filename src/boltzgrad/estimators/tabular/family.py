@@ -35,6 +35,10 @@ class TabularFamily:
                 "or zero-order differences"
             )
         models = self.problem.contexts(self.problem.initial_theta(seed=0)).models
+        if any(m.leader_temperature for m in models):
+            raise InvalidOption(
+                f"{label} samples the leader's reward r_L alone; {self.problem!r} has a leader_temperature besides"
+            )
         if any(1.0 in (m.follower_discount, m.leader_discount) for m in models):
             raise InvalidOption(
                 f"{label} ends its trajectories by a constant discount below one; {self.problem!r} is undiscounted, or its "

@@ -103,7 +103,16 @@ class TabularWorlds:
         for lin in self.linearised:
             offsets.append(len(models))
             models += lin.model.models
+        if any(m.leader_temperature for m in models):
+            raise InvalidOption(
+                f"{problem!r} has a leader_temperature: estimators sample the leader's reward r_L alone"
+            )
         if temperature is not None:
+            if any(m.reference is not None or m.available is not None or m.moving for m in models):
+                raise InvalidOption(
+                    f"temperature is set to {temperature:g}; continuation is for plain followers, and {problem!r} has a "
+                    "reference, a mask, or a rate that depends on theta"
+                )
             models = [replace(m, temperature=temperature) for m in models]
         self.models, self.offsets = models, np.asarray(offsets)
         self.lane_world = self.offsets[self.lane_theta] + (
@@ -270,7 +279,8 @@ def stackable(problem: Any) -> bool:
     return (
         isinstance(problem, ConfigurableMDP)
         and not isinstance(problem.objective, PolicyObjective)
-        and alike(problem.contexts(problem.initial_theta(seed=0)).models)
+        and alike(models := problem.contexts(problem.initial_theta(seed=0)).models)
+        and not any(m.leader_temperature for m in models)
     )
 
 

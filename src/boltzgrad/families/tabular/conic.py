@@ -30,7 +30,7 @@ from boltzgrad.errors import MissingExtra, NotConverged
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
-from boltzgrad.families.tabular.sweeps import matrix_of, most_steps, planned, soft_backup, state_kernel
+from boltzgrad.families.tabular.sweeps import matrix_of, most_steps, paid, planned, soft_backup, state_kernel
 
 STATE_LIMIT = 400
 _ROUNDS = 4  # programs solved in a row, each in what the last one left
@@ -218,7 +218,8 @@ def _context(
             better = objective.value(theta, policy)
         else:
             p_world = state_kernel(world, policy)
-            reward = (policy * model.leader_reward).sum(axis=1)
+            running = paid(model, policy)
+            reward = (policy * running).sum(axis=1)
             evaluation = np.eye(S) - gamma_L * p_world
             if not corrected:
                 v_leader, occupancy = EvaluationProgram(p_world, gamma_L).solve(reward, model.initial)
@@ -226,7 +227,7 @@ def _context(
                 v_leader = v_leader + np.linalg.solve(evaluation, reward - evaluation @ v_leader)
                 occupancy = occupancy + np.linalg.solve(evaluation.T, model.initial - evaluation.T @ occupancy)
             better = float(model.initial @ v_leader)
-            benefit = model.leader_reward + gamma_L * (world @ v_leader).reshape(S, A) - v_leader[:, None]
+            benefit = running + gamma_L * (world @ v_leader).reshape(S, A) - v_leader[:, None]
             w = occupancy[:, None] * policy * benefit / tau
         value = value if corrected else better
         load = gamma_F * np.asarray(w.reshape(-1) @ matrix)

@@ -63,11 +63,16 @@ def content(reference: TabularHypergradient) -> Content:
         "contexts": len(reference.contexts),
         "objective": "return" if reference.contexts[0].leader is not None else "a function f(theta, policy) of its own",
         "regularised": reference.problem.regulariser is not None,
-        **discounts(reference.contexts[0].model),
+        **_numbers(reference.contexts[0].model),
     }
     if many:
-        constants["context_constants"] = [discounts(solved.model) for solved in reference.contexts]
+        constants["context_constants"] = [_numbers(solved.model) for solved in reference.contexts]
     return Content(out, constants, _columns(reference, many))
+
+
+def _numbers(model: TabularModel) -> dict[str, Any]:
+    own = {"leader_temperature": model.leader_temperature} if model.leader_temperature else {}
+    return {**discounts(model), **own}
 
 
 def _in_context(name: str, c: int, many: bool) -> str:

@@ -18,6 +18,7 @@ from boltzgrad.families.tabular.sweeps import (
     leader_values,
     matrix_of,
     most_steps,
+    paid,
     planned,
     soft_backup,
     soft_values,
@@ -77,7 +78,7 @@ class TabularEvaluator(Evaluator):
 def rounding_of(model: TabularModel, v: Array, policy: Array, v_leader: Array) -> float:
     """What J can round off [J]: log π is off by a rounding of Q_F/τ, V_L by one of itself, at every step that remains."""
     world = matrix_of(model.transition)
-    q_leader = model.leader_reward + model.leader_discount * (world @ v_leader).reshape(policy.shape)
+    q_leader = np.real(paid(model, policy)) + model.leader_discount * (world @ v_leader).reshape(policy.shape)
     benefit = float((policy * np.abs(q_leader - v_leader[:, None])).sum(axis=1).max())
     cold = float(np.abs(v).max()) / model.temperature
     # Beyond first order a weight of 10⁻³⁰ may become one: the policy itself is open, and J with it.

@@ -96,7 +96,9 @@ def _cotangent_error(
         e_visits = visits = np.zeros_like(policy)
     else:
         direct = np.zeros(problem.dim)
-        e_L, _, e_B = leader_errors(model, s.leader, policy, e_pi, errors.kappa, eps, stored=s.leader.benefit)
+        e_L, _, e_B = leader_errors(
+            model, s.leader, policy, e_pi, errors.kappa, eps, stored=s.leader.benefit, moved=errors.relative
+        )
         e_nu = occupancy_errors(model, s.leader, policy, e_pi, errors.kappa, eps)
         nu, benefit = s.leader.occupancy, np.abs(s.leader.benefit)
         visits = nu[:, None] * policy

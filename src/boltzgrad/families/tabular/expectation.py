@@ -20,7 +20,15 @@ from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import RouteResult
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
-from boltzgrad.families.tabular.sweeps import leader_values, matrix_of, planned, soft_backup, soft_values, state_kernel
+from boltzgrad.families.tabular.sweeps import (
+    leader_values,
+    matrix_of,
+    paid,
+    planned,
+    soft_backup,
+    soft_values,
+    state_kernel,
+)
 
 STATE_LIMIT = 3000
 ENTRY_LIMIT = 40_000_000
@@ -89,7 +97,7 @@ def ingredients(
         nothing = np.zeros(S)
         return Ingredients(model, value, policy, v, nothing, nothing, np.zeros((S, A)), worth, direct, grad_q)
     v_leader = leader_values(model, policy).x
-    q_leader = model.leader_reward + gamma_L * (world @ v_leader).reshape(S, A)
+    q_leader = paid(model, policy) + gamma_L * (world @ v_leader).reshape(S, A)
     p_world = state_kernel(world, policy)
     occupancy = np.linalg.solve(np.eye(S) - gamma_L * p_world.T, model.initial)
     visits = occupancy[:, None] * policy

@@ -18,7 +18,7 @@ from boltzgrad.core.route import Route, RouteResult
 from boltzgrad.families.tabular.expectation import applied, too_large
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
-from boltzgrad.families.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel
+from boltzgrad.families.tabular.sweeps import matrix_of, paid, planned, soft_backup, soft_values, state_kernel
 
 
 def _derivative(
@@ -44,9 +44,10 @@ def _derivative(
     if isinstance(problem.objective, PolicyObjective):
         in_theta, in_policy = problem.objective.gradients(theta, policy)
         return problem.objective.value(theta, policy), in_theta + np.tensordot(in_policy, dpolicy, axes=2)
+    reward = paid(model, policy)  # its own derivative −τ_L dπ/π has mean zero
     evaluation = np.eye(S) - model.leader_discount * state_kernel(world, policy)
-    v_leader = np.linalg.solve(evaluation, (policy * model.leader_reward).sum(axis=1))
-    q_leader = model.leader_reward + model.leader_discount * (world @ v_leader).reshape(S, A)
+    v_leader = np.linalg.solve(evaluation, (policy * reward).sum(axis=1))
+    q_leader = reward + model.leader_discount * (world @ v_leader).reshape(S, A)
     forcing = (dpolicy * q_leader[:, :, None]).sum(axis=1)
     for j, c in enumerate(columns):
         moved = c.leader_reward + model.leader_discount * applied(c.transition, world, v_leader).reshape(S, A)

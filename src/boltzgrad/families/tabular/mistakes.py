@@ -18,7 +18,7 @@ from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualMode
 from boltzgrad.families.tabular.expectation import applied
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
-from boltzgrad.families.tabular.sweeps import matrix_of, planned, soft_backup, state_kernel
+from boltzgrad.families.tabular.sweeps import matrix_of, paid, planned, soft_backup, state_kernel
 from boltzgrad.families.tabular.wrong_follower import soft_fixed_point
 
 # Most mistakes begin with the same follower and the same derivatives of its world: computed once for all that are made
@@ -185,8 +185,8 @@ class Formula(WrongFormula):
         return m.leader_discount
 
     def leader_reward(self, m: TabularModel, policy: Array) -> Array:
-        """r_L, as V_L and Q_L have it."""
-        return np.asarray(m.leader_reward)
+        """r_L − τ_L log π, as V_L and Q_L have it."""
+        return paid(m, policy)
 
     def v_leader(self, m: TabularModel, policy: Array) -> Array:
         """V_L under the follower's policy."""

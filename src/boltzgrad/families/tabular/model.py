@@ -15,7 +15,14 @@ from boltzgrad.core.arrays import Array, meaning
 from boltzgrad.core.checks import ROW_SLACK, check_probabilities, numeric_array, real_number, untraced
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel
 from boltzgrad.errors import InvalidModel
-from boltzgrad.families.tabular.plain_form import absorb, public, refuse_endless, row_sums, take_reference
+from boltzgrad.families.tabular.plain_form import (
+    absorb,
+    public,
+    refuse_endless,
+    row_sums,
+    take_leader_reference,
+    take_reference,
+)
 
 _NEXT = "state, action, next state"
 SCALARS = ("follower_discount", "leader_discount", "temperature")
@@ -81,6 +88,9 @@ class TabularModel:
     there, says the same of a follower with entropy.  Discounts lie in [0, 1), or are 1 where every episode ends.  All of
     these may depend on θ.  Arrays become float64 copies or views; index arrays of sparse kernels are copied.
 
+    `leader_temperature` τ_L ≥ 0, a constant, is the weight of the leader's own regulariser of the follower's policy: its
+    running reward is r_L − τ_L (log π − log π⁰_L), with `leader_reference` π⁰_L (S, A), or with entropy where none is given.
+
     What is kept is the same follower in the plain form (`families/tabular/plain_form.py`): `follower_reward` is then
     r_F + τ log π⁰, a temperature that moves becomes 1 and `unit` says what a unit of reward is, a discount that moves becomes 1
     and its kernel γp; `moving` has what moved, by name, `available` and `reference` say what was given.
@@ -104,6 +114,8 @@ class TabularModel:
     temperature: float = field(kw_only=True)
     reference: Any = field(kw_only=True, default=None)
     available: Any = field(kw_only=True, default=None)
+    leader_temperature: float = field(kw_only=True, default=0.0)
+    leader_reference: Any = field(kw_only=True, default=None)
     unit: float = field(kw_only=True, default=1.0, repr=False)
     moving: Mapping[str, float] = field(kw_only=True, default_factory=dict, repr=False)
     plain: bool = field(kw_only=True, default=False, repr=False)
@@ -144,7 +156,11 @@ class TabularModel:
         for name, x in given.items():
             put(name, real_number(name, np.real(untraced(x)) if _moves(x) else x))
         self._check_scalars()
+        put("leader_temperature", real_number("leader_temperature", self.leader_temperature))
+        if not (self.leader_temperature >= 0.0 and np.isfinite(self.leader_temperature)):
+            raise InvalidModel(f"leader_temperature is {self.leader_temperature!r}; it must be at least 0 and finite")
         if not self.plain:
+            take_leader_reference(self, put)
             take_reference(self, put, given["temperature"])
             absorb(self, put, {name: x for name, x in given.items() if _moves(x)})
             put("plain", True)

@@ -47,6 +47,10 @@ def penalty_gradient(problem: Any, theta: Any, weight: float, *, two_sided: bool
     total, probabilities = np.zeros(problem.dim), at.model.probabilities
     parts, values = [], []
     for model, p in zip(at.model.models, probabilities, strict=True):
+        if model.leader_temperature:
+            raise InvalidOption(
+                "the penalty method is for a leader without a regulariser of its own (leader_temperature)"
+            )
         if model.leader_discount != model.follower_discount or model.own_kernel:
             raise InvalidOption(
                 "the penalty method needs players with one discount and one kernel; this problem's differ "

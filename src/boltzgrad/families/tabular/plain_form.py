@@ -6,6 +6,8 @@ follower is the one with entropy and the reward r_F + τ log π⁰.
 **An action that is not there**, π⁰(a|s) = 0, gets the successors of one that is, b, and the reward of b less `_NEVER` τ:
 its weight exp(−`_NEVER`) is below the smallest float64, so it is exactly zero, and so is everything that it is multiplied with.
 
+**A leader's reference** is τ_L log π⁰_L in its reward; what is left, −τ_L log π, is what solvers and witnesses add.
+
 **A temperature that moves**: the policy depends on r_F/τ alone, and the values V_F/τ on r_F/τ and temperature one.
 
 **A discount that moves**: γ enters only as γ p(s'|s,a), the kernel of a chain that ends with probability 1 − γ at every step,
@@ -44,7 +46,7 @@ def take_reference(model: TabularModel, put: Put, temperature: Any) -> None:
     weights = None
     if model.reference is not None:
         weights = numeric_array("reference", model.reference, ndim=2, axes="(states, actions)")
-        positive = _checked(np.real(np.asarray(untraced(weights))), shape, there)
+        positive = _checked("reference", np.real(np.asarray(untraced(weights))), shape, there)
         there = positive if not positive.all() else None
     elif there is None:
         return
@@ -63,6 +65,27 @@ def take_reference(model: TabularModel, put: Put, temperature: Any) -> None:
         put("follower_kernel", _with_rows(model.follower_kernel, stand_in) if own else model.kernel)
         _publish(model, put, own)
     put("follower_reward", reward)
+
+
+def take_leader_reference(model: TabularModel, put: Put) -> None:
+    """Put τ_L log π⁰_L into the leader's reward.  Raises: InvalidModel."""
+    if model.leader_reference is None:
+        return
+    shape = (model.n_states, model.n_actions)
+    weights = numeric_array("leader_reference", model.leader_reference, ndim=2, axes="(states, actions)")
+    plain = np.real(np.asarray(untraced(weights)))
+    there = _available(model.available, shape)
+    if model.reference is not None:
+        positive = np.real(np.asarray(untraced(model.reference))) > 0.0
+        there = positive if there is None else there & positive
+    lost = ~(
+        _checked("leader_reference", plain, shape, None) | (~there if there is not None else np.zeros(shape, bool))
+    )
+    if lost.any():
+        s, a = map(int, np.argwhere(lost)[0])
+        raise InvalidModel(f"leader_reference[{s}, {a}] is 0 where the follower may act: its log is infinite")
+    put("leader_reward", model.leader_reward + model.leader_temperature * anp.log(anp.where(plain > 0.0, weights, 1.0)))
+    put("leader_reference", plain)
 
 
 def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
@@ -113,23 +136,21 @@ def _available(x: Any, shape: tuple[int, int]) -> Array | None:
     return None if mask.all() else mask
 
 
-def _checked(reference: Array, shape: tuple[int, int], there: Array | None) -> Array:
+def _checked(name: str, reference: Array, shape: tuple[int, int], there: Array | None) -> Array:
     """Where a reference is positive.  Raises: InvalidModel if it is no policy, or not one of what is there."""
     if reference.shape != shape:
-        raise InvalidModel(f"reference has shape {reference.shape}, expected {shape} as in the rewards")
+        raise InvalidModel(f"{name} has shape {reference.shape}, expected {shape} as in the rewards")
     if reference.min() < 0.0:
         s, a = map(int, np.unravel_index(int(np.argmin(reference)), shape))
-        raise InvalidModel(f"reference[{s}, {a}] is {reference[s, a]:.6g}; probabilities must not be negative")
+        raise InvalidModel(f"{name}[{s}, {a}] is {reference[s, a]:.6g}; probabilities must not be negative")
     off = np.abs(reference.sum(axis=1) - 1.0)
     if off.max() > ROW_SLACK:
         s = int(np.argmax(off))
-        raise InvalidModel(
-            f"reference[{s}] sums to {reference[s].sum():.12g}; it must be a policy, rows of probabilities"
-        )
+        raise InvalidModel(f"{name}[{s}] sums to {reference[s].sum():.12g}; it must be a policy, rows of probabilities")
     positive = reference > 0.0
     if there is not None and (positive & ~there).any():
         s, a = map(int, np.argwhere(positive & ~there)[0])
-        raise InvalidModel(f"reference[{s}, {a}] is {reference[s, a]:.6g}, but available[{s}, {a}] is false")
+        raise InvalidModel(f"{name}[{s}, {a}] is {reference[s, a]:.6g}, but available[{s}, {a}] is false")
     return positive if there is None else positive & there
 
 

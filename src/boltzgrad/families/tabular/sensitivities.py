@@ -2,7 +2,8 @@ r"""∂J/∂(what a tabular model was given): its arrays, and the numbers and po
 
 With m = ∂J/∂r_F (S, A), ν the leader's visits and π the follower's policy:
 
-    ∂J/∂ log π⁰(a|s) = τ m(s,a),   ∂J/∂τ = −Σ m r_F/τ,   ∂J/∂γ_F = Σ m P V_F,   ∂J/∂γ_L = Σ ν π P V_L.
+    ∂J/∂ log π⁰(a|s) = τ m(s,a),   ∂J/∂τ = −Σ m r_F/τ,   ∂J/∂γ_F = Σ m P V_F,   ∂J/∂γ_L = Σ ν π P V_L,
+    ∂J/∂τ_L = −Σ ν π (log π − log π⁰_L),   ∂J/∂ log π⁰_L(a|s) = τ_L ν(s) π(a|s).
 
 The second says that J does not change when r_F and τ are multiplied by one number: it is −Σ y KL − Σ w (log π − log π⁰), with
 the follower's guidance w and adjoint y, m = w + π y.
@@ -53,6 +54,25 @@ class Sensitivities(TabularArrays):
     def log_reference(self) -> Array:
         """∂J/∂ log π⁰ (S, A) [J], π⁰'s entries taken as independent; zero where an action is not there."""
         return np.asarray(self._temperature * self.follower_reward)
+
+    @cached_property
+    def leader_temperature(self) -> float:
+        """∂J/∂τ_L = −Σ ν π (log π − log π⁰_L) [J/r_L], zero for a general objective f(θ, π)."""
+        s = self._at
+        return -float((self.leader_reward * self._likelihood).sum()) if s.leader is not None else 0.0
+
+    @property
+    def _likelihood(self) -> Array:
+        """The log of π over π⁰_L (S, A), zero where an action is never taken."""
+        policy, beside = self._at.follower.policy, self._at.model.leader_reference
+        taken = policy > 0.0
+        out = np.log(np.where(taken, policy, 1.0))
+        return np.asarray(out if beside is None else out - np.log(np.where(taken & (beside > 0.0), beside, 1.0)))
+
+    @cached_property
+    def log_leader_reference(self) -> Array:
+        """∂J/∂ log π⁰_L (S, A) [J], π⁰_L's entries taken as independent: τ_L ν π."""
+        return np.asarray(self._at.model.leader_temperature * self.leader_reward)
 
     @cached_property
     def follower_discount(self) -> float:

@@ -63,15 +63,22 @@ def soft_values(model: TabularModel, start: Array | None = None) -> Swept:
     )
 
 
+def paid(model: TabularModel, policy: Array) -> Array:
+    """The leader's running reward (S, A), r_L − τ_L log π; real or complex."""
+    if not model.leader_temperature:
+        return np.asarray(model.leader_reward)
+    return np.asarray(model.leader_reward - model.leader_temperature * np.log(np.where(policy != 0.0, policy, 1.0)))
+
+
 def leader_values(model: TabularModel, policy: Array, start: Array | None = None) -> Swept:
     """The leader's V_L under a policy, by sweeps V ← r_π + γ P_π V."""
     matrix, gamma = matrix_of(model.transition), model.leader_discount
-    shape = model.leader_reward.shape
-    dtype = np.result_type(model.leader_reward, policy, matrix.dtype)
+    reward = paid(model, policy)
+    dtype = np.result_type(reward, policy, matrix.dtype)
     v = np.zeros(model.n_states) if start is None else start
 
     def step(x: Array) -> Array:
-        return np.asarray((policy * (model.leader_reward + gamma * (matrix @ x).reshape(shape))).sum(axis=1))
+        return np.asarray((policy * (reward + gamma * (matrix @ x).reshape(reward.shape))).sum(axis=1))
 
     kernel = None
 
@@ -97,7 +104,7 @@ def affordable(model: TabularModel, discount: float, *, warm: bool = False) -> i
 
 def expected_steps(model: TabularModel, policy: Array) -> float:
     """max_s E[Σ γ_L^t | s]: the most discounted steps that remain from any state, by sweeps of its own."""
-    ones = replace(model, leader_reward=np.ones(policy.shape))
+    ones = replace(model, leader_reward=np.ones(policy.shape), leader_temperature=0.0)
     return float(np.real(leader_values(ones, np.real(policy)).x).max())
 
 

@@ -102,7 +102,10 @@ def _differentiate(problem: ConfigurableMDP, theta: Array, fixed_point: FixedPoi
             if isinstance(problem.objective, PolicyObjective):
                 worth = problem.objective.function(theta, policy)
             else:
-                inputs = (model.leader_reward, model.kernel.values, policy)
+                reward = model.leader_reward
+                if model.leader_temperature:
+                    reward = reward - model.leader_temperature * anp.log(anp.where(untraced(policy) > 0.0, policy, 1.0))
+                inputs = (reward, model.kernel.values, policy)
                 worth = anp.sum(model.initial * fixed_point(_leader_step(model), inputs, v_leader0, sweeps))
             total = total + contexts.probabilities[c] * worth
         if problem.regulariser is not None:

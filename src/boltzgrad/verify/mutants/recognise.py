@@ -48,8 +48,7 @@ class Mistakes:
     def like(self, gradient: Array, allowed: Array, rounding: Array) -> tuple[tuple[Mistake, float], ...]:
         """The mistakes that a gradient (d,) is within `allowed` (d,) of, each with the relative difference [1], nearest first.
 
-        Nearer than `rounding` (d,) is no nearer: of mistakes that are one here a wrong length, the simplest, comes first, and then
-        they are in the order of the catalogue.
+        Nearer than `rounding` (d,) is no nearer: of mistakes that are one here a wrong length, the simplest, comes first.
         """
         near = [(m, self._apart(gradient, m)) for m in (*self.lengths, *self.shown)]
         return tuple(
