@@ -13,6 +13,7 @@ ROOMS = (
     "solvers",
     "witnesses",
     "families",  # the rest of each: numbers ↦ gradients
+    "gradients",
     "verify",
     "estimators",
     "experiments",

@@ -69,7 +69,7 @@ __all__ = [
 
 # Everything is imported when it is first used: the pytest plugin below this package is loaded in every pytest run of
 # its users' environments, and must not bring NumPy and SciPy with it.
-_ROOMS = ("derivations", "errors", "estimators", "problems", "solvers", "testing")
+_ROOMS = ("derivations", "errors", "estimators", "gradients", "problems", "solvers", "testing")
 _FROM_VERIFY = ("AgreementReport", "EstimatorCheck", "check_estimator", "check_samples", "verify")
 _ELSEWHERE = {
     "Hypergradient": "core.hypergradient",

@@ -212,7 +212,8 @@ class TabularModel:
     @property
     def ends(self) -> bool:
         """Whether episodes may end: whether some row of the world's kernel sums to less than one."""
-        return bool(row_sums(self.kernel).min() < 1.0 - 1e-12)
+        whole = self.moving.get("leader_discount", 1.0)  # which the kernel has then taken in
+        return bool(row_sums(self.kernel).min() < whole * (1.0 - 1e-12))
 
     @property
     def own_kernel(self) -> bool:

@@ -26,9 +26,9 @@ from boltzgrad.solvers import solve_follower
 def penalty_gradient(problem: Any, theta: Any, weight: float, *, two_sided: bool = False) -> Array:
     r"""∇ of the value-penalty objective with weight λ, (d,): what it costs that λ is finite is its difference from ∇J.
 
-    Two-sided: $\tfrac{\lambda}{2} \nabla [V^*(r_F + r_L/\lambda) - V^*(r_F - r_L/\lambda)](\rho)$.  Where the temperature
-    depends on θ, the weight is that of rewards in units of it.  Raises: InvalidOption for a problem without the leader's
-    return, or whose players differ in discount or kernel.
+    Two-sided: $\tfrac{\lambda}{2} \nabla \bigl(V^*(r_F + r_L/\lambda) - V^*(r_F - r_L/\lambda)\bigr)(\rho)$.  Where the
+    temperature depends on θ, the weight is that of rewards in units of it.  Raises: InvalidOption for a problem without the
+    leader's return, or whose players differ in discount or kernel.
 
     >>> import boltzgrad as bg
     >>> problem = bg.problems.load("garnet", leader_discount=0.95, follower_discount=0.95)
