@@ -3,6 +3,8 @@
 J is worked out by brute force from what the model was given, with −∞ where an action is not there and no form of the library's.
 """
 
+from dataclasses import replace
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -442,6 +444,28 @@ def test_a_value_that_is_infinite_is_named_and_one_that_is_large_is_not():
     for t in (0.0, 0.5, 3.0):
         with pytest.raises(bg.errors.InvalidModel, match="the follower's value is infinite"):
             bg.hypergradient(problem, [t])
+
+
+@pytest.mark.parametrize("case", ["a reference with zeros", "a mask", "a leader with a reference"])
+def test_a_copy_with_another_temperature_is_the_model_with_that(case):
+    world = World(11, **WORLDS[case])
+    model, plain = world.problem.model(THETA), world.given
+    copied = replace(model, temperature=0.4, leader_temperature=2.0 * model.leader_temperature)
+    world.given = lambda t: tuple(0.4 if i == 5 else x for i, x in enumerate(plain(t)))
+    world.entropic *= 2.0
+    anew = world.problem.model(THETA)
+    np.testing.assert_allclose(copied.follower_reward, anew.follower_reward, rtol=1e-12)
+    np.testing.assert_allclose(copied.leader_reward, anew.leader_reward, rtol=1e-12)
+    again = replace(copied, temperature=model.temperature, leader_temperature=model.leader_temperature)
+    np.testing.assert_allclose(again.follower_reward, model.follower_reward, rtol=1e-12)
+    for name in ("reference", "available", "leader_reference"):
+        with pytest.raises(bg.errors.InvalidModel, match="make it anew with them"):
+            replace(model, **{name: np.ones((4, 3), bool)})
+    moving = World(11, **{**WORLDS[case], "rates": ("temperature",)}).problem.model(THETA)
+    np.testing.assert_array_equal(replace(moving, initial=moving.initial).follower_reward, moving.follower_reward)
+    traced = bg.ConfigurableMDP(lambda t: replace(World(11, reference=True).build(t), temperature=0.4), dim=3)
+    with pytest.raises(bg.errors.InvalidModel, match="another temperature than it was made with"):
+        bg.hypergradient(traced, THETA)
 
 
 def test_a_constant_that_numpy_made_is_a_constant():

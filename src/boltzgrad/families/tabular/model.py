@@ -16,9 +16,11 @@ from boltzgrad.core.checks import ROW_SLACK, check_probabilities, numeric_array,
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel
 from boltzgrad.errors import InvalidModel
 from boltzgrad.families.tabular.plain_form import (
+    MadeWith,
     absorb,
     public,
     refuse_endless,
+    retake,
     row_sums,
     take_leader_reference,
     take_reference,
@@ -118,7 +120,7 @@ class TabularModel:
     leader_reference: Any = field(kw_only=True, default=None)
     unit: float = field(kw_only=True, default=1.0, repr=False)
     moving: Mapping[str, float] = field(kw_only=True, default_factory=dict, repr=False)
-    plain: bool = field(kw_only=True, default=False, repr=False)
+    plain: MadeWith | None = field(kw_only=True, default=None, repr=False)
     loose: tuple[str, ...] = field(init=False, repr=False)
     kernel: Kernel = field(init=False, repr=False)
     follower_kernel: Kernel = field(init=False, repr=False)
@@ -159,11 +161,13 @@ class TabularModel:
         put("leader_temperature", real_number("leader_temperature", self.leader_temperature))
         if not (self.leader_temperature >= 0.0 and np.isfinite(self.leader_temperature)):
             raise InvalidModel(f"leader_temperature is {self.leader_temperature!r}; it must be at least 0 and finite")
-        if not self.plain:
+        if self.plain is not None:
+            retake(self, put)
+        else:
             take_leader_reference(self, put)
             take_reference(self, put, given["temperature"])
             absorb(self, put, {name: x for name, x in given.items() if _moves(x)})
-            put("plain", True)
+        put("plain", MadeWith.of(self))
         for name, kernel in (("follower_discount", self.follower_kernel), ("leader_discount", self.kernel)):
             discount = getattr(self, name)
             if discount > 1.0 - 2.0 * ROW_SLACK:  # rows of 1 + slack pass for probabilities
@@ -187,6 +191,7 @@ class TabularModel:
         out = copy(self)
         left = {name: getattr(self, name) for name in names if name not in self.moving}
         absorb(out, lambda name, value: object.__setattr__(out, name, value), left)
+        object.__setattr__(out, "plain", MadeWith.of(out))
         return out
 
     def _refuse_growth(self, name: str, discount: float) -> None:

@@ -19,6 +19,7 @@ Each is an identity in θ, so derivatives follow from the arrays'.  Source: deri
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import autograd.numpy as anp
@@ -37,6 +38,21 @@ if TYPE_CHECKING:
 
 Put = Callable[[str, Any], None]
 _NEVER = 1000.0
+
+
+@dataclass(frozen=True, eq=False)
+class MadeWith:
+    """What a model's rewards and kernels were made with, by which a copy (`dataclasses.replace`) knows what has changed."""
+
+    temperature: float
+    leader_temperature: float
+    policies: tuple[Any, Any, Any]
+
+    @classmethod
+    def of(cls, model: TabularModel) -> MadeWith:
+        """What a model says of itself now."""
+        policies = (model.reference, model.available, model.leader_reference)
+        return cls(model.temperature, model.leader_temperature, policies)
 
 
 def take_reference(model: TabularModel, put: Put, temperature: Any) -> None:
@@ -86,6 +102,40 @@ def take_leader_reference(model: TabularModel, put: Put) -> None:
         raise InvalidModel(f"leader_reference[{s}, {a}] is 0 where the follower may act: its log is infinite")
     put("leader_reward", model.leader_reward + model.leader_temperature * anp.log(anp.where(plain > 0.0, weights, 1.0)))
     put("leader_reference", plain)
+
+
+def retake(model: TabularModel, put: Put) -> None:
+    """Put references in again where a copy of a model (`dataclasses.replace`) has other temperatures than it was made with.
+
+    Raises: InvalidModel where that copy is being traced, since the references' own derivatives are in the rewards.
+    """
+    made, now = model.plain, MadeWith.of(model)
+    assert made is not None
+    if any(x is not y for x, y in zip(made.policies, now.policies, strict=True)):
+        raise InvalidModel(
+            "a copy of a model has another reference, or other actions are available: make it anew with them"
+        )
+    more, leaders_more = now.temperature - made.temperature, now.leader_temperature - made.leader_temperature
+    own = bool(more) and (model.reference is not None or model.available is not None)
+    leaders = bool(leaders_more) and model.leader_reference is not None
+    if not (own or leaders):
+        return
+    if isinstance(model.follower_reward, Box) or isinstance(model.leader_reward, Box):
+        raise InvalidModel(
+            "a model with a reference has another temperature than it was made with; make it anew with that"
+        )
+    if own:
+        weights = np.ones(model.follower_reward.shape) if model.reference is None else model.reference
+        there = weights > 0.0 if model.available is None else model.available & (weights > 0.0)
+        states, instead = np.arange(len(there))[:, None], np.argmax(there, axis=1)
+        log = np.log(np.where(there, weights, 1.0))
+        put(
+            "follower_reward",
+            model.follower_reward + more * np.where(there, log, log[states, instead[:, None]] - _NEVER),
+        )
+    if leaders:
+        log = np.log(np.where(model.leader_reference > 0.0, model.leader_reference, 1.0))
+        put("leader_reward", model.leader_reward + leaders_more * log)
 
 
 def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
