@@ -243,6 +243,22 @@ def test_what_each_number_is_worth(case):
         assert np.all(cotangent.log_reference[~world.there] == 0.0)
 
 
+def test_contexts_of_unlike_kinds():
+    """One context's discount moves and the other's does not, one has a reference: each model has a form of its own."""
+    kinds = [World(12, rates=("follower_discount",)), World(13, reference=True), World(14, rates=("temperature",))]
+    shares = np.array([0.5, 0.3, 0.2])
+    problem = bg.ConfigurableMDP(lambda t: bg.ContextualModel([w.build(t) for w in kinds], shares), dim=3)
+    bg.verify(problem, THETA).raise_if_disagree()
+    ref = bg.hypergradient(problem, THETA)
+    np.testing.assert_allclose(
+        ref.gradient, sum(p * w.slopes_of_J(THETA) for p, w in zip(shares, kinds, strict=True)), rtol=1e-8, atol=1e-9
+    )
+    assert [set(m.moving) for m in problem.contexts(THETA).models] == [{"follower_discount"}, set(), {"temperature"}]
+    alone = bg.hypergradient(kinds[1].problem, THETA).cotangent
+    np.testing.assert_allclose(ref.sensitivities[1].log_reference, 0.3 * alone.log_reference, rtol=1e-10, atol=1e-14)
+    assert ref.sensitivities[1].leader_discount == pytest.approx(0.3 * alone.leader_discount, rel=1e-10)
+
+
 def test_a_uniform_reference_is_entropy_and_a_constant():
     world = World(4)
     plain = bg.hypergradient(world.problem, THETA)
@@ -482,6 +498,17 @@ def test_a_constant_that_numpy_made_is_a_constant():
     assert ref.contexts[0].model.moving == {}
     assert ref.contexts[0].model.follower_discount == 0.9
     assert bg.verify(made, THETA, routes=FAST).ok
+    # A build that autograd cannot follow still has models; it is the derivative that is refused.
+    plain = bg.ConfigurableMDP(
+        lambda t: bg.TabularModel(
+            world.given(THETA)[2], world.start, float(t[0]) * np.ones((4, 3)), world.given(THETA)[1],
+            temperature=np.float64(0.7), follower_discount=0.9, leader_discount=0.9,
+        ),
+        dim=3,
+    )  # fmt: skip
+    assert plain.model(THETA).follower_reward[0, 0] == THETA[0]
+    with pytest.raises(bg.errors.NotDifferentiable, match="could not trace"):
+        bg.hypergradient(plain, THETA)
     moving = World(10, rates=("follower_discount",)).problem
     assert set(moving.model(THETA).moving) == {"follower_discount"}
     assert moving.model(THETA).n_states == 4

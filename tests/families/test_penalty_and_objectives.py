@@ -8,6 +8,7 @@ from scipy import sparse
 
 import boltzgrad as bg
 from boltzgrad.testing import check_hypergradient
+from boltzgrad.verify.mutants import tabular
 from boltzgrad.verify.tolerances import Verdict
 
 ONE_DISCOUNT = {"follower_discount": 0.9, "leader_discount": 0.9, "n_states": 12, "n_parameters": 6}
@@ -37,6 +38,16 @@ def test_a_small_weight_is_told_from_the_truth():
     assert check_hypergradient(
         bg.penalty_gradient(problem, theta, 1e5, two_sided=True), problem, theta, tolerance=1e-5
     ).ok
+
+
+def test_it_is_the_mistake_that_is_named_with_that_weight():
+    """By solver and pull-back here, by sweeps and columns among the known mistakes."""
+    problem = bg.problems.load("garnet", **ONE_DISCOUNT)
+    theta = problem.initial_theta(seed=3)
+    (known,) = [m for m in tabular.MUTANTS if "not yet the limit (PBRL)" in m.mistake]
+    np.testing.assert_allclose(
+        bg.penalty_gradient(problem, theta, 2.0), known.gradient(problem, theta), rtol=1e-9, atol=1e-12
+    )
 
 
 def test_contexts_and_a_regulariser():

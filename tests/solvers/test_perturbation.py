@@ -54,6 +54,26 @@ def test_each_error_covers_its_quantity_and_nothing_is_zero(pair):
         assert bound.max() <= 0.5 * max(1.0, np.abs(truth).max()), name
 
 
+def test_what_a_leader_pays_for_the_policy_is_covered(pair):
+    """c = −τ_L log π moves with log π, action by action: to first order in the Benefit, and only through λ."""
+    _, loose, exact = pair
+    # Without patience Q_L is c itself, and nothing else covers for it.
+    silent = {"leader_reward": 0.0 * loose.model.leader_reward, "leader_temperature": 1.0, "leader_discount": 0.0}
+    model = replace(loose.model, **silent)
+    errors = follower_errors(model, loose, eps=0.0)
+    rough, right = evaluate_leader(model, loose), evaluate_leader(model, exact)
+
+    def bounds(moved):
+        kept = (model, rough, loose.policy, errors.policy, errors.kappa, 0.0)
+        return leader_errors(*kept, stored=rough.benefit, moved=moved)
+
+    e_L, e_Q, e_B = bounds(errors.relative)
+    assert np.all(np.abs(rough.value - right.value) <= e_L)
+    assert np.all(np.abs(rough.q - right.q) <= e_Q)
+    assert np.all(np.abs(rough.benefit - right.benefit) <= e_B)
+    assert not np.all(np.abs(rough.q - right.q) <= bounds(0.0)[1]), "the control: λ is needed"
+
+
 def test_entry_errors_are_covered(make_model, rng):
     """Every entry moved by up to ε: all solutions move by no more than the errors for that ε."""
     eps = 1e-6

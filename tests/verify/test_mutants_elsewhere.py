@@ -7,7 +7,7 @@ import boltzgrad as bg
 from boltzgrad.families.game import mistakes as game
 from boltzgrad.families.lqr import mistakes as lqr
 from boltzgrad.families.tabular import mistakes as tabular
-from boltzgrad.families.tabular import penalty
+from boltzgrad.families.tabular import penalty_mistakes as penalty
 
 GARNET = {
     "n_states": 12,

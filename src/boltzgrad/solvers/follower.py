@@ -155,7 +155,8 @@ def solve_follower(
 
     `tolerance` is the residual ‖TV − V‖_∞ to reach; by default what float64 can reach, then one refinement in
     extended precision.  `warm_start` (S,) is a first guess of V.  `soften` replaces the soft maximum where a leader
-    moves too (`solvers.game`); it must be convex, monotone and commute with constants, like the soft maximum.
+    moves too (`solvers.game`); it must be convex, monotone and commute with constants, like the soft maximum.  Of a model with
+    a reference, or a temperature that moves, it is that of the plain form; `as_given` has V_F and Q_F of what was given.
 
     Raises: NotConverged if the residual misses the tolerance; InvalidModel for a complex model; InvalidOption.
 

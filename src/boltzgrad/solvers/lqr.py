@@ -4,7 +4,7 @@ r"""The follower's Riccati equation and its Gaussian answer, with a proved error
 
 (BC-HG (59), Props 1 and 2).  P comes from SciPy's `solve_discrete_are` on (√γA, √γB), then from Newton (Kleinman) steps
 P ← 𝓛⁻¹(Q + K'RK) with 𝓛(X) = X − γF'XF, whose fixed point it is.  All of it in natural units
-(`problems/natural_units.py`): every norm below is one of numbers without a unit, and every test is relative to its own matrix.
+(`families/lqr/natural_units.py`): every norm below is one of numbers without a unit, every test relative to its own matrix.
 
 **Bound.**  Let E = Ric(P̂) − P̂ (over every model within the entry errors).  P̂ solves the Riccati equation with Q − E for
 Q; along the path Q − (1 − s)E the solution moves by dP/ds = 𝓛_{F(s)}⁻¹(E), so while ‖P(s) − P̂‖ ≤ r,

@@ -13,7 +13,8 @@ of extended precision; n bounds the number of terms in any sum.
    plus rounding this is λ, so e_π = (e^λ − 1) π̂, and P*_π* ≤ (1 + κ) P_π̂ with 1 + κ = (1 + ε) e^max λ.
 3. **Leader.**  V̂_L's residual under the *exact* policy is at most
    b_L = |residual| + Σ_a e_π |Q̂_L − V̂_L| + A u|V̂_L| + ε(…): Σ_a(π* − π̂) = 0 up to rounding, so V̂_L may be subtracted.
-   e_L = `enclose`(b_L), and e_QL = γ_L P e_L + ε(|r_L| + γ_L P|V̂_L|) + rounding.
+   e_L = `enclose`(b_L), and e_QL = γ_L P e_L + ε(|r_L| + γ_L P|V̂_L|) + rounding.  A leader that is paid
+   r_L − τ_L log π gets τ_L λ of error more for each action, and so Σ_a (π̂ + e_π) τ_L λ in b_L.
 4. **Occupancy.**  b_ν = |ρ + γ_L P_π̂ᵀν̂ − ν̂| + ε ρ + γ_L Σ p (e_π + ε π̂) ν̂,  e_ν = `enclose`(b_ν) for the transpose.
 
 With a leader who moves too (`solvers.game`), "actions" are pairs, the policy is the product of both, and the leader's
@@ -136,9 +137,10 @@ def leader_errors(
     gamma, v = model.leader_discount, leader.value
     q = leader.reward + gamma * model.kernel.expect_extended(v.astype(np.longdouble))
     residual = np.abs((policy * q).sum(axis=1) - v).astype(float)
-    sizes = np.abs(leader.reward) + gamma * model.kernel.expect(np.abs(v))
+    sizes = np.abs(model.leader_reward) + gamma * model.kernel.expect(np.abs(v))
     e_paid: Array | float = 0.0
     if model.leader_temperature:
+        sizes = sizes + np.abs(leader.reward - model.leader_reward)
         e_paid = model.leader_temperature * (moved + 4 * EPS * (1.0 - np.log(np.maximum(policy, 5e-324))))
     n = EXTENDED_EPS * (model.kernel.longest_sum + model.n_actions + 8)
     benefit = (q - v[:, None]).astype(float)

@@ -7,9 +7,9 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.game.sweeps import lse
 from boltzgrad.families.mistake import WrongFormula, mutants_of
+from boltzgrad.families.tabular.fixed_points import at_rest
 from boltzgrad.families.tabular.mistakes import steps_for, summed
 from boltzgrad.families.tabular.sweeps import matrix_of, state_kernel
-from boltzgrad.families.tabular.wrong_follower import at_rest
 
 GAME = "random-game"
 NO_FUTURE = (GAME, {"follower_discount": 0.0})  # ∇Q_F = 0: the third term vanishes

@@ -7,7 +7,7 @@ Source: derivation `riccati-program-dual`.
 The signed ∂J/∂P is the difference of two positive definite C's.  Centred at P̂ (P = P̂ + D), scaled by ‖P̂‖.
 The explicit part of the derivative is autograd's.  Needs the extra `conic`.
 
-An interior point method has tolerances, so it is given the problem in natural units, `problems/natural_units.py`, which the
+An interior point method has tolerances, so it is given the problem in natural units, `natural_units.py`, which the
 reference uses, too: powers of two, here made from another solution of the Riccati equation (`doubling.py`).  P and Z
 themselves are Clarabel's alone.
 """

@@ -1,6 +1,6 @@
 """J of a linear-quadratic problem by doubling, for differencing.
 
-The steps are natural ones, by `problems/natural_units.py`, which the reference uses, too, from this route's own P; J itself is
+The steps are natural ones, by `natural_units.py`, which the reference uses, too, from this route's own P; J itself is
 computed in the user's units.
 """
 

@@ -1,6 +1,6 @@
 r"""A proved bound on the error of the LQR cotangents: the adjoint formula itself, run on balls.
 
-0. Everything in natural units (`problems/natural_units.py`), powers of two, so that a Frobenius norm adds up like with like.
+0. Everything in natural units (`natural_units.py`), powers of two, so that a Frobenius norm adds up like with like.
 1. Every array of the model becomes a ball of radius ε‖X‖ (`problem.entry_error`).
 2. **P.**  For the computed P̂ and K̂, Ric(P̂) = min_K L_K(P̂) lies within ‖M‖ r_K² of L_K̂(P̂) = Q + K̂'RK̂ + γF'P̂F, where r_K
    is how far K̂ may be from the minimiser; so ‖E‖ = ‖Ric(P̂) − P̂‖ is bounded over all models.  By the path argument of

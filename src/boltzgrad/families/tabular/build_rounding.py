@@ -1,6 +1,6 @@
 """What the rounding of a traced build, of its arrays and of its derivative, does to the gradient: measured, not proved.
 
-Every operation of the build is rounded at random (`problems/stochastic.py`), and the change of the gradient is looked at:
+Every operation of the build is rounded at random (`core/stochastic.py`), and the change of the gradient is looked at:
 of the pull-back alone, and of everything solved again for the arrays that come out.  Zero where a derivative was written by
 hand, or by another framework: those are taken to be right to the problem's `entry_error`.
 """

@@ -11,10 +11,10 @@ from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.families.family import Later
 from boltzgrad.families.later import half_of, moved
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, as_contexts
+from boltzgrad.families.tabular.fixed_points import soft_fixed_point
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.sweeps import matrix_of, planned, soft_backup, state_kernel
-from boltzgrad.families.tabular.wrong_follower import soft_fixed_point
 
 
 def later(problem: ConfigurableMDP, theta: Array) -> Later | None:

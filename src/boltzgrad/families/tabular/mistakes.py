@@ -13,13 +13,13 @@ from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.sweep import sweep
 from boltzgrad.families.game.sweeps import lse
 from boltzgrad.families.mistake import WrongFormula, mutants_of
-from boltzgrad.families.tabular import penalty
+from boltzgrad.families.tabular import penalty_mistakes as penalty
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.expectation import applied
+from boltzgrad.families.tabular.fixed_points import soft_fixed_point
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 from boltzgrad.families.tabular.sweeps import matrix_of, paid, planned, soft_backup, state_kernel
-from boltzgrad.families.tabular.wrong_follower import soft_fixed_point
 
 # Most mistakes begin with the same follower and the same derivatives of its world: computed once for all that are made
 # on one problem at one θ.  Derivatives of more numbers than this are not kept.

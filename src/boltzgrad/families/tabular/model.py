@@ -87,8 +87,9 @@ class TabularModel:
 
     `temperature` τ > 0 is the weight of the follower's entropy, or of −KL(π(·|s) ‖ π⁰(·|s)) where a `reference` π⁰ (S, A)
     is given: rows of probabilities, whose zeros are actions that are not there.  `available` (S, A), true where an action is
-    there, says the same of a follower with entropy.  Discounts lie in [0, 1), or are 1 where every episode ends.  All of
-    these may depend on θ.  Arrays become float64 copies or views; index arrays of sparse kernels are copied.
+    there, says the same of a follower with entropy.  Discounts lie in [0, 1), or are 1 where every episode ends.
+    Temperature, discounts and reference may depend on θ.  Arrays become float64 copies or views; index arrays of sparse
+    kernels are copied.
 
     `leader_temperature` τ_L ≥ 0, a constant, is the weight of the leader's own regulariser of the follower's policy: its
     running reward is r_L − τ_L (log π − log π⁰_L), with `leader_reference` π⁰_L (S, A), or with entropy where none is given.

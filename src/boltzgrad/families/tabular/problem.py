@@ -6,14 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
-from autograd import tracer
 from autograd.builtins import tuple as traced_tuple
-from autograd.core import VJPNode
+from autograd.core import make_vjp
 
 from boltzgrad.core.array_map import ArrayMap, scalar_map
 from boltzgrad.core.arrays import Array, Parts
 from boltzgrad.core.checks import untraced
-from boltzgrad.core.linearise import Linearised, RoundedBuild
+from boltzgrad.core.linearise import Linearised, RoundedBuild, constants_allowed
 from boltzgrad.core.objectives import PolicyObjective, Regulariser
 from boltzgrad.core.problem import ENTRY_ULPS, ParametricProblem
 from boltzgrad.core.stochastic import scatter, scattered_pull
@@ -34,7 +33,7 @@ class _OneForm:
 
     def __init__(self, function: Build) -> None:
         self.function = function
-        self._moving: tuple[str, ...] | None = None
+        self._moving: tuple[tuple[str, ...], ...] | None = None  # of each model
 
     def __call__(self, theta: Any) -> TabularModel | ContextualModel:
         built = self.function(theta)
@@ -42,13 +41,25 @@ class _OneForm:
         if not models or all(m.moving or not m.loose for m in models):
             return built
         if self._moving is None:
-            plain = np.array(np.real(untraced(theta)), float)
-            traced = self.function(tracer.new_box(plain, 0, VJPNode.new_root()))
-            self._moving = tuple(dict.fromkeys(name for m in _models(traced) for name in m.moving))
-        if not self._moving:
+            self._moving = self._seen_to_move(np.array(np.real(untraced(theta)), float))
+        if not any(self._moving) or len(self._moving) != len(models):
             return built
-        moved = [m.moved(self._moving) for m in models]
+        moved = [m.moved(names) for m, names in zip(models, self._moving, strict=True)]
         return ContextualModel(moved, built.probabilities) if isinstance(built, ContextualModel) else moved[0]
+
+    def _seen_to_move(self, theta: Array) -> tuple[tuple[str, ...], ...]:
+        found: list[TabularModel] = []
+
+        def arrays(t: Any) -> Any:
+            found[:] = _models(self.function(t))
+            return traced_tuple(found[0].arrays().parts())
+
+        try:
+            with constants_allowed():
+                make_vjp(arrays, theta)
+        except Exception:  # whatever a build raises that cannot be traced: `linearise` is where that is said
+            return ()
+        return tuple(tuple(m.moving) for m in found)
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__") or name == "function":

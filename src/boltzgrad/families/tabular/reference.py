@@ -25,7 +25,7 @@ from boltzgrad.solvers.follower import as_given
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TabularHypergradient(Hypergradient):
-    """J(θ) and ∇J(θ) of a `ConfigurableMDP`; `contexts` are the solved models."""
+    """J(θ) and ∇J(θ) of a `ConfigurableMDP`; `contexts` are the solved models, in their plain form."""
 
     contexts: tuple[ContextSolution, ...]
     linearised: LinearisedBuild

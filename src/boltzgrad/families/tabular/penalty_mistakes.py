@@ -15,9 +15,9 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.tabular.expectation import applied
+from boltzgrad.families.tabular.fixed_points import soft_fixed_point
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.sweeps import planned, soft_backup, state_kernel
-from boltzgrad.families.tabular.wrong_follower import soft_fixed_point
 
 WEIGHT = 2.0
 
