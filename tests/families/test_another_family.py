@@ -83,15 +83,13 @@ class BanditHypergradient(Hypergradient):
         return np.full(len(among), np.inf)  # nobody has proved one
 
     def _coordinate_estimates(self):
-        return (
-            16.0
-            * EPS
-            * self._term_sizes()
-            * (1.0 + np.abs(self.linearised.model.follower).max() / self.problem.temperature)
-        )
+        steps = 1.0 + np.abs(self.linearised.model.follower).max() / self.problem.temperature
+        return 8.0 * EPS * steps * self._term_sizes()
 
     def _term_sizes(self):
-        return self.array_map.root_sum_squares(self.cotangent.parts())
+        """Of r_L and J apart: they cancel in the Benefit."""
+        size = self.policy * (np.abs(self.linearised.model.leader) + abs(self.value)) / self.problem.temperature
+        return self.array_map.root_sum_squares((size, self.policy))
 
     def _value_scale(self):
         return float(self.policy @ np.abs(self.linearised.model.leader))
