@@ -3,7 +3,6 @@
 `python -m experiments_toys FOLDER COUNT WORKERS` runs some of them, for tests that kill or interrupt that.
 """
 
-import faulthandler
 import os
 import signal
 import sys
@@ -119,7 +118,6 @@ def send_and_interrupt(folder, marker, address):
         wait_for(lambda: Path(marker).exists() and len(read(folder).records) == 2)
         os.kill(os.getpid(), signal.SIGINT)
 
-    faulthandler.dump_traceback_later(PATIENCE / 2, exit=True)  # a hang says where it hangs
     tasks = [*walks(2), Task("waits", waits, {"marker": marker})]
     with open_store(folder) as store:
         threading.Thread(target=interrupt, daemon=True).start()

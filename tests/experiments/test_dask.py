@@ -144,7 +144,8 @@ def test_what_is_done_is_not_sent(store, address):
 @pytest.mark.slow
 def test_ctrl_c_leaves_the_cluster_in_order(tmp_path, store, address):
     marker = tmp_path / "marker"
-    code = "import sys, experiments_toys as t; t.send_and_interrupt(*sys.argv[1:])"
+    stacks = f"faulthandler.dump_traceback_later({PATIENCE / 2}, exit=True)"  # a hang says where it hangs
+    code = f"import faulthandler, sys, experiments_toys as t; {stacks}; t.send_and_interrupt(*sys.argv[1:])"
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "other"), str(marker), address],
         env={**os.environ, "PYTHONPATH": PYTHONPATH},
