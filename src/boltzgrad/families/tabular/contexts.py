@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.checks import numeric_array, untraced
 from boltzgrad.errors import InvalidModel
-from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,18 +22,21 @@ class ContextualModel:
     Source: HPGD (contextual MDPs), section 2.  Raises: InvalidModel.
     """
 
-    models: Sequence[TabularModel]
+    models: Sequence[Any]
     probabilities: Any
 
     def __post_init__(self) -> None:
         if not isinstance(self.models, Iterable):
-            raise InvalidModel(f"models is a {type(self.models).__name__}, expected a list of TabularModels")
+            raise InvalidModel(f"models is a {type(self.models).__name__}, expected a list of models")
         models = tuple(self.models)
         if not models:
             raise InvalidModel("a ContextualModel needs at least one model")
         for i, model in enumerate(models):
-            if not isinstance(model, TabularModel):
+            if not isinstance(model, BuiltModel):
                 raise InvalidModel(f"models[{i}] is a {type(model).__name__}, expected a TabularModel")
+            if type(model) is not type(models[0]):
+                kinds = f"a {type(model).__name__} and models[0] a {type(models[0]).__name__}"
+                raise InvalidModel(f"models[{i}] is {kinds}; expected models of one kind")
         object.__setattr__(self, "models", models)
         weights = numeric_array("probabilities", self.probabilities, ndim=1, axes="(contexts,)")
         object.__setattr__(self, "probabilities", weights)
@@ -46,6 +49,11 @@ class ContextualModel:
         if abs(plain.sum() - 1.0) > 1e-10:
             raise InvalidModel(f"probabilities sum to {plain.sum():.12g}; they must sum to 1")
 
+    @property
+    def kind(self) -> type[BuiltModel]:
+        """The kind of its models."""
+        return type(self.models[0])
+
     def untraced(self) -> ContextualModel:
         """The models with plain arrays in place of autograd boxes."""
         weights = np.asarray(untraced(self.probabilities))
@@ -54,22 +62,22 @@ class ContextualModel:
 
 @dataclass(frozen=True, eq=False)
 class ContextualArrays:
-    """A tangent or cotangent of a `ContextualModel`: one `TabularArrays` a model, and probabilities (n,)."""
+    """A tangent or cotangent of a `ContextualModel`: the arrays of each model, and probabilities (n,)."""
 
-    models: tuple[TabularArrays, ...]
+    models: tuple[Any, ...]
     probabilities: Array
 
     def dot(self, other: ContextualArrays) -> float:
         """The pairing of a cotangent with a tangent."""
         pairs = zip(self.models, other.models, strict=True)
-        return float(np.vdot(self.probabilities, other.probabilities)) + sum(a.dot(b) for a, b in pairs)
+        return float(np.vdot(self.probabilities, other.probabilities)) + float(sum(a.dot(b) for a, b in pairs))
 
     def parts(self) -> tuple[Array, ...]:
         """Every array, models first."""
         return (*(x for model in self.models for x in model.parts()), self.probabilities)
 
 
-def as_contexts(model: TabularModel | ContextualModel) -> ContextualModel:
+def as_contexts(model: BuiltModel | ContextualModel) -> ContextualModel:
     """A single model as one context of probability one."""
     return model if isinstance(model, ContextualModel) else ContextualModel((model,), np.ones(1))
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.families.family import Later
 from boltzgrad.families.later import half_of, moved
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, as_contexts
 from boltzgrad.families.tabular.fixed_points import soft_fixed_point
-from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.sweeps import matrix_of, planned, soft_backup, state_kernel
 
@@ -35,7 +35,7 @@ def later(problem: ConfigurableMDP, theta: Array) -> Later | None:
     probabilities = np.array(weights) / total
     linearised = problem.linearise(theta)
 
-    def moved_on(model: TabularModel | ContextualModel) -> ContextualModel:
+    def moved_on(model: BuiltModel | ContextualModel) -> ContextualModel:
         models = as_contexts(model).models
         return ContextualModel([replace(m, initial=s) for m, s in zip(models, starts, strict=True)], probabilities)
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from boltzgrad.core import linearise
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.built import BuiltModel
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
-from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 
-Build = Callable[[Any], TabularModel | ContextualModel]
+Build = Callable[[Any], BuiltModel | ContextualModel]
 
 
 def flat(build: Build, store: list[ContextualModel] | None = None) -> Callable[[Any], tuple[Any, ...]]:
@@ -47,6 +47,6 @@ def unflatten(parts: Sequence[Any], like: ContextualArrays) -> ContextualArrays:
     models = []
     for model in like.models:
         count = len(model.parts())
-        models.append(TabularArrays(*shaped[:count]))
+        models.append(model.of(tuple(shaped[:count])))
         shaped = shaped[count:]
     return ContextualArrays(tuple(models), shaped[0])

@@ -11,7 +11,8 @@ import numpy as np
 from autograd.extend import Box
 from scipy import sparse
 
-from boltzgrad.core.arrays import Array, meaning
+from boltzgrad.core.arrays import Array, Parts, meaning
+from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.checks import ROW_SLACK, check_probabilities, numeric_array, real_number, untraced
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel
 from boltzgrad.errors import InvalidModel
@@ -57,6 +58,10 @@ class TabularArrays:
         """The same with their names."""
         return tuple((f.name, x) for f in fields(TabularArrays) if (x := getattr(self, f.name)) is not None)
 
+    def of(self, parts: Parts) -> TabularArrays:
+        """The same record with other numbers."""
+        return TabularArrays(*parts)
+
     def clipped(self) -> TabularArrays:
         """The same with probabilities that rounding has made negative set to zero."""
         own = None if self.follower_transition is None else np.maximum(self.follower_transition, 0.0)
@@ -77,7 +82,7 @@ class TabularArrays:
 
 
 @dataclass(frozen=True, eq=False)
-class TabularModel:
+class TabularModel(BuiltModel):
     """A finite follower and a leader's reward, as numbers at one θ.
 
     Shapes: `transition` (S, A, S), or SciPy sparse (S·A, S) with row s·A + a, or a `SparseKernel`;
@@ -240,6 +245,19 @@ class TabularModel:
             self.leader_reward,
             self.follower_kernel.values if self.own_kernel else None,
         )
+
+    def scales(self) -> tuple[float, ...]:
+        """The size of change of each array that matters: probabilities 1, the follower's reward τ or its own size."""
+
+        def scale(name: str, x: Any) -> float:
+            size = float(np.abs(x).max(initial=0.0))
+            if name == "follower_reward":
+                return min(self.temperature, size) if size else self.temperature
+            if name == "leader_reward":
+                return size if size else self.temperature
+            return 1.0
+
+        return tuple(scale(name, x) for name, x in self.arrays().named())
 
     def with_arrays(self, arrays: TabularArrays) -> TabularModel:
         """The model with other numbers in its arrays; patterns, discounts and temperature stay."""

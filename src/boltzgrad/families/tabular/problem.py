@@ -11,6 +11,7 @@ from autograd.core import make_vjp
 
 from boltzgrad.core.array_map import ArrayMap, scalar_map
 from boltzgrad.core.arrays import Array, Parts
+from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.checks import untraced
 from boltzgrad.core.linearise import Linearised, RoundedBuild, constants_allowed
 from boltzgrad.core.objectives import PolicyObjective, Regulariser
@@ -19,7 +20,7 @@ from boltzgrad.core.stochastic import scatter, scattered_pull
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
 from boltzgrad.families.tabular.linearise import Build, flat, traced_jvp, traced_vjp, unflatten
-from boltzgrad.families.tabular.model import TabularArrays, TabularModel
+from boltzgrad.families.tabular.model import TabularModel
 
 LinearisedBuild = Linearised[ContextualModel, ContextualArrays]
 
@@ -35,7 +36,7 @@ class _OneForm:
         self.function = function
         self._moving: tuple[tuple[str, ...], ...] | None = None  # of each model
 
-    def __call__(self, theta: Any) -> TabularModel | ContextualModel:
+    def __call__(self, theta: Any) -> BuiltModel | ContextualModel:
         built = self.function(theta)
         models = _models(built)
         if not models or all(m.moving or not m.loose for m in models):
@@ -68,9 +69,8 @@ class _OneForm:
 
 
 def _models(built: Any) -> Sequence[TabularModel]:
-    if isinstance(built, ContextualModel):
-        return built.models
-    return (built,) if isinstance(built, TabularModel) else ()
+    models = built.models if isinstance(built, ContextualModel) else (built,)
+    return [m for m in models if isinstance(m, TabularModel)]
 
 
 class ConfigurableMDP(ParametricProblem):
@@ -138,11 +138,9 @@ class ConfigurableMDP(ParametricProblem):
         """The problem of another build, with the leader's return for its objective."""
         return ConfigurableMDP(build, dim=dim)
 
-    def model(self, theta: Any) -> TabularModel | ContextualModel:
+    def model(self, theta: Any) -> BuiltModel | ContextualModel:
         """What `build` returns at θ, checked.  Raises: InvalidTheta, InvalidModel."""
-        model = self.build(self.check_theta(theta))
-        if not isinstance(model, (TabularModel, ContextualModel)):
-            raise InvalidModel(f"build returned a {type(model).__name__}, expected a TabularModel or ContextualModel")
+        model = self._checked_build(self.check_theta(theta))
         _refuse_complex(as_contexts(model))
         return model
 
@@ -164,7 +162,7 @@ class ConfigurableMDP(ParametricProblem):
                 contexts, by_tape, traced_jvp(self._checked_build, theta), self.dim, self._rounded(theta)
             )
         model = self.model(theta)
-        single = isinstance(model, TabularModel)
+        single = not isinstance(model, ContextualModel)
         contexts = as_contexts(model)
         by_hand_back, by_hand_forward = self._pullback, self._pushforward
 
@@ -176,8 +174,9 @@ class ConfigurableMDP(ParametricProblem):
 
         def pushforward(direction: Array) -> ContextualArrays:
             out = by_hand_forward(theta, direction)
-            tangent = ContextualArrays((out,), np.zeros(1)) if isinstance(out, TabularArrays) else out
-            _same_shapes(tangent, arrays_of(contexts))
+            like = arrays_of(contexts)
+            tangent = ContextualArrays((out,), np.zeros(1)) if type(out) is type(like.models[0]) else out
+            _same_shapes(tangent, like)
             return tangent
 
         return LinearisedBuild(contexts, pullback, pushforward, self.dim)
@@ -204,9 +203,8 @@ class ConfigurableMDP(ParametricProblem):
         scales: list[float] = []
         for i, model in enumerate(at.model.models):
             where = f"models[{i}]." if len(at.model.models) > 1 else ""
-            for name, x in model.arrays().named():
-                names.append(where + name)
-                scales.append(_scale(name, x, model.temperature))
+            names += [where + name for name, _ in model.arrays().named()]
+            scales += model.scales()
 
         def evaluate(t: Array) -> Parts:
             return arrays_of(as_contexts(self._checked_build(t))).parts()
@@ -235,21 +233,11 @@ class ConfigurableMDP(ParametricProblem):
                 out.append(_objective_map(self.objective, theta, policy, units))
         return tuple(out)
 
-    def _checked_build(self, theta: Any) -> TabularModel | ContextualModel:
+    def _checked_build(self, theta: Any) -> BuiltModel | ContextualModel:
         model = self.build(theta)
-        if not isinstance(model, (TabularModel, ContextualModel)):
+        if not isinstance(model, (BuiltModel, ContextualModel)):
             raise InvalidModel(f"build returned a {type(model).__name__}, expected a TabularModel or ContextualModel")
         return model
-
-
-def _scale(name: str, x: Any, temperature: float) -> float:
-    """The size of change of a model's array that matters: probabilities 1, the follower's reward τ or its own size."""
-    size = float(np.abs(x).max(initial=0.0))
-    if name == "follower_reward":
-        return min(temperature, size) if size else temperature
-    if name == "leader_reward":
-        return size if size else temperature
-    return 1.0
 
 
 def _objective_map(objective: PolicyObjective, theta: Array, policy: Array, units: Array) -> ArrayMap:
@@ -267,9 +255,8 @@ def _objective_map(objective: PolicyObjective, theta: Array, policy: Array, unit
 
 def _refuse_complex(contexts: ContextualModel) -> None:
     for i, model in enumerate(contexts.models):
-        for name in ("transition", "initial", "follower_reward", "leader_reward", "follower_transition"):
-            value = getattr(model.arrays(), name)
-            if value is not None and np.iscomplexobj(value):
+        for name, value in model.arrays().named():
+            if np.iscomplexobj(value):
                 where = f"models[{i}]." if len(contexts.models) > 1 else ""
                 raise InvalidModel(f"{where}{name} is complex at a real theta; expected real numbers")
 
