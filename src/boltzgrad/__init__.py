@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from boltzgrad.problems import (
         ConfigurableMDP,
         ContextualModel,
+        FiniteHorizonModel,
         LeaderPolicy,
         LinearQuadratic,
         LinearQuadraticGame,
@@ -38,6 +39,7 @@ __all__ = [
     "ConfigurableMDP",
     "ContextualModel",
     "EstimatorCheck",
+    "FiniteHorizonModel",
     "Hypergradient",
     "LQModel",
     "LeaderPolicy",

@@ -6,6 +6,7 @@ from boltzgrad.core.objectives import LogLikelihood, PolicyObjective, Regularise
 from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.core.softmaxes import log_softmax, sigmoid, softmax
 from boltzgrad.families.game.problem import LeaderPolicy, MarkovGame, softmax_table
+from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
 from boltzgrad.families.lqr.problem import Bump, LinearQuadratic, LinearQuadraticGame, LQArrays, LQModel
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
@@ -18,6 +19,8 @@ __all__ = [
     "ContextualArrays",
     "ContextualModel",
     "DenseKernel",
+    "FiniteHorizonModel",
+    "HorizonArrays",
     "LQArrays",
     "LQModel",
     "LeaderPolicy",

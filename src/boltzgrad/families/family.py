@@ -78,6 +78,7 @@ class Family:
     - `name`, `kind`: what it is called, and the class of its problems;
     - `reference(problem, theta, *, warm_start, tolerance)`: solves one;
     - `routes`: its witnesses, in the order in which a report shows them;
+    - `holds(problem)`: whether a problem of that class is one, where several families share a class;
     - `describe(problem)`: its size in words, and what else `boltzgrad list` prints of it;
     - `mistakes`: its formula and the formula's mutants; `formulated(problem)` those that hold for one problem and the problem
       that they are made on, or why there are none; `too_large(problem, theta)` why they would take too long;
@@ -94,6 +95,7 @@ class Family:
     kind: type[ParametricProblem]
     reference: Callable[..., Hypergradient]
     routes: tuple[Route, ...]
+    holds: Callable[[Any], bool] = lambda problem: True
     describe: Callable[[Any], dict[str, Any]] = lambda problem: {"size": ""}
     mistakes: Catalogue | None = None
     formulated: Callable[[Any], tuple[Catalogue, ParametricProblem] | str] | None = None

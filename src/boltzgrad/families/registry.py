@@ -11,10 +11,11 @@ from boltzgrad.core.route import Route
 from boltzgrad.errors import InvalidOption, NotDifferentiable, unknown
 from boltzgrad.families.family import Family
 from boltzgrad.families.game.family import GAME
+from boltzgrad.families.horizon.family import HORIZON
 from boltzgrad.families.lqr.family import LQR
 from boltzgrad.families.tabular.family import TABULAR
 
-_families: list[Family] = [TABULAR, GAME, LQR]
+_families: list[Family] = [TABULAR, HORIZON, GAME, LQR]
 
 
 def families() -> tuple[Family, ...]:
@@ -43,9 +44,9 @@ def named(name: str) -> Family:
 def family_of(problem: Any) -> Family:
     """The family of a problem.  Raises: InvalidOption for any other object."""
     for family in _families:
-        if isinstance(problem, family.kind):
+        if isinstance(problem, family.kind) and family.holds(problem):
             return family
-    kinds = ", ".join(family.kind.__name__ for family in _families)
+    kinds = ", ".join(dict.fromkeys(family.kind.__name__ for family in _families))
     raise InvalidOption(f"problem is a {type(problem).__name__}; expected one of {kinds}, or a problem of the zoo")
 
 

@@ -16,7 +16,7 @@ from boltzgrad.errors import NotDifferentiable
 from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.game.sweeps import acting_policy, follower_values, leader_values, q_follower
 from boltzgrad.families.tabular.sweeps import matrix_of, remaining
-from boltzgrad.witnesses.tape import Arrays, FixedPoint, implicit, kernel_product, soft_maximum, taped
+from boltzgrad.witnesses.tape import Arrays, FixedPoint, implicit, kernel_product, soft_maximum, taped, taped_work
 
 _BELOW = 1e-16
 _SWEEP_LIMIT = 20_000
@@ -103,7 +103,9 @@ def _skip_implicit(game: MarkovGame, theta: Array) -> str:
     return f"{entries:.1e} kernel entries: too slow without compilation" if entries > 5e5 else ""
 
 
-UNROLLED = Route("unrolled", "autograd through every backup", lambda p, t: _differentiate(p, t, taped), _skip)
+UNROLLED = Route(
+    "unrolled", "autograd through every backup", lambda p, t: _differentiate(p, t, taped), _skip, work=taped_work
+)
 UNROLLED_IMPLICIT = Route(
     "unrolled-implicit",
     "autograd through an implicit VJP of each fixed point",

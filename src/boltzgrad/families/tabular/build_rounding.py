@@ -8,6 +8,7 @@ hand, or by another framework: those are taken to be right to the problem's `ent
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -25,21 +26,23 @@ from boltzgrad.families.tabular.linearise import unflatten
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 
 RUNS, _SEED = 6, 20_261_126
+Again = Callable[[ConfigurableMDP, ContextualArrays], Array]
 
 
 def build_rounding(
     problem: ConfigurableMDP,
     theta: Array,
     linearised: LinearisedBuild,
-    solutions: tuple[ContextSolution, ...],
     cotangent: ContextualArrays,
     gradient: Array,
+    again: Again,
     runs: int = RUNS,
 ) -> Array:
-    """The largest change (d,) of the gradient; infinite where rounded arrays make no model."""
-    beside: Array = _regulariser(problem, theta, runs) + _objective(
-        problem, theta, linearised, solutions, gradient, runs
-    )
+    """The largest change (d,) of the gradient; infinite where rounded arrays make no model.
+
+    `again(problem, arrays)` is the gradient of a problem for other arrays, pulled back as before.
+    """
+    beside: Array = _regulariser(problem, theta, runs) + _objective(problem, theta, linearised, gradient, again, runs)
     if linearised.rounded is None:
         return np.asarray(beside)
     rng, largest = np.random.default_rng(_SEED), np.zeros_like(gradient)
@@ -48,9 +51,15 @@ def build_rounding(
     for _ in range(runs):
         own = np.abs(linearised.rounded.pull(parts, rng) - pulled)
         arrays = unflatten(list(linearised.rounded.parts(rng)), like)
-        again = _solved(problem, theta, linearised, solutions, arrays)
-        largest = np.maximum(largest, own + np.abs(again - gradient))
+        largest = np.maximum(largest, own + np.abs(_or_infinite(again, problem, arrays) - gradient))
     return np.asarray(largest + beside)
+
+
+def _or_infinite(again: Again, problem: ConfigurableMDP, arrays: ContextualArrays) -> Array:
+    try:
+        return again(problem, arrays)
+    except BoltzgradError:
+        return np.full(problem.dim, np.inf)
 
 
 def _regulariser(problem: ConfigurableMDP, theta: Array, runs: int) -> Array:
@@ -67,8 +76,8 @@ def _objective(
     problem: ConfigurableMDP,
     theta: Array,
     linearised: LinearisedBuild,
-    solutions: tuple[ContextSolution, ...],
     gradient: Array,
+    again: Again,
     runs: int,
 ) -> Array:
     """The largest change (d,) when a general objective's traced gradients are rounded; zero where they were written by hand."""
@@ -87,20 +96,15 @@ def _objective(
     other = copy.copy(problem)
     other.objective = replace(objective, gradient=rounded)
     for _ in range(runs):
-        again = _solved(other, theta, linearised, solutions, arrays_of(linearised.model))
-        largest = np.maximum(largest, np.abs(again - gradient))
+        moved = _or_infinite(again, other, arrays_of(linearised.model))
+        largest = np.maximum(largest, np.abs(moved - gradient))
     return largest
 
 
-def _solved(
-    problem: ConfigurableMDP,
-    theta: Array,
-    linearised: LinearisedBuild,
-    solutions: tuple[ContextSolution, ...],
-    arrays: ContextualArrays,
-) -> Array:
-    """The gradient for other arrays, pulled back as before."""
-    try:
+def solved_again(theta: Array, linearised: LinearisedBuild, solutions: tuple[ContextSolution, ...]) -> Again:
+    """How tabular models are solved again, from the old values."""
+
+    def again(problem: ConfigurableMDP, arrays: ContextualArrays) -> Array:
         models = [s.model.with_arrays(a.clipped()) for s, a in zip(solutions, arrays.models, strict=True)]
         contexts = ContextualModel(models, np.maximum(arrays.probabilities, 0.0))
         solved = tuple(
@@ -108,6 +112,6 @@ def _solved(
             for model, s in zip(models, solutions, strict=True)
         )
         _, cotangent, outside = assemble(problem, theta, contexts, solved)
-    except BoltzgradError:
-        return np.full(problem.dim, np.inf)
-    return np.asarray(linearised.pullback(cotangent) + outside)
+        return np.asarray(linearised.pullback(cotangent) + outside)
+
+    return again

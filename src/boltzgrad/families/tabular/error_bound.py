@@ -27,7 +27,7 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.families.tabular.adjoint import ContextSolution
-from boltzgrad.families.tabular.build_rounding import build_rounding
+from boltzgrad.families.tabular.build_rounding import build_rounding, solved_again
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.model import TabularArrays
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
@@ -62,14 +62,17 @@ def coordinate_bounds(
         bounds = beside + 4.0 * EPS * (len(solutions) + 1) * np.abs(outside)
         for j in among:
             column = linearised.pushforward(np.eye(1, problem.dim, j)[0])
-            bounds[j] += _paired(column, cotangent, total, eps)
+            bounds[j] += paired(column, cotangent, total, eps)
             # What the pull-back made of the cotangents, against the same sum by the push-forward.
             bounds[j] += abs(float(gradient[j] - outside[j]) - cotangent.dot(column))
-        bounds += MEASURED * build_rounding(problem, theta, linearised, solutions, cotangent, gradient)
+        bounds += MEASURED * build_rounding(
+            problem, theta, linearised, cotangent, gradient, solved_again(theta, linearised, solutions)
+        )
     return np.where(np.isnan(bounds), np.inf, bounds)[list(among)]
 
 
-def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays, eps: float) -> float:
+def paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays, eps: float) -> float:
+    """Σ |∂(array)/∂θ_j| (e_cotangent + (2ε + n u)|cotangent|): what one entry of the gradient may be off by."""
     out, terms = 0.0, 0
     for slope, c, fault in zip(column.parts(), cotangent.parts(), error.parts(), strict=True):
         moved = np.flatnonzero(slope)

@@ -17,7 +17,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.tabular.adjoint import ContextSolution, adjoin, assemble, evaluate
-from boltzgrad.families.tabular.build_rounding import build_rounding
+from boltzgrad.families.tabular.build_rounding import build_rounding, solved_again
 from boltzgrad.families.tabular.contexts import ContextualModel
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
@@ -98,5 +98,6 @@ def rounding_estimates(
             square += (x - y) ** 2
     spread = tuple(np.sqrt(square / count) for square in squares)
     through = problem.array_map(theta, linearised).root_sum_squares(spread)
-    own = build_rounding(problem, theta, linearised, solutions, exact, gradient, count)
+    again = solved_again(theta, linearised, solutions)
+    own = build_rounding(problem, theta, linearised, exact, gradient, again, count)
     return np.maximum(largest, through / UNCORRELATED) + own + EPS * np.abs(gradient)

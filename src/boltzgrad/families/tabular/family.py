@@ -75,6 +75,7 @@ TABULAR = Family(
     ConfigurableMDP,
     tabular_hypergradient,
     (COVARIANCE, HPGD, IMPLICIT, UNROLLED, UNROLLED_IMPLICIT, CONIC, COMPLEX, DIFFERENCES),
+    holds=lambda problem: problem.model_kind is TabularModel,
     describe=describe,
     mistakes=mistakes,
     too_large=too_large,

@@ -128,6 +128,18 @@ class ConfigurableMDP(ParametricProblem):
         self.build = _OneForm(build) if traced and not isinstance(build, _OneForm) else build
         self.objective, self.regulariser = objective, regulariser
         self._pullback, self._pushforward = pullback, pushforward
+        self._kind: type[BuiltModel] | None = None
+
+    @property
+    def model_kind(self) -> type[BuiltModel]:
+        """What kind of model `build` returns; of a build that cannot be called at a starting point, a `TabularModel`."""
+        if self._kind is None:
+            try:
+                self._checked_build(self.initial_theta())
+            except Exception:  # whatever a build raises: it is said where a θ is asked for
+                return TabularModel
+        assert self._kind is not None
+        return self._kind
 
     @property
     def source(self) -> Build:
@@ -237,6 +249,7 @@ class ConfigurableMDP(ParametricProblem):
         model = self.build(theta)
         if not isinstance(model, (BuiltModel, ContextualModel)):
             raise InvalidModel(f"build returned a {type(model).__name__}, expected a TabularModel or ContextualModel")
+        self._kind = as_contexts(model).kind
         return model
 
 

@@ -33,7 +33,7 @@ from boltzgrad.families.tabular.contexts import as_contexts
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.sweeps import leader_values, matrix_of, planned, remaining, soft_backup, soft_values
-from boltzgrad.witnesses.tape import Arrays, FixedPoint, implicit, kernel_product, soft_maximum, taped
+from boltzgrad.witnesses.tape import Arrays, FixedPoint, implicit, kernel_product, soft_maximum, taped, taped_work
 
 _BELOW = 1e-16
 _SWEEP_LIMIT = 20_000
@@ -158,7 +158,7 @@ def _sizes(model: TabularModel) -> float:
     )
 
 
-UNROLLED = Route("unrolled", "autograd through every backup", unrolled, _skip_taped)
+UNROLLED = Route("unrolled", "autograd through every backup", unrolled, _skip_taped, work=taped_work)
 UNROLLED_IMPLICIT = Route(
     "unrolled-implicit",
     "autograd through an implicit VJP of each fixed point",

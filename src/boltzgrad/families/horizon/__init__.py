@@ -1,0 +1,1 @@
+"""Followers with a finite horizon."""

@@ -1,0 +1,156 @@
+"""The tabular routes on the same problem as a table of (step, state): a chain whose every episode ends after H steps.
+
+State t·S + s is state s at step t; the last step's rows are empty, and what its successors are worth is in its rewards.
+None of the backward induction is used: only the arrays that the build returns.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.extend import Box
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.checks import untraced
+from boltzgrad.core.kernel import SparseKernel, SparsePattern
+from boltzgrad.core.objectives import PolicyObjective
+from boltzgrad.core.route import Route, RouteResult
+from boltzgrad.families.horizon.model import FiniteHorizonModel
+from boltzgrad.families.tabular.conic import CONIC
+from boltzgrad.families.tabular.contexts import ContextualModel, as_contexts
+from boltzgrad.families.tabular.covariance import COVARIANCE
+from boltzgrad.families.tabular.hpgd import HPGD
+from boltzgrad.families.tabular.implicit import IMPLICIT
+from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
+from boltzgrad.families.tabular.reference import tabular_hypergradient
+from boltzgrad.witnesses.tape import kernel_product
+
+ENTRY_LIMIT = 2_000_000
+
+
+def expanded(problem: ConfigurableMDP) -> ConfigurableMDP:
+    """The problem on pairs (step, state), whose hypergradient is the same."""
+
+    def build(theta: Any) -> ContextualModel:
+        contexts = as_contexts(problem.build(theta))
+        return ContextualModel([expanded_model(m) for m in contexts.models], contexts.probabilities)
+
+    other = ConfigurableMDP(build, dim=problem.dim, entry_error=problem.entry_error, name=problem.name)
+    other.regulariser, other.objective = problem.regulariser, problem.objective
+    if isinstance(problem.objective, PolicyObjective):
+        other.objective = _on_pairs(problem.objective, problem)
+    return other
+
+
+def expanded_model(m: FiniteHorizonModel) -> TabularModel:
+    """One model on (step, state); raises InvalidModel for what a table has no word for."""
+    H, S, A = m.horizon, m.n_states, m.n_actions
+
+    def each(x: Any) -> Any:
+        return anp.reshape(x if x.ndim == 3 else anp.stack([x] * H), (H * S, A))
+
+    def weights(log: Any, given: Any) -> Any:
+        if given is None:
+            return None
+        positive = np.real(np.asarray(untraced(given))) > 0.0
+        return each(anp.where(positive, anp.exp(log), 0.0))
+
+    # Chains, which never come back, may have any discount; a plain 1 is what a table asks episodes to end for.
+    return TabularModel(
+        _pairs(m, "transition"),
+        anp.concatenate([m.initial, np.zeros((H - 1) * S)]),
+        each(_with_end(m, "follower_reward", m.follower_discount, m.terminal_follower_reward, m.own_kernel)),
+        each(_with_end(m, "leader_reward", m.leader_discount, m.terminal_leader_reward, False)),
+        _pairs(m, "follower_transition") if m.own_kernel else None,
+        follower_discount=_number(m.follower_discount),
+        leader_discount=_number(m.leader_discount),
+        temperature=_number(m.temperature),
+        reference=weights(m.log_reference, m.reference),
+        available=None if m.available is None else np.array(each(m.available), bool),
+        leader_temperature=_number(m.leader_temperature),
+        leader_reference=weights(m.log_leader_reference, m.leader_reference),
+    )
+
+
+def _number(x: Any) -> Any:
+    return x if isinstance(x, Box) or np.iscomplexobj(x) else float(x)
+
+
+def _with_end(m: FiniteHorizonModel, name: str, discount: Any, terminal: Any, own: bool) -> Any:
+    """Rewards (H, S, A), the last step's with γ P terminal."""
+    x = getattr(m, name)
+    steps = [x[t] if x.ndim == 3 else x for t in range(m.horizon)]
+    kernel = m.kernels(own)[-1]
+    steps[-1] = steps[-1] + discount * kernel_product(kernel, kernel.values, terminal, (m.n_states, m.n_actions))
+    return anp.stack(steps)
+
+
+def _pairs(m: FiniteHorizonModel, name: str) -> SparseKernel:
+    """A kernel on pairs: step t leads to step t + 1, and the last nowhere."""
+    H, S, A = m.horizon, m.n_states, m.n_actions
+    pattern = m.patterns[name == "follower_transition"]
+    if pattern is None:
+        pattern = SparsePattern(np.arange(S * A + 1) * S, np.tile(np.arange(S), S * A), n_states=S, n_actions=A)
+    steps = [anp.ravel(k.values) for k in m.kernels(name == "follower_transition")[: H - 1]]
+    columns = np.concatenate([pattern.indices + (t + 1) * S for t in range(H - 1)] or [np.zeros(0, int)])
+    lengths = np.concatenate([np.tile(np.diff(pattern.indptr), H - 1), np.zeros(S * A, int)])
+    whole = SparsePattern(np.r_[0, np.cumsum(lengths)], columns.astype(int), n_states=H * S, n_actions=A)
+    return SparseKernel(whole, anp.concatenate(steps) if steps else np.zeros(0))
+
+
+def _on_pairs(objective: PolicyObjective, problem: ConfigurableMDP) -> PolicyObjective:
+    """A function of the policy (H, S, A), of the same as (H·S, A)."""
+    sizes: list[tuple[int, ...]] = []
+
+    def shaped(policy: Any) -> Any:
+        if not sizes:
+            m = problem.contexts(problem.initial_theta(0)).models[0]
+            sizes.append((m.horizon, m.n_states, m.n_actions))
+        return anp.reshape(policy, sizes[0])
+
+    def gradient(theta: Array, policy: Array) -> tuple[Array, Array]:
+        direct, slope = objective.gradients(theta, shaped(policy))
+        return direct, slope.reshape(policy.shape)
+
+    return PolicyObjective(lambda theta, policy: objective.function(theta, shaped(policy)), gradient)
+
+
+def _unlike(problem: ConfigurableMDP, theta: Array) -> str:
+    """Why there is no such table, or ""."""
+    for m in problem.contexts(theta).models:
+        if np.ndim(m.temperature):
+            return "a table has one temperature, this follower one for each state"
+        entries = m.horizon * max(k.values.size for k in (m.kernels()[0], m.kernels(own=True)[0]))
+        if entries > ENTRY_LIMIT:
+            return f"the kernel on (step, state) would hold {entries:.1e} entries"
+    try:
+        expanded(problem).linearise(theta)
+    except Exception as error:  # a θ-dependent τ_L: whatever the table says it has no word for
+        return f"no such table: {error}"
+    return ""
+
+
+def on_pairs(route: Route) -> Route:
+    """A tabular route on the problem of (step, state)."""
+
+    def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:
+        return route.run(expanded(problem), theta)
+
+    def skip(problem: ConfigurableMDP, theta: Array) -> str:
+        return _unlike(problem, theta) or route.skip(expanded(problem), theta)
+
+    return Route(f"expanded-{route.name}", f"on (step, state): {route.summary}", run, skip, route.independent)
+
+
+def _adjoint(problem: ConfigurableMDP, theta: Array) -> RouteResult:
+    found = tabular_hypergradient(expanded(problem), theta)
+    return RouteResult(found.value, found.gradient, 0.0)
+
+
+EXPANDED = (
+    Route("expanded-adjoint", "on (step, state): the tabular reference, by Newton", _adjoint, _unlike),
+    *map(on_pairs, (COVARIANCE, HPGD, IMPLICIT, CONIC)),
+)
