@@ -5,17 +5,18 @@ import pytest
 
 import boltzgrad as bg
 from boltzgrad.core.route import Route, RouteResult, always
+from boltzgrad.families import registry
 from boltzgrad.verify import agreement
 from boltzgrad.verify.mutants import FAMILIES, everything
 from boltzgrad.verify.mutants.recognise import mistakes
 from boltzgrad.verify.tolerances import RESOLUTION, Verdict, Yardstick, judge, relative, witness_allowance
 
 MUTANTS = {f"{family}: {m.name}": m for family, room in FAMILIES.items() for m in room.MUTANTS}
-LEAST = {"tabular": 15, "game": 10, "lqr": 10}
+LEAST = {"tabular": 15, "horizon": 15, "game": 10, "lqr": 10}
 
 
 def family_of(problem):
-    return {"ConfigurableMDP": "tabular", "MarkovGame": "game"}.get(type(problem).__name__, "lqr")
+    return registry.family_of(problem).name
 
 
 def verdict_on(problem, gradient_of, seed=1):

@@ -73,7 +73,8 @@ class PolicyObjective:
 class LogLikelihood(PolicyObjective):
     r"""$f(\pi) = \sum_{s,a} w(s,a) \log \pi(a|s)$: inverse reinforcement learning from observed choices, with a proved bound.
 
-    `weights` w (S, A) are how often each action was seen in each state (counts, or frequencies); not negative.
+    `weights` w (S, A), or (H, S, A) over a finite horizon, are how often each action was seen in each state (counts, or
+    frequencies); not negative.
     Raises: InvalidOption; NotDifferentiable, at a policy that never does what was seen.
 
     >>> LogLikelihood([[1.0, 0.0]]).value(np.zeros(1), np.array([[0.5, 0.5]])) / np.log(0.5)
@@ -82,9 +83,9 @@ class LogLikelihood(PolicyObjective):
 
     def __init__(self, weights: Any) -> None:
         w = np.array(weights, float)
-        if w.ndim != 2 or not (np.isfinite(w).all() and (w >= 0.0).all()):
+        if w.ndim not in (2, 3) or not (np.isfinite(w).all() and (w >= 0.0).all()):
             raise InvalidOption(
-                f"weights has shape {w.shape}; expected (states, actions) finite numbers, none negative"
+                f"weights has shape {w.shape}; expected ([steps,] states, actions) finite numbers, none negative"
             )
         seen = w > 0.0
 

@@ -53,6 +53,9 @@ class ParametricProblem:
             raise InvalidOption(f"seed is {seed!r}; expected a non-negative integer")
         return self.initial_scale * np.random.default_rng(seed).standard_normal(self.dim)
 
+    def settle(self, theta: Any) -> None:
+        """Learn at a θ what only the problem's own build tells: which kind of problem it is.  Nothing is raised."""
+
     def check_theta(self, theta: Any) -> Array:
         """`theta` as a fresh float64 array (d,).  Raises: InvalidTheta."""
         refuse_mask("theta", theta, InvalidTheta)

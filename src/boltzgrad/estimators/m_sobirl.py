@@ -51,6 +51,8 @@ class MSoBiRL(Estimator):
             raise InvalidOption(f"lower_level is {self.lower_level!r}; expected 'on', 'stopped' or 'wrong-sign'")
         if not isinstance(problem, ConfigurableMDP) or not isinstance(problem.objective, PolicyObjective):
             raise InvalidOption(f"M-SoBiRL needs a general objective f(θ, π); {problem!r} has none")
+        if problem.model_kind is not TabularModel:
+            raise InvalidOption(f"M-SoBiRL is for a discounted follower without end; {problem!r} has a finite horizon")
         what = moves(problem.linearise(problem.initial_theta(seed=0)))
         if what.transition or what.contexts:
             raise InvalidOption(f"M-SoBiRL (SoBiRL Alg. 2) is for a fixed kernel and one context; {problem!r} differs")

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from boltzgrad.core.hypergradient import Hypergradient
+from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.core.route import Route
 from boltzgrad.errors import InvalidOption, NotDifferentiable, unknown
 from boltzgrad.families.family import Family
@@ -41,8 +42,10 @@ def named(name: str) -> Family:
     return known[name]
 
 
-def family_of(problem: Any) -> Family:
-    """The family of a problem.  Raises: InvalidOption for any other object."""
+def family_of(problem: Any, theta: Any = None) -> Family:
+    """The family of a problem, looked up at a θ where one is at hand.  Raises: InvalidOption for any other object."""
+    if theta is not None and isinstance(problem, ParametricProblem):
+        problem.settle(theta)
     for family in _families:
         if isinstance(problem, family.kind) and family.holds(problem):
             return family
@@ -72,7 +75,7 @@ def hypergradient(
     >>> ref.gradient.shape, bool(ref.error_bound < 1e-6)
     ((105,), True)
     """
-    family = family_of(problem)
+    family = family_of(problem, theta)
     if tolerance is not None:
         tolerance = _positive("tolerance", tolerance)
     if warm_start is not None and not (

@@ -165,11 +165,15 @@ class BallArithmetic:
         )
 
     def centred(self, policy: Entrywise, q: Entrywise) -> Entrywise:
-        """The difference q − Σ_b π(b) q(b) (S, A), in which Σ (π* − π) = 0 takes a constant out."""
-        mid = centred(policy.mid, q.mid)
-        size = np.abs(q.mid) + (policy.mid * np.abs(q.mid)).sum(axis=1)[:, None]
-        mean = _times(policy.mid + policy.rad, q.rad) + _times(policy.rad, np.abs(mid))
-        return rounded(mid, q.rad + mean.sum(axis=1)[:, None] + (q.mid.shape[1] + 8) * EPS * size)
+        """The difference q − Σ_b π(b) q(b) (S, A)."""
+        mid, mean = centred(policy.mid, q.mid), self.mean(policy, q)
+        return rounded(mid, q.rad + mean.rad[:, None] + (q.mid.shape[1] + 8) * EPS * np.abs(q.mid))
+
+    def mean(self, policy: Entrywise, q: Entrywise) -> Entrywise:
+        """Σ_a π(a) q(a) (S,), in which Σ (π* − π) = 0 takes a constant out."""
+        off = _times(policy.mid + policy.rad, q.rad) + _times(policy.rad, np.abs(centred(policy.mid, q.mid)))
+        size = (policy.mid * np.abs(q.mid)).sum(axis=1)
+        return rounded((policy.mid * q.mid).sum(axis=1), off.sum(axis=1) + (q.mid.shape[1] + 8) * EPS * size)
 
     def total(self, x: Entrywise, axis: int | None = None) -> Entrywise:
         """A sum."""

@@ -12,7 +12,7 @@ import numpy as np
 from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.core.route import Route
 from boltzgrad.errors import BoltzgradError, InvalidOption, NotDifferentiable, NotSmooth, Unfinished
-from boltzgrad.families.registry import hypergradient, select
+from boltzgrad.families.registry import family_of, hypergradient, select
 from boltzgrad.verify.mutants.recognise import Mistakes, mistakes
 from boltzgrad.verify.report import AgreementReport, Row
 from boltzgrad.verify.tolerances import Judgement, Verdict, Yardstick, judge, relative, witness_allowance
@@ -44,6 +44,7 @@ def verify(
     """
     if routes is not None and not isinstance(routes, (list, tuple)):
         raise InvalidOption(f"routes is {routes!r}; expected a list of names")
+    family_of(problem, theta)
     chosen = select(problem, None if routes is None else list(routes))
     tell = progress or (lambda event, name: None)
     tell("start", "adjoint")

@@ -12,7 +12,7 @@ import autograd.numpy as anp
 import numpy as np
 from autograd.builtins import tuple as traced_tuple
 from autograd.core import make_vjp
-from autograd.extend import defvjp, primitive
+from autograd.extend import defjvp, defvjp, primitive
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import untraced
@@ -39,6 +39,14 @@ defvjp(
             pattern.indices, weights=np.repeat(g, pattern.row_lengths) * values, minlength=pattern.n_states
         )
     ),
+    argnums=(0, 1),
+)
+
+
+defjvp(
+    _sparse_product,
+    lambda g, ans, values, v, pattern: _sparse_product(g, v, pattern),
+    lambda g, ans, values, v, pattern: _sparse_product(values, g, pattern),
     argnums=(0, 1),
 )
 

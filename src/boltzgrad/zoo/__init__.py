@@ -16,6 +16,7 @@ from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.lqr.problem import LinearQuadratic, LinearQuadraticGame
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.zoo import (
+    finite_garnet,
     four_rooms,
     garnet,
     grid_world,
@@ -51,6 +52,7 @@ _ZOO = {
         ZooEntry("synthetic", "tabular", synthetic.synthetic, "SoBiRL J.3: quadratic f(θ, π), degenerate"),
         ZooEntry("synthetic-hard", "tabular", synthetic.synthetic_hard, "its non-degenerate variant"),
         ZooEntry("garnet", "tabular", garnet.garnet, "random sparse graph; θ in rewards, kernel and start"),
+        ZooEntry("finite-garnet", "horizon", finite_garnet.finite_garnet, "H steps: reference, missing actions, ends"),
         ZooEntry("grid-world", "tabular", grid_world.grid_world, "N × N slippery grid; θ in rewards, kernel and start"),
         ZooEntry("toy-game", "game", toy_game.toy_game, "BC-HG 5.3: three states, a bonus that tempts the follower"),
         ZooEntry(

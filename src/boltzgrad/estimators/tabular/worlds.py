@@ -20,6 +20,8 @@ from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.errors import InvalidOption, NotConverged
 from boltzgrad.estimators.tabular.successors import Successors
 from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.horizon.expanded import expanded
+from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
@@ -30,11 +32,14 @@ _DENSE = 600  # states up to which stacked dense solves are the fastest way
 
 
 def as_tabular(problem: Any) -> ConfigurableMDP:
-    """The problem as a configurable MDP: a Markov game on (state, leader's action).  Raises: InvalidOption."""
+    """The problem as a table: a Markov game on (state, leader's action), a finite horizon on (step, state).
+
+    Raises: InvalidOption.
+    """
     if isinstance(problem, MarkovGame):
         return problem.as_configurable_mdp()
     if isinstance(problem, ConfigurableMDP):
-        return problem
+        return expanded(problem) if problem.model_kind is FiniteHorizonModel else problem
     raise InvalidOption(f"{problem!r} is not tabular; this estimator needs a ConfigurableMDP or a MarkovGame")
 
 
@@ -278,6 +283,7 @@ def stackable(problem: Any) -> bool:
         return problem.plans_on == problem.acts_on
     return (
         isinstance(problem, ConfigurableMDP)
+        and problem.model_kind is TabularModel
         and not isinstance(problem.objective, PolicyObjective)
         and alike(models := problem.contexts(problem.initial_theta(seed=0)).models)
         and not any(m.leader_temperature for m in models)

@@ -74,6 +74,10 @@ class Arithmetic:
         """The difference q − Σ_b π(b) q(b) (S, A)."""
         return centred(policy, q)
 
+    def mean(self, policy: Any, q: Any) -> Any:
+        """Σ_a π(a) q(a) (S,)."""
+        return (policy * q).sum(axis=1)
+
     def total(self, x: Any, axis: int | None = None) -> Any:
         """A sum."""
         return x.sum(axis=axis)
@@ -224,7 +228,7 @@ def solve(
             paid.append(reward)
             q_leader.append(ops.backup(reward, at.leader_discount * ops.expect(at.world[t], U[-1])))
             benefit.append(ops.centred(policy[t], q_leader[-1]))
-            U.append(ops.total(policy[t] * q_leader[-1], axis=1))
+            U.append(ops.mean(policy[t], q_leader[-1]))
         U, q_leader, benefit, paid = U[::-1], q_leader[::-1], benefit[::-1], paid[::-1]
         for t in range(H):
             visits.append(at.leader_discount * ops.accumulate(at.world[t], visits[t][:, None] * policy[t]))

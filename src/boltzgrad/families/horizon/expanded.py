@@ -13,7 +13,6 @@ import numpy as np
 from autograd.extend import Box
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.checks import untraced
 from boltzgrad.core.kernel import SparseKernel, SparsePattern
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import Route, RouteResult
@@ -50,28 +49,22 @@ def expanded_model(m: FiniteHorizonModel) -> TabularModel:
     H, S, A = m.horizon, m.n_states, m.n_actions
 
     def each(x: Any) -> Any:
-        return anp.reshape(x if x.ndim == 3 else anp.stack([x] * H), (H * S, A))
+        return anp.reshape(x if x.ndim == 3 else x * np.ones((H, 1, 1)), (H * S, A))
 
-    def weights(log: Any, given: Any) -> Any:
-        if given is None:
-            return None
-        positive = np.real(np.asarray(untraced(given))) > 0.0
-        return each(anp.where(positive, anp.exp(log), 0.0))
-
-    # Chains, which never come back, may have any discount; a plain 1 is what a table asks episodes to end for.
+    # τ log π⁰ is what a reference adds to a reward, and τ_L log π⁰_L to the leader's: SoBiRL 2.2.
     return TabularModel(
         _pairs(m, "transition"),
         anp.concatenate([m.initial, np.zeros((H - 1) * S)]),
-        each(_with_end(m, "follower_reward", m.follower_discount, m.terminal_follower_reward, m.own_kernel)),
-        each(_with_end(m, "leader_reward", m.leader_discount, m.terminal_leader_reward, False)),
+        each(_with_end(m, "follower_reward", m.follower_discount, m.terminal_follower_reward, m.own_kernel))
+        + m.temperature * each(m.log_reference),
+        each(_with_end(m, "leader_reward", m.leader_discount, m.terminal_leader_reward, False))
+        + m.leader_temperature * each(m.log_leader_reference),
         _pairs(m, "follower_transition") if m.own_kernel else None,
         follower_discount=_number(m.follower_discount),
         leader_discount=_number(m.leader_discount),
         temperature=_number(m.temperature),
-        reference=weights(m.log_reference, m.reference),
-        available=None if m.available is None else np.array(each(m.available), bool),
+        available=None if m.available is None else each(m.available) > 0,
         leader_temperature=_number(m.leader_temperature),
-        leader_reference=weights(m.log_leader_reference, m.leader_reference),
     )
 
 
@@ -82,10 +75,10 @@ def _number(x: Any) -> Any:
 def _with_end(m: FiniteHorizonModel, name: str, discount: Any, terminal: Any, own: bool) -> Any:
     """Rewards (H, S, A), the last step's with γ P terminal."""
     x = getattr(m, name)
-    steps = [x[t] if x.ndim == 3 else x for t in range(m.horizon)]
+    steps = [anp.reshape(x[t] if x.ndim == 3 else x, (1, *x.shape[-2:])) for t in range(m.horizon)]
     kernel = m.kernels(own)[-1]
     steps[-1] = steps[-1] + discount * kernel_product(kernel, kernel.values, terminal, (m.n_states, m.n_actions))
-    return anp.stack(steps)
+    return anp.concatenate(steps)
 
 
 def _pairs(m: FiniteHorizonModel, name: str) -> SparseKernel:

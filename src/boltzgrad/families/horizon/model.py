@@ -242,6 +242,22 @@ class FiniteHorizonModel(BuiltModel):
         """Whether the leader is paid for the follower's policy itself, or may be."""
         return bool(np.any(np.asarray(untraced(self.leader_temperature)) != 0.0))
 
+    def later(self, n: int, start: Array) -> FiniteHorizonModel:
+        """The last H − n steps, from a start (S,)."""
+
+        def rest(name: str, axes: int) -> Any:
+            x = getattr(self, name)
+            return x if x is None or x.ndim == axes else x[n:]
+
+        dense = [3 if pattern is None else 1 for pattern in self.patterns]
+        pairs = ("follower_reward", "leader_reward", "log_reference", "log_leader_reference", "available")
+        numbers: dict[str, Any] = {name: rest(name, 2) for name in pairs}
+        numbers |= {
+            name: rest(name, axes) for name, axes in zip(("transition", "follower_transition"), dense, strict=True)
+        }
+        numbers |= {"reference": None, "leader_reference": None, "taken": (None, numbers["available"], None)}
+        return replace(self, **numbers, initial=start, horizon=self.horizon - n)
+
     def shared(self, name: str) -> bool:
         """Whether a kernel, `transition` or `follower_transition`, is the same at every step."""
         pattern = self.patterns[name == "follower_transition"]
@@ -312,7 +328,7 @@ def _values(
     if values.shape not in (one, (H, *one)):
         raise InvalidModel(f"{name} has shape {values.shape}, expected {one} or {(H, *one)}")
     plain = np.asarray(untraced(values))
-    for t, row in enumerate(plain.reshape(-1, *one)):
+    for t, row in enumerate([plain] if plain.shape == one else plain):
         at = name if values.shape == one else f"{name}[{t}]"
         if pattern is None:
             check_probabilities(at, row.reshape(S * A, S), np.arange(S * A + 1) * S, A, False)

@@ -37,7 +37,8 @@ def penalty_gradient(problem: Any, theta: Any, weight: float, *, two_sided: bool
     >>> bool(9.0 < off[0] / off[1] < 11.0)
     True
     """
-    if not isinstance(problem, ConfigurableMDP) or isinstance(problem.objective, PolicyObjective):
+    plain = isinstance(problem, ConfigurableMDP) and problem.model_kind is TabularModel
+    if not plain or isinstance(problem.objective, PolicyObjective):
         raise InvalidOption(
             f"problem is {problem!r}; the penalty method is for a ConfigurableMDP with the leader's return"
         )

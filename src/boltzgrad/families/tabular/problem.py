@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -133,13 +134,14 @@ class ConfigurableMDP(ParametricProblem):
     @property
     def model_kind(self) -> type[BuiltModel]:
         """What kind of model `build` returns; of a build that cannot be called at a starting point, a `TabularModel`."""
+        self.settle(self.initial_theta())
+        return TabularModel if self._kind is None else self._kind
+
+    def settle(self, theta: Any) -> None:
+        """Learn at a θ which kind of model `build` returns."""
         if self._kind is None:
-            try:
-                self._checked_build(self.initial_theta())
-            except Exception:  # whatever a build raises: it is said where a θ is asked for
-                return TabularModel
-        assert self._kind is not None
-        return self._kind
+            with contextlib.suppress(Exception):  # whatever a build raises: it is said where a model is asked for
+                self._checked_build(self.check_theta(theta))
 
     @property
     def source(self) -> Build:

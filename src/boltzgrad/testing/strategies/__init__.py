@@ -15,6 +15,7 @@ out by hand; problems print the arrays that they are made of.
 from boltzgrad.families.drawing.probabilities import KINDS, distributions, kernels, stochastic_matrices
 from boltzgrad.families.drawing.scalars import discounts, temperatures, thetas
 from boltzgrad.families.game.draw import markov_games
+from boltzgrad.families.horizon.draw import finite_horizon_mdps
 from boltzgrad.families.lqr.draw import linear_quadratics, lq_models
 from boltzgrad.families.tabular.draw import configurable_mdps, tabular_models
 from boltzgrad.testing.strategies.problems import problems, problems_at
@@ -24,6 +25,7 @@ __all__ = [
     "configurable_mdps",
     "discounts",
     "distributions",
+    "finite_horizon_mdps",
     "kernels",
     "linear_quadratics",
     "lq_models",
