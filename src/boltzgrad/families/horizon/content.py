@@ -33,6 +33,8 @@ def _entries(solved: HorizonSolution, cotangent: HorizonArrays) -> Entries:
             where = f"model/{name}"
             row = "the values of a CSR matrix, row s·A + a holds the successors of action a in state s"
             out[where] = Entry(out[where].array, f"{out[where].meaning}; {row}", "[step,] entry")
+            worth = out[f"cotangent/{name}"]
+            out[f"cotangent/{name}"] = Entry(worth.array, worth.meaning, "[step,] entry")
             out[f"{where}_indices"] = Entry(pattern.indices, "the next state of each value", "entry")
             out[f"{where}_indptr"] = Entry(pattern.indptr, "where each row begins among the values, and the end", "row")
     if model.available is not None:
