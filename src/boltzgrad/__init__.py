@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from boltzgrad import derivations, errors, estimators, problems, solvers, testing
     from boltzgrad.core.hypergradient import Hypergradient
     from boltzgrad.families.registry import hypergradient
+    from boltzgrad.families.tabular.hessian import parl_gradient
     from boltzgrad.families.tabular.penalty_gradient import penalty_gradient
     from boltzgrad.problems import (
         ConfigurableMDP,
@@ -60,6 +61,7 @@ __all__ = [
     "estimators",
     "hypergradient",
     "log_softmax",
+    "parl_gradient",
     "penalty_gradient",
     "problems",
     "sigmoid",
@@ -76,6 +78,7 @@ _FROM_VERIFY = ("AgreementReport", "EstimatorCheck", "check_estimator", "check_s
 _ELSEWHERE = {
     "Hypergradient": "core.hypergradient",
     "hypergradient": "families.registry",
+    "parl_gradient": "families.tabular.hessian",
     "penalty_gradient": "families.tabular.penalty_gradient",
 }
 

@@ -7,8 +7,10 @@ from boltzgrad.core.route import Route, RouteResult
 from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.tabular.conic import CONIC
 from boltzgrad.families.tabular.covariance import COVARIANCE
+from boltzgrad.families.tabular.hessian import HESSIAN
 from boltzgrad.families.tabular.hpgd import HPGD
 from boltzgrad.families.tabular.implicit import IMPLICIT
+from boltzgrad.families.tabular.penalty import PENALTY
 from boltzgrad.families.tabular.reference import tabular_hypergradient
 
 ENTRY_LIMIT = 50_000_000
@@ -45,4 +47,4 @@ LIFTED_ADJOINT = Route(
     lambda game, theta: _unliftable(game),
     independent=False,
 )
-LIFTED = (LIFTED_ADJOINT, *(lifted(route) for route in (COVARIANCE, HPGD, IMPLICIT, CONIC)))
+LIFTED = (LIFTED_ADJOINT, *(lifted(route) for route in (COVARIANCE, HPGD, IMPLICIT, PENALTY, HESSIAN, CONIC)))

@@ -20,9 +20,11 @@ from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.tabular.conic import CONIC
 from boltzgrad.families.tabular.contexts import ContextualModel, as_contexts
 from boltzgrad.families.tabular.covariance import COVARIANCE
+from boltzgrad.families.tabular.hessian import HESSIAN
 from boltzgrad.families.tabular.hpgd import HPGD
 from boltzgrad.families.tabular.implicit import IMPLICIT
 from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.penalty import PENALTY
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.reference import tabular_hypergradient
 from boltzgrad.witnesses.tape import kernel_product
@@ -145,5 +147,5 @@ def _adjoint(problem: ConfigurableMDP, theta: Array) -> RouteResult:
 
 EXPANDED = (
     Route("expanded-adjoint", "on (step, state): the tabular reference, by Newton", _adjoint, _unlike),
-    *map(on_pairs, (COVARIANCE, HPGD, IMPLICIT, CONIC)),
+    *map(on_pairs, (COVARIANCE, HPGD, IMPLICIT, PENALTY, HESSIAN, CONIC)),
 )

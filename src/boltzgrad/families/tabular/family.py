@@ -15,10 +15,12 @@ from boltzgrad.families.tabular.conic import CONIC
 from boltzgrad.families.tabular.content import content
 from boltzgrad.families.tabular.covariance import COVARIANCE
 from boltzgrad.families.tabular.differences import COMPLEX, DIFFERENCES
+from boltzgrad.families.tabular.hessian import HESSIAN
 from boltzgrad.families.tabular.hpgd import HPGD
 from boltzgrad.families.tabular.implicit import IMPLICIT
 from boltzgrad.families.tabular.later import later
 from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.penalty import PENALTY
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.reference import TabularHypergradient, tabular_hypergradient
 from boltzgrad.families.tabular.remade import remade
@@ -74,7 +76,7 @@ TABULAR = Family(
     "tabular",
     ConfigurableMDP,
     tabular_hypergradient,
-    (COVARIANCE, HPGD, IMPLICIT, UNROLLED, UNROLLED_IMPLICIT, CONIC, COMPLEX, DIFFERENCES),
+    (COVARIANCE, HPGD, IMPLICIT, PENALTY, HESSIAN, UNROLLED, UNROLLED_IMPLICIT, CONIC, COMPLEX, DIFFERENCES),
     holds=lambda problem: problem.model_kind is TabularModel,
     describe=describe,
     mistakes=mistakes,

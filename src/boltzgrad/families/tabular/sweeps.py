@@ -90,6 +90,20 @@ def leader_values(model: TabularModel, policy: Array, start: Array | None = None
     return sweep(step, v.astype(dtype), max_sweeps=affordable(model, gamma, warm=start is not None), jacobian=jacobian)
 
 
+def visits(matrix: Any, policy: Array, start: Array, discount: float) -> Swept:
+    """The discounted visits x = start + γ P_πᵀ x (S,), by sweeps; real or complex."""
+
+    def step(x: Array) -> Array:
+        return np.asarray(start + discount * (matrix.T @ (x[:, None] * policy).ravel()))
+
+    def jacobian(x: Array) -> Array:
+        return discount * state_kernel(matrix, policy).T
+
+    begin = start.astype(np.result_type(policy, matrix.dtype))
+    small = start.size <= DENSE_STATES and needed_sweeps(discount) > FEW_SWEEPS
+    return sweep(step, begin, max_sweeps=BEFORE_SOLVES if small else MAX_SWEEPS, jacobian=jacobian)
+
+
 def affordable(model: TabularModel, discount: float, *, warm: bool = False) -> int:
     """The most sweeps worth making before dense solves: few where they do better anyway, and from a `warm` start, which sweeps
     alone have reached before.

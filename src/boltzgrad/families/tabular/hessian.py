@@ -1,0 +1,188 @@
+r"""PARL: the follower as a maximiser of its own objective in softmax logits φ, by the implicit-function theorem of that.
+
+    ∇J = ∂_θ J − (∂_φ∂_θ F)ᵀ (∂²_φ F)⁺ ∂_φ J,    F(θ, φ) = the follower's regularised return from μ under softmax(φ).
+
+All four derivatives are complex steps through policy evaluation under a policy that is given: no soft maximum, no fixed
+point, no Benefit, no occupancy of the leader's.  At the soft optimum the Hessian is −τ blockdiag_s d(s)(diag π − ππᵀ); with
+rows and columns divided by √(dπ) its eigenvalues are −τ, and 0 once a state (adding a constant to a state's logits changes
+nothing), which is what the pseudo-inverse leaves out.  PARL's assumption that the Hessian is invertible so never holds in a
+table; what a damped inverse (∂²F − ηI)⁻¹ makes of it is `parl_gradient(…, damping=η)`.
+
+Source: PARL (Chakraborty et al. 2024), Theorem 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from boltzgrad.core.arrays import Array
+from boltzgrad.core.objectives import PolicyObjective
+from boltzgrad.core.route import CALL, Route, RouteResult
+from boltzgrad.core.sweep import COMPLEX_STEP
+from boltzgrad.errors import InvalidOption, Unfinished
+from boltzgrad.families.tabular.model import TabularArrays, TabularModel
+from boltzgrad.families.tabular.problem import ConfigurableMDP
+from boltzgrad.families.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel
+
+_MOST_LOGITS, _MOST_SOLVES = 800, 2_000
+
+
+class _Derivatives:
+    """The follower's ∂²_φ F (n, n), ∂_φ∂_θ F (n, d), and the leader's ∂_φ J (n,), ∂_θ J (d,), over the n logits whose
+    probabilities are not zero, at the soft optimum of one model.
+    """
+
+    def __init__(
+        self, problem: ConfigurableMDP, theta: Array, m: TabularModel, columns: list[TabularArrays], start: Array
+    ) -> None:
+        self.m, self.start, self.objective, self.theta = m, start, problem.objective, theta
+        self.policy = soft_backup(m, planned(m), soft_values(m).x)[1]
+        self.there = np.flatnonzero(self.policy > 0.0)
+        self.value = float(np.real(self.leader(m, self.policy)))
+        hessian, slope = [], []
+        for k in self.there:
+            policy = self.tilted(int(k))
+            hessian.append(self.follower(m, policy).imag[self.there] / COMPLEX_STEP)
+            slope.append(self.leader(m, policy).imag / COMPLEX_STEP)
+        self.hessian, self.slope = np.array(hessian), np.array(slope)
+        mixed, direct = [], []
+        for c in columns:
+            parts = zip(m.arrays().parts(), c.parts(), strict=True)
+            moved = m.with_arrays(TabularArrays(*(x + 1j * COMPLEX_STEP * y for x, y in parts)))
+            mixed.append(self.follower(moved, self.policy).imag[self.there] / COMPLEX_STEP)
+            direct.append(self.leader(moved, self.policy).imag / COMPLEX_STEP)
+        self.mixed, self.direct = np.array(mixed).T, np.array(direct)
+        if isinstance(problem.objective, PolicyObjective):
+            self.direct = problem.objective.gradients(theta, self.policy)[0]
+        kernel = state_kernel(planned(m), self.policy)
+        d = np.linalg.solve(np.eye(len(kernel)) - m.follower_discount * kernel.T, start)
+        self.weights = (d[:, None] * self.policy).ravel()[self.there]
+
+    def tilted(self, k: int) -> Array:
+        """The policy with one logit moved by a complex step."""
+        out = self.policy.astype(complex)
+        s, a = divmod(k, self.policy.shape[1])
+        step = 1j * COMPLEX_STEP * out[s] * -self.policy[s, a]
+        step[a] += 1j * COMPLEX_STEP * self.policy[s, a]
+        out[s] += step
+        return out
+
+    def follower(self, m: TabularModel, policy: Array) -> Array:
+        """∂_φ F (S·A,) under a policy that is given: visits × probability × advantage."""
+        matrix, shape, gamma = planned(m), policy.shape, m.follower_discount
+        log = np.where(policy != 0.0, np.log(np.where(policy != 0.0, policy, 1.0)), 0.0)
+        reward = m.follower_reward - m.temperature * log
+        rest = np.eye(shape[0]) - gamma * state_kernel(matrix, policy)
+        v = np.linalg.solve(rest, (policy * reward).sum(axis=1))
+        advantage = reward + gamma * (matrix @ v).reshape(shape) - v[:, None]
+        return np.asarray((np.linalg.solve(rest.T, self.start)[:, None] * policy * advantage).ravel())
+
+    def leader(self, m: TabularModel, policy: Array) -> Any:
+        """J under a policy that is given."""
+        if isinstance(self.objective, PolicyObjective):
+            return np.asarray(self.objective.function(self.theta, policy))
+        reward = m.leader_reward
+        if m.leader_temperature:
+            reward = reward - m.leader_temperature * np.log(np.where(policy != 0.0, policy, 1.0))
+        rest = np.eye(policy.shape[0]) - m.leader_discount * state_kernel(matrix_of(m.transition), policy)
+        return np.asarray(m.initial @ np.linalg.solve(rest, (policy * reward).sum(axis=1)))
+
+    def pseudo_inverse(self) -> tuple[Array, float]:
+        """(∇J (d,) by the pseudo-inverse, how far rounding has the Hessian from its spectrum and its own transpose, over τ).
+
+        Raises: Unfinished where its spectrum is not 0 and −τ.
+        """
+        root, tau = np.sqrt(self.weights), self.m.temperature
+        scaled = self.hessian / root[:, None] / root
+        skew = float(np.abs(scaled - scaled.T).max()) / tau
+        values, vectors = np.linalg.eigh((scaled + scaled.T) / 2.0)
+        off = float(np.minimum(np.abs(values + tau), np.abs(values)).max()) / tau
+        if not off <= 1e-3:
+            raise Unfinished(f"the eigenvalues of the follower's Hessian are off 0 and −τ by {off:.1e} τ: rounding")
+        kept = vectors[:, values < -0.5 * tau]
+        answer = kept @ ((kept.T @ (self.slope / root)) / values[values < -0.5 * tau])
+        return self.direct - (self.mixed / root[:, None]).T @ answer, skew + off
+
+    def damped(self, damping: float) -> Array:
+        """∇J (d,) by (∂²F − ηI)⁻¹; with η = 0 by the pseudo-inverse."""
+        if damping == 0.0:
+            return self.pseudo_inverse()[0]
+        shifted = self.hessian - damping * np.eye(len(self.hessian))
+        return np.asarray(self.direct - self.mixed.T @ np.linalg.solve(shifted.T, self.slope))
+
+
+def _assembled(problem: ConfigurableMDP, theta: Array, damping: float) -> tuple[float, Array, float]:
+    """(J, the gradient (d,), the largest relative rounding of a Hessian)."""
+    at = problem.linearise(theta)
+    columns = list(at.columns())
+    value, gradient, rounding = 0.0, np.zeros(problem.dim), 0.0
+    for c, (m, p) in enumerate(zip(at.model.models, at.model.probabilities, strict=True)):
+        start = m.initial if damping else 0.5 * m.initial + 0.5 / m.n_states  # the optimum is best from everywhere
+        found = _Derivatives(problem, theta, m, [column.models[c] for column in columns], start)
+        if damping:
+            slope = found.damped(damping)
+        else:
+            slope, own = found.pseudo_inverse()
+            rounding = max(rounding, own)
+        value += float(p) * found.value
+        gradient += float(p) * slope + found.value * np.array([column.probabilities[c] for column in columns])
+    if problem.regulariser is not None:
+        value += problem.regulariser.value(theta)
+        gradient += problem.regulariser.gradient_at(theta)
+    return value, gradient, rounding
+
+
+def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:
+    """Shapes: theta (d,) -> gradient (d,).  Raises: Unfinished."""
+    value, gradient, rounding = _assembled(problem, theta, 0.0)
+    units = problem.array_map(theta).units
+    return RouteResult(value, gradient, rounding * float(np.abs(gradient * units).max()) / units)
+
+
+def parl_gradient(problem: Any, theta: Any, *, damping: float = 0.0) -> Array:
+    """PARL's hypergradient (d,) with the Hessian's inverse damped by η ≥ 0; with η = 0, by the pseudo-inverse, it is ∇J.
+
+    Each component of the exact answer is multiplied by μ/(μ + η), μ = τ d(s) × an eigenvalue of diag π − ππᵀ: states that are
+    rarely visited and actions that are rarely taken lose theirs first.  Source: PARL (Chakraborty et al. 2024).
+    Raises: InvalidOption; Unfinished.
+
+    >>> import boltzgrad as bg
+    >>> problem = bg.problems.load("garnet", n_states=8)
+    >>> theta = problem.initial_theta(seed=0)
+    >>> exact = bg.hypergradient(problem, theta).gradient
+    >>> bool(abs(bg.parl_gradient(problem, theta) - exact).max() < 1e-8 * abs(exact).max())
+    True
+    >>> bool(abs(bg.parl_gradient(problem, theta, damping=1e-3) - exact).max() > 1e-3 * abs(exact).max())
+    True
+    """
+    if not isinstance(problem, ConfigurableMDP) or problem.model_kind is not TabularModel:
+        raise InvalidOption(f"problem is {problem!r}; PARL's gradient is for a ConfigurableMDP that is a table")
+    if isinstance(damping, (bool, str)) or not (np.isfinite(damping) and damping >= 0.0):
+        raise InvalidOption(f"damping is {damping!r}; expected a number of at least 0")
+    theta = problem.check_theta(theta)
+    if reason := _skip(problem, theta):
+        raise InvalidOption(f"PARL's gradient is worked out densely: {reason}")
+    return _assembled(problem, theta, float(damping))[1]
+
+
+def _solves(problem: ConfigurableMDP, theta: Array) -> tuple[int, int]:
+    """(the most logits of a model, the solves for all)."""
+    logits = [m.n_states * m.n_actions for m in problem.contexts(theta).models]
+    return max(logits), sum(n + theta.size for n in logits)
+
+
+def _skip(problem: ConfigurableMDP, theta: Array) -> str:
+    logits, solves = _solves(problem, theta)
+    if logits > _MOST_LOGITS or solves > _MOST_SOLVES:
+        return f"{logits} logits and {solves} policy evaluations (at most {_MOST_LOGITS} and {_MOST_SOLVES})"
+    return ""
+
+
+def _work(reference: Any) -> float:
+    _, solves = _solves(reference.problem, reference.theta)
+    return float(solves * (20.0 * CALL + max(10.0 * s.model.n_states**3 for s in reference.contexts)))
+
+
+HESSIAN = Route("hessian", "the follower's Hessian in softmax logits, pseudo-inverted (PARL)", run, _skip, work=_work)
