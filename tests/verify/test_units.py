@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import boltzgrad as bg
+from boltzgrad.families.registry import family_of
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.testing import strategies as bst
 from boltzgrad.verify.tolerances import Verdict
@@ -15,20 +16,16 @@ from tests_helpers import examples
 
 FACTORS = (1.0, -1.0, 0.5, 1.0 + 1e-6)
 FAST = {
-    "ConfigurableMDP": ["covariance", "implicit", "conic"],
-    "MarkovGame": ["theorem2", "lifted-implicit"],
-    "LinearQuadratic": ["covariance", "implicit"],
+    "tabular": ["covariance", "implicit", "penalty", "conic"],
+    "horizon": ["expanded-adjoint", "expanded-implicit", "unrolled"],
+    "game": ["theorem2", "lifted-implicit"],
+    "lqr": ["covariance", "implicit"],
 }
-
-
-def family(problem):
-    kinds = (bg.MarkovGame, bg.LinearQuadratic, bg.ConfigurableMDP)
-    return next(kind.__name__ for kind in kinds if isinstance(problem, kind))
 
 
 def said(problem, theta):
     """Everything that a user is told: of the witnesses, and of right and wrong gradients."""
-    report = bg.verify(problem, theta, routes=FAST[family(problem)])
+    report = bg.verify(problem, theta, routes=FAST[family_of(problem, theta).name])
     reference = report.reference
     out = [report.ok, [(row.route, str(row.verdict)) for row in report.rows]]
     for factor in FACTORS:

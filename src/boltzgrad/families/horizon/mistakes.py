@@ -12,6 +12,7 @@ from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.families.horizon.differences import matrices
 from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
 from boltzgrad.families.mistake import WrongFormula, mutants_of
+from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 _ZOO = "finite-garnet"
@@ -69,12 +70,17 @@ class Formula(WrongFormula):
         at = self.problem.linearise(self.theta)
         columns = list(at.columns())
         total = np.zeros(self.problem.dim)
-        for c, (m, weight) in enumerate(zip(at.model.models, at.model.probabilities, strict=True)):
-            value, slope = self.context(self.model(m), [column.models[c] for column in columns])
-            total += float(weight) * slope + value * np.array([column.probabilities[c] for column in columns])
+        for c in range(len(at.model.models)):
+            total += self.of_context(c, at.model, columns)
         if self.problem.regulariser is not None:
             total += self.problem.regulariser.gradient_at(self.theta)
         return total
+
+    def of_context(self, c: int, contexts: ContextualModel, columns: list[ContextualArrays]) -> Array:
+        """What context c adds: P(c) ∇J_c + ∇P(c) J_c."""
+        value, slope = self.context(self.model(contexts.models[c]), [column.models[c] for column in columns])
+        through_probability = value * np.array([column.probabilities[c] for column in columns])
+        return np.asarray(float(contexts.probabilities[c]) * slope + through_probability)
 
     def context(self, m: FiniteHorizonModel, columns: list[HorizonArrays]) -> tuple[float, Array]:
         """(J, ∇J) of one model."""
