@@ -18,6 +18,7 @@ from boltzgrad.families.registry import witnesses
 HERE = Path(__file__).parent / "results"
 PROBLEMS = {
     "tabular": ("garnet", {"n_states": 8, "n_parameters": 5}),
+    "horizon": ("finite-garnet", {"horizon": 3, "n_states": 5, "n_parameters": 6}),
     "game": ("toy-game", {}),
     "lqr": ("random-lqr", {}),
 }

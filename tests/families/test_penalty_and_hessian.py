@@ -1,0 +1,108 @@
+"""The witnesses `penalty` and `hessian`: they agree where they should, notice what they should, and show what damping costs."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+
+import boltzgrad as bg
+from boltzgrad.families.tabular import hessian, mistakes
+from boltzgrad.families.tabular.reference import tabular_hypergradient
+from boltzgrad.testing import strategies as bst
+from boltzgrad.verify import agreement
+from boltzgrad.verify.tolerances import Verdict
+from tests_helpers import slow
+
+BOTH = ["penalty", "hessian"]
+
+
+@pytest.mark.parametrize("count", [20, slow(600)])
+def test_they_agree_on_random_problems(count):
+    @settings(max_examples=count)
+    @given(bst.problems_at(bst.configurable_mdps()))
+    def check(case):
+        report = bg.verify(*case, routes=BOTH)
+        known = {Verdict.AGREES, Verdict.ZERO, Verdict.CANNOT_TELL, Verdict.UNFINISHED}
+        assert {row.verdict for row in report.rows[1:]} <= known, str(report)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("garnet", {"leader_discount": 0.9}),
+        ("garnet", {"leader_discount": 0.95, "follower_discount": 0.95, "ending": 0.2}),
+        ("synthetic-hard", {}),
+        ("four-rooms-two-goals", {}),
+    ],
+)
+def test_they_agree_to_many_digits(name, options):
+    problem = bg.problems.load(name, **options)
+    theta = problem.initial_theta(seed=1)
+    report = bg.verify(problem, theta, routes=BOTH)
+    assert [str(row.verdict) for row in report.rows] == ["reference", "agrees", "agrees"]
+    assert max(row.difference for row in report.rows[1:]) < 1e-9 * np.abs(report.reference.gradient).max()
+
+
+@pytest.mark.parametrize("route", BOTH)
+def test_each_notices_a_reference_that_is_wrong(route, monkeypatch):
+    problem = bg.problems.load("garnet", leader_discount=0.9)
+    theta = problem.initial_theta(seed=1)
+    right = tabular_hypergradient(problem, theta)
+    for wrong in (1.00001 * right.gradient, right.gradient * np.where(np.arange(problem.dim) == 3, -1.0, 1.0)):
+        off = dataclasses.replace(right, gradient=wrong)
+        monkeypatch.setattr(agreement, "hypergradient", lambda p, t, off=off: off)
+        assert not bg.verify(problem, theta, routes=[route]).ok
+
+
+@pytest.mark.parametrize("broken", ["follower", "leader"])
+def test_the_hessian_needs_both_players(broken, monkeypatch):
+    """A slip in either objective of the route shows: one step more of entropy, one factor of the discount."""
+    problem = bg.problems.load("garnet", n_states=8)
+    theta = problem.initial_theta(seed=1)
+    was = getattr(hessian._Derivatives, broken)
+
+    def off(self, m, policy):
+        return was(self, dataclasses.replace(m, leader_discount=0.5, follower_discount=0.98), policy)
+
+    monkeypatch.setattr(hessian._Derivatives, broken, off)
+    assert not bg.verify(problem, theta, routes=["hessian"]).ok
+
+
+def test_the_hessian_has_a_zero_eigenvalue_for_each_state():
+    """PARL assumes that it has none."""
+    problem = bg.problems.load("garnet", n_states=8, n_actions=3, temperature=0.3)
+    theta = problem.initial_theta(seed=1)
+    m = problem.model(theta)
+    at = hessian._Derivatives(problem, theta, m, [], np.full(8, 1 / 8))
+    root = np.sqrt(at.weights)
+    values = np.linalg.eigvalsh(at.hessian / root[:, None] / root)
+    assert (np.abs(values) < 1e-10).sum() == 8
+    np.testing.assert_allclose(values[np.abs(values) >= 1e-10], -0.3, rtol=1e-9)
+
+
+def test_damping_costs_what_the_known_mistake_says():
+    problem = bg.problems.load("garnet", n_states=10, n_parameters=12)
+    theta = problem.initial_theta(seed=1)
+    exact = bg.hypergradient(problem, theta).gradient
+    np.testing.assert_allclose(bg.parl_gradient(problem, theta), exact, atol=1e-9 * np.abs(exact).max())
+    damped = bg.parl_gradient(problem, theta, damping=mistakes.DampedHessian.damping)
+    np.testing.assert_allclose(damped, mistakes.DampedHessian(problem, theta).gradient(), rtol=1e-7, atol=1e-9)
+    off = [np.abs(bg.parl_gradient(problem, theta, damping=eta) - exact).max() for eta in (1e-9, 1e-8)]
+    assert off[1] / off[0] == pytest.approx(10.0, rel=0.05)  # linear in η
+
+
+@pytest.mark.parametrize(
+    ("problem", "damping", "words"),
+    [
+        (bg.problems.load("toy-game"), 0.0, "for a ConfigurableMDP that is a table"),
+        (bg.problems.load("finite-garnet"), 0.0, "for a ConfigurableMDP that is a table"),
+        (bg.problems.load("garnet"), -1.0, "damping is -1.0; expected a number of at least 0"),
+        (bg.problems.load("garnet", n_states=1000), 0.0, "4000 logits"),
+    ],
+)
+def test_parl_refuses(problem, damping, words):
+    with pytest.raises(bg.errors.InvalidOption, match=words):
+        bg.parl_gradient(problem, problem.initial_theta(), damping=damping)
