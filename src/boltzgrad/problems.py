@@ -2,6 +2,7 @@
 
 from boltzgrad.core.arrival import arrival_reward
 from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
+from boltzgrad.core.leader_mdp import LeaderMDP
 from boltzgrad.core.objectives import LogLikelihood, PolicyObjective, Regulariser
 from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.core.softmaxes import log_softmax, sigmoid, softmax
@@ -23,6 +24,7 @@ __all__ = [
     "HorizonArrays",
     "LQArrays",
     "LQModel",
+    "LeaderMDP",
     "LeaderPolicy",
     "LinearQuadratic",
     "LinearQuadraticGame",

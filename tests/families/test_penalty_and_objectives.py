@@ -135,3 +135,75 @@ def test_rewards_on_arrival(kind):
         assert np.imag(of(1.0 + 1e-30j)) / 1e-30 == pytest.approx(expected)
     with pytest.raises(bg.errors.InvalidModel, match="reward has shape"):
         bg.arrival_reward(p, np.ones(3))
+
+
+def leaders(tau, own_world=True):
+    """(a leader with a world of its own, the follower's rewards): five states, three actions."""
+    rng = np.random.default_rng(8)
+    world, lived = rng.dirichlet(np.ones(5), (2, 5, 3))
+    slope, reward = rng.normal(size=(5, 3, 4)), rng.normal(size=(5, 3))
+    lived = lived if own_world else world
+    own = bg.LeaderMDP(lived, reward, np.full(5, 0.2), discount=0.8, temperature=tau)
+
+    def build(theta, **options):
+        return bg.TabularModel(
+            world, np.full(5, 0.2), anp.dot(slope, theta), reward,
+            follower_discount=0.9, leader_discount=0.8, temperature=0.5, **options,
+        )  # fmt: skip
+
+    return own, build
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.3])
+def test_a_leader_in_the_same_world_is_the_models_own(tau):
+    own, build = leaders(tau, own_world=False)
+    theta = np.array([0.3, -1.0, 0.5, 0.2])
+    objective = bg.hypergradient(bg.ConfigurableMDP(build, dim=4, objective=own), theta)
+    model = bg.hypergradient(bg.ConfigurableMDP(lambda t: build(t, leader_temperature=tau), dim=4), theta)
+    assert objective.value == pytest.approx(model.value, rel=1e-14)
+    np.testing.assert_allclose(objective.gradient, model.gradient, rtol=1e-12, atol=1e-14)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.3])
+def test_a_leader_with_a_world_of_its_own(tau):
+    own, build = leaders(tau)
+    problem = bg.ConfigurableMDP(build, dim=4, objective=own)
+    report = bg.verify(problem, problem.initial_theta(seed=1))
+    report.raise_if_disagree()
+    assert len(report.agreeing) >= 8
+    assert np.isfinite(report.reference.error_bound)
+
+
+@pytest.mark.parametrize("tau", [0.0, 0.3])
+def test_its_variation_bounds_what_its_gradient_moves_by(tau):
+    own, _ = leaders(tau)
+    rng = np.random.default_rng(3)
+    for size in (1e-9, 1e-4, 1e-2):
+        policy = rng.dirichlet(np.full(3, 3.0), 5)
+        error = size * rng.uniform(size=policy.shape) * policy
+        moved = policy + error * rng.uniform(-1.0, 1.0, policy.shape)
+        bound = own.variation(np.zeros(4), policy, error)[1]
+        here, there = (own.gradient(np.zeros(4), x)[1] for x in (policy, moved))
+        assert (np.abs(here - there) <= bound).all()
+        # The value moves by at most what its gradient and the gradient's own bound say.
+        change = abs(own.value(np.zeros(4), moved) - own.value(np.zeros(4), policy))
+        assert change <= (error * (np.abs(here) + bound)).sum() + 1e-14
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"discount": 1.0}, "discount is 1.0; it must lie in"),
+        ({"temperature": -1.0}, "temperature is -1.0; it must be at least 0"),
+        ({"transition": np.ones((2, 2, 2))}, r"transition\[0, 0\] sums to 2"),
+        ({"initial": [1.0, 1.0]}, "initial sums to 2"),
+        ({"reward": np.zeros((3, 2))}, r"transition has shape \(2, 2, 2\), expected \(3, 2, 3\)"),
+    ],
+)
+def test_a_leaders_world_is_checked(changes, words):
+    good = {
+        "transition": np.full((2, 2, 2), 0.5), "reward": np.zeros((2, 2)), "initial": [1.0, 0.0], "discount": 0.5,
+    }  # fmt: skip
+    bg.LeaderMDP(**good)
+    with pytest.raises(bg.errors.InvalidModel, match=words):
+        bg.LeaderMDP(**good | changes)

@@ -89,8 +89,10 @@ class _Derivatives:
         rest = np.eye(policy.shape[0]) - m.leader_discount * state_kernel(matrix_of(m.transition), policy)
         return np.asarray(m.initial @ np.linalg.solve(rest, (policy * reward).sum(axis=1)))
 
-    def pseudo_inverse(self) -> tuple[Array, float]:
-        """(∇J (d,) by the pseudo-inverse, how far rounding has the Hessian from its spectrum and its own transpose, over τ).
+    def pseudo_inverse(self) -> tuple[Array, Array]:
+        """(∇J (d,) by the pseudo-inverse, what the Hessian's rounding does to each entry to first order).
+
+        The rounding is how far the Hessian is from its spectrum and from its own transpose.
 
         Raises: Unfinished where its spectrum is not 0 and −τ.
         """
@@ -103,7 +105,9 @@ class _Derivatives:
             raise Unfinished(f"the eigenvalues of the follower's Hessian are off 0 and −τ by {off:.1e} τ: rounding")
         kept = vectors[:, values < -0.5 * tau]
         answer = kept @ ((kept.T @ (self.slope / root)) / values[values < -0.5 * tau])
-        return self.direct - (self.mixed / root[:, None]).T @ answer, skew + off
+        mixed = self.mixed / root[:, None]
+        felt = np.linalg.norm(mixed, axis=0) * float(np.linalg.norm(answer))
+        return self.direct - mixed.T @ answer, (skew + off) * felt
 
     def damped(self, damping: float) -> Array:
         """∇J (d,) by (∂²F − ηI)⁻¹; with η = 0 by the pseudo-inverse."""
@@ -113,11 +117,11 @@ class _Derivatives:
         return np.asarray(self.direct - self.mixed.T @ np.linalg.solve(shifted.T, self.slope))
 
 
-def _assembled(problem: ConfigurableMDP, theta: Array, damping: float) -> tuple[float, Array, float]:
-    """(J, the gradient (d,), the largest relative rounding of a Hessian)."""
+def _assembled(problem: ConfigurableMDP, theta: Array, damping: float) -> tuple[float, Array, Array]:
+    """(J, the gradient (d,), what rounding of the Hessians does to it (d,))."""
     at = problem.linearise(theta)
     columns = list(at.columns())
-    value, gradient, rounding = 0.0, np.zeros(problem.dim), 0.0
+    value, gradient, rounding = 0.0, np.zeros(problem.dim), np.zeros(problem.dim)
     for c, (m, p) in enumerate(zip(at.model.models, at.model.probabilities, strict=True)):
         start = m.initial if damping else 0.5 * m.initial + 0.5 / m.n_states  # the optimum is best from everywhere
         found = _Derivatives(problem, theta, m, [column.models[c] for column in columns], start)
@@ -125,7 +129,7 @@ def _assembled(problem: ConfigurableMDP, theta: Array, damping: float) -> tuple[
             slope = found.damped(damping)
         else:
             slope, own = found.pseudo_inverse()
-            rounding = max(rounding, own)
+            rounding += float(p) * own
         value += float(p) * found.value
         gradient += float(p) * slope + found.value * np.array([column.probabilities[c] for column in columns])
     if problem.regulariser is not None:
@@ -137,8 +141,7 @@ def _assembled(problem: ConfigurableMDP, theta: Array, damping: float) -> tuple[
 def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:
     """Shapes: theta (d,) -> gradient (d,).  Raises: Unfinished."""
     value, gradient, rounding = _assembled(problem, theta, 0.0)
-    units = problem.array_map(theta).units
-    return RouteResult(value, gradient, rounding * float(np.abs(gradient * units).max()) / units)
+    return RouteResult(value, gradient, rounding)
 
 
 def parl_gradient(problem: Any, theta: Any, *, damping: float = 0.0) -> Array:
