@@ -25,14 +25,16 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 import boltzgrad as bg
+from boltzgrad.families.registry import family_of
 from boltzgrad.testing import check_hypergradient
 from boltzgrad.testing import strategies as bst
 from boltzgrad.verify.tolerances import RESOLUTION, SAFETY, Verdict, Yardstick
 
 HERE = Path(__file__).parent / "results"
 ROUTES = {
-    "tabular": ("covariance", "implicit", "unrolled-implicit", "complex-step", "differences"),
-    "game": ("theorem2", "lifted-implicit", "complex-step", "differences"),
+    "tabular": ("covariance", "implicit", "penalty", "hessian", "unrolled-implicit", "complex-step", "differences"),
+    "horizon": ("expanded-adjoint", "expanded-implicit", "expanded-penalty", "unrolled", "complex-step", "differences"),
+    "game": ("theorem2", "lifted-implicit", "lifted-penalty", "lifted-hessian", "complex-step", "differences"),
     "lqr": ("covariance", "implicit", "unrolled-implicit", "complex-step", "differences"),
 }
 ALARMS = (Verdict.DISAGREES, Verdict.NOT_SMOOTH, Verdict.MODEL)
@@ -125,30 +127,51 @@ def edge_lqr(rng):
     return bg.LinearQuadratic(build, dim=d), rng.standard_normal(d) * units
 
 
-EDGES = {"edges: table": edge_table, "edges: game": edge_game, "edges: lqr": edge_lqr}
+def edge_horizon(rng):
+    """A finite horizon at the edges, with its θ."""
+    S, A, d, H = (int(rng.integers(1, n)) for n in (5, 4, 4, 31))
+    unit_r, unit_l = (10.0 ** int(rng.integers(-12, 13)) for _ in range(2))
+    units = 10.0 ** rng.integers(-12, 13, size=d)
+    ending, tau = float(rng.choice([0.0, 1e-4, 0.1])), 10.0 ** rng.uniform(-4, 4)
+    steps = (H,) if rng.random() < 0.5 else ()
+    p, q = rng.dirichlet(np.full(S, 0.5), size=(2, *steps, S, A)) * (1.0 - ending)
+    if rng.random() < 0.3:
+        p = np.eye(S)[rng.integers(0, S, size=(*steps, S, A))] * (1.0 - ending)
+    slopes, rewards = rng.standard_normal((2, *steps, S, A, d)), rng.standard_normal((2, S, A))
+    weight, rho, ends = rng.standard_normal(d), rng.dirichlet(np.ones(S)), rng.standard_normal((2, S))
+    habit, scale = rng.dirichlet(np.full(A, 0.3), S) if rng.random() < 0.5 else None, min(tau, 1.0)
+    constants = {
+        "horizon": H, "follower_discount": float(rng.choice([1.0, 0.9, 0.0])),
+        "leader_discount": float(rng.choice([1.0, 0.9, 0.0])), "reference": habit,
+        "terminal_leader_reward": unit_l * ends[1], "leader_temperature": unit_l * float(rng.choice([0.0, 0.1])),
+    }  # fmt: skip
+
+    def build(theta):
+        t = theta / units
+        mix = bg.sigmoid(anp.dot(weight, t))
+        return bg.FiniteHorizonModel(
+            p + mix * (q - p), rho, unit_r * (rewards[0] + scale * anp.dot(slopes[0], t)),
+            unit_l * (rewards[1] + anp.dot(slopes[1], t)), temperature=unit_r * tau * (1.0 + 0.5 * mix),
+            terminal_follower_reward=unit_r * (ends[0] + scale * t[0]), **constants,
+        )  # fmt: skip
+
+    return bg.ConfigurableMDP(build, dim=d), rng.standard_normal(d) * units
+
+
+EDGES = {"edges: table": edge_table, "edges: horizon": edge_horizon, "edges: game": edge_game, "edges: lqr": edge_lqr}
 STRATEGIES = {
     "strategies: table": bst.configurable_mdps,
+    "strategies: horizon": bst.finite_horizon_mdps,
     "strategies: game": bst.markov_games,
     # Bumps and horizons are summed step by step: at γ_L = .9999 a witness takes minutes.
     "strategies: lqr": lambda: bst.linear_quadratics(discount=st.sampled_from([0.0, 0.5, 0.9, 0.95])),
 }
 
 
-def family_of(problem):
-    return {"MarkovGame": "game", "LinearQuadratic": "lqr"}.get(
-        next(
-            k.__name__
-            for k in type(problem).__mro__
-            if k.__name__ in ("MarkovGame", "LinearQuadratic", "ConfigurableMDP")
-        ),
-        "tabular",
-    )
-
-
 def judged(problem, theta):
     """(what was said, in one word; evidence where it is an alarm)."""
     try:
-        report = bg.verify(problem, theta, routes=ROUTES[family_of(problem)])
+        report = bg.verify(problem, theta, routes=ROUTES[family_of(problem, theta).name])
     except bg.errors.InvalidModel as error:
         return "refused", str(error)
     except bg.errors.NotConverged as error:

@@ -49,9 +49,9 @@ def _outer(matrix: Any, x: Array, v: Array) -> Array:
     return np.asarray(np.repeat(x.ravel(), np.diff(matrix.indptr)) * v[matrix.indices])
 
 
-def _positive(x: Array) -> Array:
-    """A constant added, so that what the perturbation is worth does not cancel and comes to rest."""
-    return np.asarray(x + 2.0 * np.abs(x).max())
+def _positive(x: Array, policy: Array) -> Array:
+    """A constant added, so that what the perturbation is worth in a state does not cancel and comes to rest."""
+    return np.asarray(x + 2.0 * (policy * np.abs(x)).sum(axis=1).max())
 
 
 def _sensitivity(m: TabularModel, c: Array, start: Array, begin: Array) -> tuple[Array, Array, float]:
@@ -99,7 +99,7 @@ def _context(
     if isinstance(problem.objective, PolicyObjective):
         value = problem.objective.value(theta, policy)
         direct, slope = problem.objective.gradients(theta, policy)
-        worth = _positive(slope)
+        worth = _positive(slope, policy)
         start, taken = np.zeros(m.n_states), np.zeros_like(policy)
         moved = np.zeros_like(np.asarray(m.kernel.values, float))
     else:
@@ -107,15 +107,19 @@ def _context(
         taken, direct = nu[:, None] * policy, np.zeros(theta.size)
         value, moved = float(m.initial @ start), gamma * _outer(world, taken, start)
         q = paid(m, policy) + gamma * (world @ start).reshape(policy.shape)
-        worth = nu[:, None] * _positive(q - start[:, None])
+        worth = nu[:, None] * _positive(q - start[:, None], policy)
     begin = 0.5 * m.initial + 0.5 / m.n_states
-    q = worth / visits(plan, policy, begin, m.follower_discount).x[:, None]
-    c = q - m.follower_discount * (plan @ (policy * q).sum(axis=1)).reshape(policy.shape)
+    crowd = visits(plan, policy, begin, m.follower_discount).x[:, None]
+    q = worth / crowd
+    ahead = m.follower_discount * (plan @ (policy * q).sum(axis=1)).reshape(policy.shape)
+    c, size = q - ahead, np.abs(q) + np.abs(ahead)
     first, further, steps = _sensitivity(m, c, v, begin)
     rng, found = np.random.default_rng(_SEED), [first, further]
     for _ in range(_PROBES):
-        rounded = c * (1.0 + 2.0 * EPS * rng.choice((-1.0, 1.0), size=c.shape))
-        found.append(_sensitivity(m, rounded, v, begin)[0])
+        rounded = c + 2.0 * EPS * size * rng.choice((-1.0, 1.0), size=c.shape)
+        tilt = (size + (policy * size).sum(axis=1)[:, None]) * crowd * policy / m.temperature  # what is centred in one
+        own = 2.0 * EPS * tilt * rng.choice((-1.0, 1.0), size=c.shape)
+        found.append(_sensitivity(m, rounded, v, begin)[0] + own)
     out = []
     for x in found:
         own = m.follower_discount * _outer(plan, x, v)

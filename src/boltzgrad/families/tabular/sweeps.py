@@ -100,7 +100,7 @@ def visits(matrix: Any, policy: Array, start: Array, discount: float) -> Swept:
         return discount * state_kernel(matrix, policy).T
 
     begin = start.astype(np.result_type(policy, matrix.dtype))
-    small = start.size <= DENSE_STATES and needed_sweeps(discount) > FEW_SWEEPS
+    small = start.size <= DENSE_STATES and (discount == 1.0 or needed_sweeps(discount) > FEW_SWEEPS)
     return sweep(step, begin, max_sweeps=BEFORE_SOLVES if small else MAX_SWEEPS, jacobian=jacobian)
 
 
