@@ -151,7 +151,8 @@ def test_witnesses_agree_on_random_problems(count, routes):
 def agree(problem, theta, routes):
     report = bg.verify(problem, theta, routes=routes)
     assert not report.against, str(report)
-    assert {r.verdict for r in report.rows[1:]} <= {Verdict.AGREES, Verdict.ZERO, Verdict.SKIPPED}, str(report)
+    said = {r.verdict for r in report.rows[1:] if r.route != "expanded-conic"}  # which cannot tell where J is zero
+    assert said <= {Verdict.AGREES, Verdict.ZERO, Verdict.SKIPPED}, str(report)
     scale = float(np.abs(report.reference.term_sizes).max())
     for row in report.rows[1:]:
         assert row.route != "complex-step" or row.difference <= 1e-11 * scale + 1e-15

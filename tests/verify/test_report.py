@@ -42,12 +42,12 @@ def test_text(report):
     lines = text.splitlines()
     assert lines[0] == "synthetic-hard: 10 states × 5 actions, d = 100"
     assert lines[1].startswith("follower: Newton")
-    assert [line.split()[0] for line in lines[3:4] + lines[5:14]] == [
-        "route", "adjoint", "covariance", "hpgd", "implicit", "unrolled", "unrolled-implicit", "conic", "complex-step",
-        "differences",
+    assert [line.split()[0] for line in lines[3:4] + lines[5:16]] == [
+        "route", "adjoint", "covariance", "hpgd", "implicit", "penalty", "hessian", "unrolled", "unrolled-implicit", "conic",
+        "complex-step", "differences",
     ]  # fmt: skip
     assert lines[-1].startswith("AGREEMENT to ")
-    assert "8 agree" in lines[-1]
+    assert "10 agree" in lines[-1]
     report.raise_if_disagree()
 
 
@@ -89,7 +89,7 @@ def test_html_is_one_well_formed_self_contained_page(report):
     assert checker.open == []
     assert checker.outside == []
     assert "script" not in checker.tags
-    assert page.count("<rect") == 9 * 9 + 16  # every pair of routes, and the sixteen largest entries
+    assert page.count("<rect") == 11 * 11 + 16  # every pair of routes, and the sixteen largest entries
     assert "complex-step" in page
 
 

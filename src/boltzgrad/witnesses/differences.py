@@ -184,7 +184,9 @@ def ridders(
             "discontinuity there, or computes in single precision"
         )
     gap = np.abs((ahead - at_zero) - (at_zero - behind)) / steps  # |right slope − left slope|
-    seen = np.flatnonzero(gap * steps > 20.0 * noise)
+    # Where f is exactly zero, all that it is made of may be, too: its values at the steps round all the same.
+    rounds = 4.0 * float(np.finfo(float).eps) * np.maximum(np.abs(ahead), np.abs(behind))
+    seen = np.flatnonzero(gap * steps > 20.0 * np.maximum(noise, rounds))
     # A smooth f shrinks the gap with the step, a kink keeps it.
     if seen.size >= 4 and gap[seen[-1]] > 0.3 * gap[seen[-3]]:
         raise NotSmooth(
