@@ -56,6 +56,12 @@ class Hypergradient(ABC):
         """A proved bound on the error of each entry of `gradient` (d,) [J/θ_j]; what it covers is said at `error_bound`."""
         return self._coordinate_bounds(range(self.theta.size))
 
+    @property
+    def tree(self) -> Any:
+        """`gradient` in the shape of θ, where the problem has its θ as a dict, list or tuple (`like`); else as it is."""
+        shape = getattr(self.problem, "tree", None)
+        return self.gradient if shape is None else shape.unpack(self.gradient)
+
     def bound_at(self, coordinate: int) -> float:
         """The proved bound of one entry, by one push-forward where all of them take d."""
         known = self.__dict__.get("coordinate_bounds")

@@ -8,6 +8,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import refuse_mask
+from boltzgrad.core.tree import Tree
 from boltzgrad.errors import InvalidOption, InvalidTheta
 
 ENTRY_ULPS = 8
@@ -36,6 +37,7 @@ class ParametricProblem:
         if self.entry_error < 0.0:
             raise InvalidOption(f"entry_error is {entry_error!r}; expected at least 0")
         self.dim, self.name = int(dim), name
+        self.tree: Tree | None = None  # the shape of a θ that is several arrays
         self.recipe: tuple[str, dict[str, Any]] | None = None  # the name and options that the zoo made it from
 
     def __copy__(self) -> Any:
@@ -57,7 +59,9 @@ class ParametricProblem:
         """Learn at a θ what only the problem's own build tells: which kind of problem it is.  Nothing is raised."""
 
     def check_theta(self, theta: Any) -> Array:
-        """`theta` as a fresh float64 array (d,).  Raises: InvalidTheta."""
+        """`theta` as a fresh float64 array (d,), also where it is given as the problem's tree.  Raises: InvalidTheta."""
+        if self.tree is not None and self.tree.fits(theta):
+            theta = self.tree.pack(theta)
         refuse_mask("theta", theta, InvalidTheta)
         try:
             array = np.asarray(theta)

@@ -11,6 +11,7 @@ import numpy as np
 from autograd.extend import Box
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.tree import Tree
 from boltzgrad.errors import InvalidCandidate, InvalidOption, InvalidTheta
 from boltzgrad.families.registry import family_of
 
@@ -44,6 +45,19 @@ def read_candidate(candidate: Any, theta: Array, *, feed: Callable[[Array], Any]
         )
     first, second = (_called(candidate, theta, feed) for _ in range(2))
     return Candidate(*first, again=second[0])
+
+
+def flattened(candidate: Any, tree: Tree | None) -> Any:
+    """A gradient, or a function, of a θ that is a tree, as one of a vector.  Raises: InvalidCandidate, naming the leaf."""
+    if tree is None:
+        return candidate
+
+    def flat(x: Any, what: str) -> Any:
+        return tree.pack(x, what, InvalidCandidate) if tree.fits(x) else x
+
+    if not callable(candidate) or isinstance(candidate, type):
+        return flat(candidate, "the candidate")
+    return lambda theta: flat(candidate(tree.unpack(theta)), "your function's gradient")
 
 
 def _called(
@@ -171,6 +185,9 @@ def read_theta(problem: Any, theta: Any) -> Array:
     none.
     """
     family_of(problem)
+    if problem.tree is not None and problem.tree.fits(theta):
+        packed: Array = problem.check_theta(theta)
+        return packed
     if isinstance(theta, Mapping):
         raise InvalidTheta(
             f"theta is a {type(theta).__name__}; expected a flat array of shape ({problem.dim},): JAX makes one of a pytree "

@@ -15,7 +15,7 @@ from boltzgrad.core.model_check import ModelCheck
 from boltzgrad.errors import InvalidOption, NotDeterministic
 from boltzgrad.families.registry import hypergradient
 from boltzgrad.testing import wording
-from boltzgrad.testing.candidate import Candidate, read_candidate, read_theta, relative_tolerance
+from boltzgrad.testing.candidate import Candidate, flattened, read_candidate, read_theta, relative_tolerance
 from boltzgrad.testing.explanations import explanations
 from boltzgrad.testing.judged import Judged
 from boltzgrad.testing.second_opinions import second_opinions
@@ -175,7 +175,7 @@ def check_hypergradient(
         raise InvalidOption(f"reference is a {type(reference).__name__}; expected a result of bg.hypergradient")
     elif reference.problem is not problem or not np.array_equal(reference.theta, start):
         raise InvalidOption("reference is a hypergradient of another problem or theta than those of this check")
-    found = read_candidate(candidate, start, feed=feed)
+    found = read_candidate(flattened(candidate, problem.tree), start, feed=feed)
     check = HypergradientCheck(
         reference=reference,
         gradient=found.gradient,

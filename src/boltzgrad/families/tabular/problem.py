@@ -18,6 +18,7 @@ from boltzgrad.core.linearise import Linearised, RoundedBuild, constants_allowed
 from boltzgrad.core.objectives import PolicyObjective, Regulariser
 from boltzgrad.core.problem import ENTRY_ULPS, ParametricProblem
 from boltzgrad.core.stochastic import scatter, scattered_pull
+from boltzgrad.core.tree import OfTree, Tree
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
 from boltzgrad.families.tabular.linearise import Build, flat, traced_jvp, traced_vjp, unflatten
@@ -85,6 +86,10 @@ class ConfigurableMDP(ParametricProblem):
       build returns a `ContextualModel`) of ∂J/∂(each array);
     - `pushforward(theta, direction) -> TabularArrays` (`ContextualArrays`), the tangent along a (d,) direction.
 
+    θ may be several arrays: with `like`, a dict, list or tuple of arrays (nested or not) in place of `dim`, `build` gets such a
+    one, every function of the library takes one for θ, and `ref.tree` is the gradient in that shape.  Objectives and
+    regularisers get the vector (d,), the leaves in order.
+
     `objective` is `"return"` (the leader's discounted return from `initial`) or a `PolicyObjective`;
     `regulariser` is a function of θ, or a `Regulariser`, added to it.  `initial_theta(seed)` draws from
     N(0, initial_scale²).  `entry_error` is the relative error that build's floating-point entries may carry;
@@ -106,7 +111,8 @@ class ConfigurableMDP(ParametricProblem):
         self,
         build: Build,
         *,
-        dim: int,
+        dim: int | None = None,
+        like: Any = None,
         pullback: Callable[[Array, Any], Array] | None = None,
         pushforward: Callable[[Array, Array], Any] | None = None,
         objective: Literal["return"] | PolicyObjective = "return",
@@ -117,7 +123,17 @@ class ConfigurableMDP(ParametricProblem):
     ) -> None:
         if not callable(build):
             raise InvalidOption(f"build is {build!r}; expected a function theta -> TabularModel")
-        super().__init__(dim=dim, name=name, initial_scale=initial_scale, entry_error=entry_error)
+        tree = None if like is None else Tree(like)
+        if tree is not None:
+            if pullback is not None or pushforward is not None or not getattr(build, "traced", True):
+                raise InvalidOption(
+                    "like is for builds that autograd traces; derivatives by hand take theta as one vector"
+                )
+            if dim not in (None, tree.dim):
+                raise InvalidOption(f"dim is {dim!r}, and like holds {tree.dim} numbers; give like alone")
+            dim, build = tree.dim, OfTree(build, tree)
+        super().__init__(dim=dim, name=name, initial_scale=initial_scale, entry_error=entry_error)  # type: ignore[arg-type]
+        self.tree = tree
         if (pullback is None) != (pushforward is None):
             given = "pullback" if pullback else "pushforward"
             raise InvalidOption(f"only {given} was given; give both derivatives by hand, or neither")
