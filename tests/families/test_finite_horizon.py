@@ -400,6 +400,12 @@ def test_a_bundle_is_made_into_the_problem_again(tmp_path):
         ({"terminal_leader_reward": np.ones(2)}, r"terminal_leader_reward has shape \(2,\), expected \(3,\)"),
         ({"reference": np.ones((S, A))}, r"reference\[0\] sums to 2"),
         ({"available": np.zeros((S, A), bool)}, r"available\[0\] is false throughout"),
+        ({"transition": None}, "transition is None; expected an array"),
+        (
+            {"reference": np.full((S, A), 0.5), "available": np.array([[True, False], [True, True], [True, True]])},
+            r"reference is positive at \[0, 1\], but available is false there",
+        ),
+        ({"available": [[True, False], [True]]}, "available is not an array of booleans"),
         ({"leader_temperature": -1.0}, "leader_temperature is -1.0; it must be at least 0"),
         ({"leader_reference": np.array([[1.0, 0.0]] * S)}, "leader_reference is 0 where the follower may act"),
     ],
@@ -412,6 +418,76 @@ def test_bad_numbers_are_named(changes, words):
     bg.FiniteHorizonModel(**good)
     with pytest.raises(bg.errors.InvalidModel, match=words):
         bg.FiniteHorizonModel(**good | changes)
+
+
+def small(theta, **changes):
+    """Two states, two actions, three steps."""
+    given_ = {
+        "transition": np.full((2, 2, 2), 0.5), "initial": [0.5, 0.5], "follower_reward": np.eye(2) * theta[0],
+        "leader_reward": np.eye(2) * theta[1], "horizon": 3, "follower_discount": 0.9, "leader_discount": 1.0,
+        "temperature": 0.5,
+    }  # fmt: skip
+    return bg.FiniteHorizonModel(**given_ | changes)
+
+
+def test_a_replaced_model_is_the_one_made_so_at_once():
+    """Traced or not, `dataclasses.replace` forgets nothing that was given and keeps nothing that was not."""
+    mask = np.array([[True, True], [False, True]])
+
+    def reference(theta):
+        free = bg.softmax(anp.reshape(theta[[0, 1, 1, 0]], (2, 2)) + np.where(mask, 0.0, -1e3))
+        return anp.where(mask, free, 0.0)
+
+    leaders = np.array([[0.3, 0.7], [0.5, 0.5]])
+    theta = np.array([0.4, -0.9])
+    for changes in ({"available": mask}, {"leader_reference": leaders, "leader_temperature": 0.5}):
+        at_once = bg.ConfigurableMDP(lambda t, c=changes: small(t, reference=reference(t), **c), dim=2)
+        later = bg.ConfigurableMDP(
+            lambda t, c=changes: dataclasses.replace(small(t, reference=reference(t)), **c), dim=2
+        )
+        np.testing.assert_array_equal(
+            bg.hypergradient(later, theta).gradient, bg.hypergradient(at_once, theta).gradient
+        )
+    with_zeros = small(theta, reference=np.array([[1.0, 0.0], [0.5, 0.5]]))
+    for other in (None, np.full((2, 2), 0.5)):
+        assert dataclasses.replace(with_zeros, reference=other).mask is None
+    for name, x in (("reference", np.full((3, 2, 2), 0.5)), ("available", np.ones((3, 2, 2), bool))):
+        with pytest.raises(
+            bg.errors.InvalidModel, match=rf"{name} has shape \(3, 2, 2\), expected \(2, 2\) or \(5, 2, 2\)"
+        ):
+            dataclasses.replace(small(theta, **{name: x}), horizon=5)
+
+
+def test_a_price_that_is_zero_here_is_felt():
+    """τ_L(θ) = 0: J is linear in it, and every route that follows θ sees the slope."""
+
+    def build(theta):
+        return small(theta[::-1], leader_temperature=theta[0])
+
+    report = bg.verify(bg.ConfigurableMDP(build, dim=2), np.array([0.0, 0.5]))
+    report.raise_if_disagree()
+    assert {"unrolled", "complex-step"} <= {row.route for row in report.agreeing}
+    squared = bg.ConfigurableMDP(lambda theta: small(theta[::-1], leader_temperature=theta[0] ** 2), dim=2)
+    assert "complex-step" in {row.route for row in bg.verify(squared, np.array([0.0, 0.5])).agreeing}
+
+
+def test_contexts_of_unlike_horizons():
+    def build(theta):
+        return bg.ContextualModel([small(theta), small(theta, horizon=2)], [0.5, 0.5])
+
+    general = bg.PolicyObjective(lambda theta, policy: anp.sum(policy**2) + theta[0])
+    report = bg.verify(bg.ConfigurableMDP(build, dim=2, objective=general), np.array([0.4, 1.0]))
+    report.raise_if_disagree()
+    assert {"expanded-covariance", "expanded-penalty", "expanded-hessian"} <= {row.route for row in report.agreeing}
+
+
+def test_an_objective_is_shaped_where_it_is_asked_for():
+    """Not at a starting point where there is no model."""
+    general = bg.PolicyObjective(lambda theta, policy: anp.sum(policy[0] ** 2) + theta[0])
+    problem = bg.ConfigurableMDP(lambda t: small(t[[1, 0]], temperature=t[0] - 5.0), dim=2, objective=general)
+    report = bg.verify(problem, np.array([5.3, 0.5]))
+    report.raise_if_disagree()
+    assert "expanded-covariance" in {row.route for row in report.agreeing}
 
 
 def test_a_copy_with_another_reference_has_that_one():
@@ -440,6 +516,8 @@ def test_what_is_not_for_it_says_so():
         )
     with pytest.raises(bg.errors.InvalidOption, match="the penalty method is for"):
         bg.penalty_gradient(PROBLEM, THETA, weight=2.0)
+    with pytest.raises(bg.errors.InvalidModel, match="temperature is one for each state"):
+        bg.check_estimator(bg.estimators.BCHG(), PROBLEM, THETA, n_batches=20, seed=0)
     seen = bg.ConfigurableMDP(everything_moves, dim=D, objective=bg.LogLikelihood(np.ones((H, S, A))))
     with pytest.raises(bg.errors.InvalidOption, match="finite horizon"):
         bg.check_estimator(bg.estimators.MSoBiRL(), seen, THETA, n_batches=20, seed=0)

@@ -111,3 +111,17 @@ def test_damping_costs_what_the_known_mistake_says():
 def test_parl_refuses(problem, damping, words):
     with pytest.raises(bg.errors.InvalidOption, match=words):
         bg.parl_gradient(problem, problem.initial_theta(), damping=damping)
+
+
+def test_a_probability_that_underflows_is_unfinished():
+    base = np.array([[0.0, -744.5], [0.0, -0.5]])
+    problem = bg.ConfigurableMDP(
+        lambda theta: bg.TabularModel(
+            np.full((2, 2, 2), 0.5), [0.5, 0.5], base + theta[0] * np.eye(2), np.eye(2),
+            follower_discount=0.0, leader_discount=0.5, temperature=1.0,
+        ),
+        dim=1,
+    )  # fmt: skip
+    with pytest.raises(bg.errors.Unfinished, match="too small to divide by its root"):
+        bg.parl_gradient(problem, np.zeros(1))
+    assert bg.verify(problem, np.zeros(1), routes=["hessian"]).rows[1].verdict == Verdict.UNFINISHED

@@ -1,5 +1,7 @@
 """What λ costs a penalty method, the likelihood of observed choices, and rewards paid on arrival."""
 
+import pickle
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -194,6 +196,9 @@ def test_its_variation_bounds_what_its_gradient_moves_by(tau):
     ("changes", "words"),
     [
         ({"discount": 1.0}, "discount is 1.0; it must lie in"),
+        ({"discount": None}, "discount is None; it must be a real number"),
+        ({"transition": np.ma.masked_greater(np.full((2, 2, 2), 0.5), 0.4)}, "transition is a masked array"),
+        ({"transition": np.full((2, 2, 2), 0.5 + 0j)}, "transition is complex"),
         ({"temperature": -1.0}, "temperature is -1.0; it must be at least 0"),
         ({"transition": np.ones((2, 2, 2))}, r"transition\[0, 0\] sums to 2"),
         ({"initial": [1.0, 1.0]}, "initial sums to 2"),
@@ -207,3 +212,15 @@ def test_a_leaders_world_is_checked(changes, words):
     bg.LeaderMDP(**good)
     with pytest.raises(bg.errors.InvalidModel, match=words):
         bg.LeaderMDP(**good | changes)
+
+
+def test_objectives_pickle_and_share_nothing():
+    world = np.full((2, 2, 2), 0.5)
+    for objective in (bg.LeaderMDP(world, np.eye(2), [1.0, 0.0], 0.5, 0.1), bg.LogLikelihood(np.eye(2) + 1.0)):
+        policy = np.array([[0.2, 0.8], [0.6, 0.4]])
+        again = pickle.loads(pickle.dumps(objective))
+        assert again.value(np.zeros(1), policy) == objective.value(np.zeros(1), policy)
+    own = bg.LeaderMDP(world, np.eye(2), [1.0, 0.0], 0.5)
+    before = own.value(np.zeros(1), policy)
+    world[0, 0] = [1.0, 0.0]
+    assert own.value(np.zeros(1), policy) == before

@@ -14,7 +14,7 @@ import numpy as np
 from scipy import sparse
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.checks import check_probabilities, numeric_array
+from boltzgrad.core.checks import check_probabilities, numeric_array, real_number
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.errors import InvalidModel
 
@@ -38,8 +38,11 @@ class LeaderMDP(PolicyObjective):
     def __init__(self, transition: Any, reward: Any, initial: Any, discount: float, temperature: float = 0.0) -> None:
         r = np.array(numeric_array("reward", reward, ndim=2, axes="(states, actions)"), float)
         S, A = r.shape
-        p = np.asarray(transition.toarray() if sparse.issparse(transition) else transition, float)
-        p = numeric_array("transition", p.reshape(S, A, S) if p.shape == (S * A, S) else p)
+        p = numeric_array("transition", transition.toarray() if sparse.issparse(transition) else transition)
+        for name, x in (("transition", p), ("reward", reward), ("initial", initial)):
+            if np.iscomplexobj(x):
+                raise InvalidModel(f"{name} is complex; expected real numbers")
+        p = np.array(p.reshape(S, A, S) if p.shape == (S * A, S) else p, float)
         if p.shape != (S, A, S):
             raise InvalidModel(f"transition has shape {p.shape}, expected ({S}, {A}, {S}) as in the reward")
         check_probabilities("transition", p.reshape(S * A, S), np.arange(S * A + 1) * S, A, False)
@@ -47,11 +50,11 @@ class LeaderMDP(PolicyObjective):
         if start.shape != (S,):
             raise InvalidModel(f"initial has shape {start.shape}, expected ({S},)")
         check_probabilities("initial", start[None, :], np.array([0, S]), 1, True)
-        if isinstance(discount, (bool, str)) or not 0.0 <= discount < 1.0:
-            raise InvalidModel(f"discount is {discount!r}; it must lie in [0, 1)")
-        if isinstance(temperature, (bool, str)) or not (temperature >= 0.0 and np.isfinite(temperature)):
-            raise InvalidModel(f"temperature is {temperature!r}; it must be at least 0 and finite")
-        gamma, tau = float(discount), float(temperature)
+        gamma, tau = real_number("discount", discount), real_number("temperature", temperature)
+        if not 0.0 <= gamma < 1.0:
+            raise InvalidModel(f"discount is {gamma!r}; it must lie in [0, 1)")
+        if not 0.0 <= tau < np.inf:
+            raise InvalidModel(f"temperature is {tau!r}; it must be at least 0 and finite")
 
         def function(theta: Any, policy: Any) -> Any:
             paid = r - tau * anp.log(anp.where(policy > 0.0, policy, 1.0)) if tau else r
@@ -88,3 +91,8 @@ class LeaderMDP(PolicyObjective):
             return np.zeros_like(theta), d[:, None] * e_q + e_d * (np.abs(q) + tau + e_q)
 
         super().__init__(function, gradient, variation)
+        object.__setattr__(self, "made_of", (p, r, start, gamma, tau))
+
+    def __reduce__(self) -> Any:
+        """Pickled as what it was made of."""
+        return LeaderMDP, self.made_of  # type: ignore[attr-defined]

@@ -82,7 +82,10 @@ class LogLikelihood(PolicyObjective):
     """
 
     def __init__(self, weights: Any) -> None:
-        w = np.array(weights, float)
+        try:
+            w = np.array(weights, float)
+        except (TypeError, ValueError) as error:
+            raise InvalidOption(f"weights is not an array of numbers: {error}") from None
         if w.ndim not in (2, 3) or not (np.isfinite(w).all() and (w >= 0.0).all()):
             raise InvalidOption(
                 f"weights has shape {w.shape}; expected ([steps,] states, actions) finite numbers, none negative"
@@ -104,6 +107,10 @@ class LogLikelihood(PolicyObjective):
 
         super().__init__(function, gradient, variation)
         object.__setattr__(self, "weights", w)
+
+    def __reduce__(self) -> Any:
+        """Pickled as its weights."""
+        return LogLikelihood, (self.weights,)  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)

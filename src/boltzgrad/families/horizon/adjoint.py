@@ -184,7 +184,7 @@ class _At:
         return x[t] if x.ndim == 3 else x
 
     def there(self, t: int) -> Array | None:
-        mask = self.model.available
+        mask = self.model.mask
         return None if mask is None else np.asarray(mask if mask.ndim == 2 else mask[t])
 
     @property

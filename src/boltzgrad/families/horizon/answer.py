@@ -28,22 +28,24 @@ def answer(problem: ConfigurableMDP, theta: Array, context: int) -> Answer:
 
 def mistaken(model: FiniteHorizonModel) -> list[tuple[str, dict[str, Array]]]:
     """(the mistake, the arrays that it gets wrong)."""
+    arrays = model.arrays()
 
-    def answered(m: FiniteHorizonModel) -> dict[str, Array]:
-        return dict(zip(("V", "Q", "policy"), map(np.stack, plan(m)[:3]), strict=True))
+    def answered(**changes: Array) -> dict[str, Array]:
+        other = model.with_arrays(replace(arrays, **changes)) if changes else model
+        return dict(zip(("V", "Q", "policy"), map(np.stack, plan(other)[:3]), strict=True))
 
-    right = answered(model)["policy"]
-    hot = replace(model, temperature=np.ones_like(np.asarray(model.temperature)))
+    right = answered()["policy"]
+    hot = answered(temperature=np.ones_like(arrays.temperature))["policy"]
     out = [
-        ("the terminal reward forgotten", answered(replace(model, terminal_follower_reward=None))),
-        ("γ_L for the follower's discount", answered(replace(model, follower_discount=model.leader_discount))),
-        ("exp(Q) without 1/τ", {"policy": answered(hot)["policy"]}),
+        ("the terminal reward forgotten", answered(terminal_follower_reward=np.zeros(model.n_states))),
+        ("γ_L for the follower's discount", answered(follower_discount=arrays.leader_discount)),
+        ("exp(Q) without 1/τ", {"policy": hot}),
         ("the first step's policy at every step", {"policy": np.broadcast_to(right[0], right.shape)}),
         ("t off by one: the policy of the next step", {"policy": np.roll(right, -1, axis=0)}),
         ("the steps in reverse order", {"policy": right[::-1]}),
         ("the uniform policy", {"policy": np.full_like(right, 1.0 / model.n_actions)}),
     ]
     if model.log_reference.any():
-        entropy = replace(model, log_reference=np.zeros_like(model.log_reference))
-        out.append(("entropy for KL: the reference policy forgotten", answered(entropy)))
+        entropy = answered(log_reference=np.zeros_like(arrays.log_reference))
+        out.append(("entropy for KL: the reference policy forgotten", entropy))
     return out

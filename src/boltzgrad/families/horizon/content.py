@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import autograd.numpy as anp
@@ -37,8 +38,8 @@ def _entries(solved: HorizonSolution, cotangent: HorizonArrays) -> Entries:
             out[f"cotangent/{name}"] = Entry(worth.array, worth.meaning, "[step,] entry")
             out[f"{where}_indices"] = Entry(pattern.indices, "the next state of each value", "entry")
             out[f"{where}_indptr"] = Entry(pattern.indptr, "where each row begins among the values, and the end", "row")
-    if model.available is not None:
-        mask = model.available.astype(np.int32)
+    if model.mask is not None:
+        mask = model.mask.astype(np.int32)
         out["model/available"] = Entry(mask, "1 where an action is there", "[step,] state, action")
     follower = solved.follower
     out["follower/V"] = Entry(
@@ -138,4 +139,5 @@ def _model(line: Line, t: Any, horizon: int) -> FiniteHorizonModel:
             want := [numbers["follower_reward"].shape[-2:], (horizon, *numbers["follower_reward"].shape[-2:])]
         ):
             raise BundleUnusable(f"the array '{line.prefix}model/{f}' has shape {x.shape}, expected one of {want}")
-    return FiniteHorizonModel(**numbers, horizon=horizon, available=mask, taken=(None, mask, None))
+    plain = FiniteHorizonModel(**{f: x for f, x in numbers.items() if f not in logs}, horizon=horizon, available=mask)
+    return plain.with_arrays(replace(plain.arrays(), **logs))

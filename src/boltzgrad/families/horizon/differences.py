@@ -75,8 +75,8 @@ def planned(model: FiniteHorizonModel) -> tuple[list[Array], float, float]:
         q = _of(model.follower_reward, t) + model.follower_discount * (kernels[t] @ worth).reshape(shape)
         largest = max(largest, float(np.abs(q).max()))
         tilted = q + tau * _of(model.log_reference, t)
-        if model.available is not None:
-            mask = model.available if model.available.ndim == 2 else model.available[t]
+        if model.mask is not None:
+            mask = model.mask if model.mask.ndim == 2 else model.mask[t]
             tilted = np.where(mask, tilted, tilted.real.min() - 2000.0 * tau.real)
         best = tilted.real.max(axis=1, keepdims=True)
         odds = np.exp((tilted - best) / tau)

@@ -16,6 +16,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.kernel import SparseKernel, SparsePattern
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import Route, RouteResult
+from boltzgrad.errors import InvalidModel
 from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.tabular.conic import CONIC
 from boltzgrad.families.tabular.contexts import ContextualModel, as_contexts
@@ -32,8 +33,8 @@ from boltzgrad.witnesses.tape import kernel_product
 ENTRY_LIMIT = 2_000_000
 
 
-def expanded(problem: ConfigurableMDP) -> ConfigurableMDP:
-    """The problem on pairs (step, state), whose hypergradient is the same."""
+def expanded(problem: ConfigurableMDP, theta: Array | None = None) -> ConfigurableMDP:
+    """The problem on pairs (step, state), whose hypergradient is the same; a general objective's shapes are those at θ."""
 
     def build(theta: Any) -> ContextualModel:
         contexts = as_contexts(problem.build(theta))
@@ -42,13 +43,15 @@ def expanded(problem: ConfigurableMDP) -> ConfigurableMDP:
     other = ConfigurableMDP(build, dim=problem.dim, entry_error=problem.entry_error, name=problem.name)
     other.regulariser, other.objective = problem.regulariser, problem.objective
     if isinstance(problem.objective, PolicyObjective):
-        other.objective = _on_pairs(problem.objective, problem)
+        other.objective = _on_pairs(problem.objective, problem, problem.initial_theta(0) if theta is None else theta)
     return other
 
 
 def expanded_model(m: FiniteHorizonModel) -> TabularModel:
     """One model on (step, state); raises InvalidModel for what a table has no word for."""
     H, S, A = m.horizon, m.n_states, m.n_actions
+    if m.temperature.ndim:
+        raise InvalidModel("temperature is one for each state, and a table of (step, state) has one for all")
 
     def each(x: Any) -> Any:
         return anp.reshape(x if x.ndim == 3 else x * np.ones((H, 1, 1)), (H * S, A))
@@ -65,7 +68,7 @@ def expanded_model(m: FiniteHorizonModel) -> TabularModel:
         follower_discount=_number(m.follower_discount),
         leader_discount=_number(m.leader_discount),
         temperature=_number(m.temperature),
-        available=None if m.available is None else each(m.available) > 0,
+        available=None if m.mask is None else each(m.mask) > 0,
         leader_temperature=_number(m.leader_temperature),
     )
 
@@ -96,15 +99,18 @@ def _pairs(m: FiniteHorizonModel, name: str) -> SparseKernel:
     return SparseKernel(whole, anp.concatenate(steps) if steps else np.zeros(0))
 
 
-def _on_pairs(objective: PolicyObjective, problem: ConfigurableMDP) -> PolicyObjective:
-    """A function of the policy (H, S, A), of the same as (H·S, A)."""
-    sizes: list[tuple[int, ...]] = []
+def _on_pairs(objective: PolicyObjective, problem: ConfigurableMDP, at: Array) -> PolicyObjective:
+    """A function of the policy (H, S, A), of the same as (H·S, A).  Raises: InvalidModel where two contexts' look alike."""
+    sizes: dict[int, tuple[int, ...]] = {}
+    for m in problem.contexts(at).models:
+        size = (m.horizon, m.n_states, m.n_actions)
+        if sizes.setdefault(m.horizon * m.n_states, size) != size:
+            raise InvalidModel(
+                "contexts of unlike horizons have as many pairs (step, state): f(theta, policy) is not told which"
+            )
 
     def shaped(policy: Any) -> Any:
-        if not sizes:
-            m = problem.contexts(problem.initial_theta(0)).models[0]
-            sizes.append((m.horizon, m.n_states, m.n_actions))
-        return anp.reshape(policy, sizes[0])
+        return anp.reshape(policy, sizes[policy.shape[0]])
 
     def gradient(theta: Array, policy: Array) -> tuple[Array, Array]:
         direct, slope = objective.gradients(theta, shaped(policy))
@@ -122,7 +128,7 @@ def _unlike(problem: ConfigurableMDP, theta: Array) -> str:
         if entries > ENTRY_LIMIT:
             return f"the kernel on (step, state) would hold {entries:.1e} entries"
     try:
-        expanded(problem).linearise(theta)
+        expanded(problem, theta).linearise(theta)
     except Exception as error:  # a θ-dependent τ_L: whatever the table says it has no word for
         return f"no such table: {error}"
     return ""
@@ -132,16 +138,16 @@ def on_pairs(route: Route) -> Route:
     """A tabular route on the problem of (step, state)."""
 
     def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:
-        return route.run(expanded(problem), theta)
+        return route.run(expanded(problem, theta), theta)
 
     def skip(problem: ConfigurableMDP, theta: Array) -> str:
-        return _unlike(problem, theta) or route.skip(expanded(problem), theta)
+        return _unlike(problem, theta) or route.skip(expanded(problem, theta), theta)
 
     return Route(f"expanded-{route.name}", f"on (step, state): {route.summary}", run, skip, route.independent)
 
 
 def _adjoint(problem: ConfigurableMDP, theta: Array) -> RouteResult:
-    found = tabular_hypergradient(expanded(problem), theta)
+    found = tabular_hypergradient(expanded(problem, theta), theta)
     return RouteResult(found.value, found.gradient, 0.0)
 
 

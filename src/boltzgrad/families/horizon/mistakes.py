@@ -164,7 +164,7 @@ class Formula(WrongFormula):
 
     def there(self, m: FiniteHorizonModel, t: int) -> Array:
         """Which actions are there."""
-        return np.ones((m.n_states, m.n_actions), bool) if m.available is None else np.asarray(_at(m.available, t))
+        return np.ones((m.n_states, m.n_actions), bool) if m.mask is None else np.asarray(_at(m.mask, t))
 
     def centred(self, grad_x: Array, mean: Array) -> Array:
         """∇ log π = ∇x − Σ π ∇x."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, fields, replace
+from copy import copy
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import autograd.numpy as anp
@@ -19,6 +20,7 @@ from boltzgrad.errors import InvalidModel
 
 _NEXT = "[step,] state, action, next state"
 _PAIR = "[step,] state, action"
+_SQUARE = 1e-40  # what the square of a complex step may take from a number that is zero
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,10 +107,12 @@ class FiniteHorizonModel(BuiltModel):
     available: Any = field(kw_only=True, default=None)
     leader_temperature: Any = field(kw_only=True, default=0.0)
     leader_reference: Any = field(kw_only=True, default=None)
-    log_reference: Any = field(kw_only=True, default=None, repr=False)
-    log_leader_reference: Any = field(kw_only=True, default=None, repr=False)
-    patterns: tuple[Any, ...] = field(kw_only=True, default=(None, None), repr=False)
-    taken: tuple[Any, ...] | None = field(kw_only=True, default=None, repr=False)  # the policies that the logs are of
+    patterns: tuple[Any, Any] = field(
+        kw_only=True, default=(None, None), repr=False
+    )  # of the kernels whose values it holds
+    log_reference: Any = field(init=False, repr=False)
+    log_leader_reference: Any = field(init=False, repr=False)
+    mask: Array | None = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -127,6 +131,10 @@ class FiniteHorizonModel(BuiltModel):
         for name, pattern in zip(("transition", "follower_transition"), self.patterns, strict=True):
             x = getattr(self, name)
             if x is None:
+                if name == "transition":
+                    raise InvalidModel(
+                        f"transition is None; expected an array ({S}, {A}, {S}), one for each step, or sparse"
+                    )
                 patterns.append(None)
                 continue
             values, pattern = _values(name, x, pattern, (int(H), S, A))
@@ -163,7 +171,7 @@ class FiniteHorizonModel(BuiltModel):
             plain = np.real(np.asarray(untraced(x)))
             if name.endswith("discount") and not 0.0 <= plain <= 1.0 + ROW_SLACK:
                 raise InvalidModel(f"{name} is {float(plain)!r}; it must lie in [0, 1]")
-            if name == "leader_temperature" and not plain >= 0.0:
+            if name == "leader_temperature" and not plain >= -_SQUARE:
                 raise InvalidModel(f"leader_temperature is {float(plain)!r}; it must be at least 0")
             if name == "temperature" and not plain.min() > 0.0:
                 where = "temperature" if plain.ndim == 0 else f"temperature[{int(np.argmin(plain))}]"
@@ -171,9 +179,6 @@ class FiniteHorizonModel(BuiltModel):
             put(name, x)
 
     def _take_references(self, put: Any) -> None:
-        given = (self.reference, self.available, self.leader_reference)
-        if self.taken is not None and all(x is y for x, y in zip(self.taken, given, strict=True)):
-            return  # a copy with other numbers: the logs are arrays like the others
         there = self._mask()
         for name, log in (("reference", "log_reference"), ("leader_reference", "log_leader_reference")):
             x = getattr(self, name)
@@ -185,21 +190,25 @@ class FiniteHorizonModel(BuiltModel):
             self._check_policy(name, plain)
             positive = plain > 0.0
             if name == "reference":
+                if there is not None and (beside := positive & ~there).any():
+                    at = ", ".join(map(str, np.argwhere(beside)[0]))
+                    raise InvalidModel(f"reference is positive at [{at}], but available is false there")
                 there = positive if there is None else there & positive
             elif (~positive & (True if there is None else there)).any():
                 raise InvalidModel("leader_reference is 0 where the follower may act: its log is infinite")
             put(log, anp.log(anp.where(positive, weights, 1.0)))
-            put(name, plain)
         if there is not None and not there.any(axis=-1).all():
             at = ", ".join(map(str, np.argwhere(~there.any(axis=-1))[0]))
             raise InvalidModel(f"available[{at}] is false throughout: there is no action")
-        put("available", None if there is None or there.all() else there)
-        put("taken", (self.reference, self.available, self.leader_reference))
+        put("mask", None if there is None or there.all() else there)
 
     def _mask(self) -> Array | None:
         if self.available is None:
             return None
-        mask = np.asarray(untraced(self.available))
+        try:
+            mask = np.asarray(untraced(self.available))
+        except ValueError as error:
+            raise InvalidModel(f"available is not an array of booleans: {error}") from None
         if mask.dtype != bool:
             raise InvalidModel(f"available holds {mask.dtype} values, expected booleans: true where an action is there")
         self._check_pairs("available", mask)
@@ -240,7 +249,8 @@ class FiniteHorizonModel(BuiltModel):
     @property
     def regularised(self) -> bool:
         """Whether the leader is paid for the follower's policy itself, or may be."""
-        return bool(np.any(np.asarray(untraced(self.leader_temperature)) != 0.0))
+        tau = self.leader_temperature
+        return isinstance(tau, Box) or bool(np.any(np.asarray(tau) != 0.0))
 
     def later(self, n: int, start: Array) -> FiniteHorizonModel:
         """The last H − n steps, from a start (S,)."""
@@ -250,13 +260,14 @@ class FiniteHorizonModel(BuiltModel):
             return x if x is None or x.ndim == axes else x[n:]
 
         dense = [3 if pattern is None else 1 for pattern in self.patterns]
-        pairs = ("follower_reward", "leader_reward", "log_reference", "log_leader_reference", "available")
-        numbers: dict[str, Any] = {name: rest(name, 2) for name in pairs}
-        numbers |= {
-            name: rest(name, axes) for name, axes in zip(("transition", "follower_transition"), dense, strict=True)
-        }
-        numbers |= {"reference": None, "leader_reference": None, "taken": (None, numbers["available"], None)}
-        return replace(self, **numbers, initial=start, horizon=self.horizon - n)
+        axes = dict(zip(("transition", "follower_transition"), dense, strict=True))
+        axes |= dict.fromkeys(("follower_reward", "leader_reward", "log_reference", "log_leader_reference", "mask"), 2)
+        out = copy(self)
+        for name, count in axes.items():
+            object.__setattr__(out, name, rest(name, count))
+        object.__setattr__(out, "initial", start)
+        object.__setattr__(out, "horizon", self.horizon - n)
+        return out
 
     def shared(self, name: str) -> bool:
         """Whether a kernel, `transition` or `follower_transition`, is the same at every step."""
@@ -295,16 +306,21 @@ class FiniteHorizonModel(BuiltModel):
         return tuple(scale(name, x) for name, x in self.arrays().named())
 
     def with_arrays(self, arrays: HorizonArrays) -> FiniteHorizonModel:
-        """The model with other numbers in its arrays; patterns, masks and the horizon stay."""
-        numbers: dict[str, Any] = dict(arrays.named())
-        return replace(self, **numbers)
+        """The model with other numbers in its arrays, which are not checked again; patterns, mask and horizon stay."""
+        out = copy(self)
+        for name, x in arrays.named():
+            object.__setattr__(out, name, x)
+        return out
 
     def untraced(self) -> FiniteHorizonModel:
         """The model with plain arrays in place of autograd boxes."""
         arrays = self.arrays()
         if not any(isinstance(x, Box) for x in arrays.parts()):
             return self
-        return self.with_arrays(arrays.of(tuple(np.asarray(untraced(x)) for x in arrays.parts())))
+        out = self.with_arrays(arrays.of(tuple(np.asarray(untraced(x)) for x in arrays.parts())))
+        for name in ("reference", "leader_reference"):
+            object.__setattr__(out, name, untraced(getattr(self, name)))
+        return out
 
 
 def _values(

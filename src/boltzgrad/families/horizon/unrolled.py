@@ -31,7 +31,7 @@ def _policies(m: FiniteHorizonModel) -> list[Any]:
     for t in reversed(range(m.horizon)):
         q = _of(m.follower_reward, t) + m.follower_discount * kernel_product(plans[t], plans[t].values, v, shape)
         x = q / tau + _of(m.log_reference, t)
-        there = np.ones(shape, bool) if m.available is None else _of(m.available, t)
+        there = np.ones(shape, bool) if m.mask is None else _of(m.mask, t)
         shift = np.max(np.where(there, np.real(untraced(x)), -np.inf), axis=1, keepdims=True)  # a constant
         weight = there * anp.exp(anp.where(there, x - shift, 0.0))
         total = anp.sum(weight, axis=1, keepdims=True)

@@ -26,6 +26,7 @@ from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.sweeps import matrix_of, planned, soft_backup, soft_values, state_kernel
 
+_LEAST = 1e-280
 _MOST_LOGITS, _MOST_SOLVES = 800, 2_000
 
 
@@ -40,6 +41,9 @@ class _Derivatives:
         self.m, self.start, self.objective, self.theta = m, start, problem.objective, theta
         self.policy = soft_backup(m, planned(m), soft_values(m).x)[1]
         self.there = np.flatnonzero(self.policy > 0.0)
+        least = float(self.policy[self.policy > 0.0].min())
+        if least < _LEAST:
+            raise Unfinished(f"a probability of {least:.0e} is too small to divide by its root")
         self.value = float(np.real(self.leader(m, self.policy)))
         hessian, slope = [], []
         for k in self.there:
@@ -162,7 +166,7 @@ def parl_gradient(problem: Any, theta: Any, *, damping: float = 0.0) -> Array:
     """
     if not isinstance(problem, ConfigurableMDP) or problem.model_kind is not TabularModel:
         raise InvalidOption(f"problem is {problem!r}; PARL's gradient is for a ConfigurableMDP that is a table")
-    if isinstance(damping, (bool, str)) or not (np.isfinite(damping) and damping >= 0.0):
+    if not isinstance(damping, (int, float)) or isinstance(damping, bool) or not 0.0 <= damping < np.inf:
         raise InvalidOption(f"damping is {damping!r}; expected a number of at least 0")
     theta = problem.check_theta(theta)
     if reason := _skip(problem, theta):

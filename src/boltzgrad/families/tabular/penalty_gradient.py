@@ -42,7 +42,7 @@ def penalty_gradient(problem: Any, theta: Any, weight: float, *, two_sided: bool
         raise InvalidOption(
             f"problem is {problem!r}; the penalty method is for a ConfigurableMDP with the leader's return"
         )
-    if isinstance(weight, (bool, str)) or not (np.isfinite(weight) and weight > 0.0):
+    if not isinstance(weight, (int, float)) or isinstance(weight, bool) or not 0.0 < weight < np.inf:
         raise InvalidOption(f"weight is {weight!r}; expected a positive number")
     at = problem.linearise(theta)
     total, probabilities = np.zeros(problem.dim), at.model.probabilities
