@@ -403,7 +403,7 @@ def test_a_bundle_is_made_into_the_problem_again(tmp_path):
         ({"transition": None}, "transition is None; expected an array"),
         (
             {"reference": np.full((S, A), 0.5), "available": np.array([[True, False], [True, True], [True, True]])},
-            r"reference is positive at \[0, 1\], but available is false there",
+            r"reference\[0, 1\] is 0.5, but available\[0, 1\] is false",
         ),
         ({"available": [[True, False], [True]]}, "available is not an array of booleans"),
         ({"leader_temperature": -1.0}, "leader_temperature is -1.0; it must be at least 0"),

@@ -3,25 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, Protocol, Self
-
-from boltzgrad.core.arrays import Array, Parts
-
-
-class ModelArrays(Protocol):
-    """One number for every entry of a model that may depend on θ: the model's own, a tangent or a cotangent."""
-
-    def parts(self) -> Parts:
-        """The arrays."""
-
-    def named(self) -> tuple[tuple[str, Array], ...]:
-        """The same with their names."""
-
-    def of(self, parts: Parts) -> Self:
-        """The same record with other numbers, in the order of `parts`."""
-
-    def dot(self, other: Self) -> float:
-        """The pairing of a cotangent with a tangent."""
+from typing import Any
 
 
 class BuiltModel(ABC):
@@ -29,7 +11,7 @@ class BuiltModel(ABC):
 
     @abstractmethod
     def arrays(self) -> Any:
-        """Everything in it that may depend on θ, traced or not: `ModelArrays`."""
+        """Everything in it that may depend on θ, traced or not: a subclass of `ArrayRecord`."""
 
     @abstractmethod
     def untraced(self) -> Any:

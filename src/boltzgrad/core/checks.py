@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -105,3 +106,54 @@ def check_probabilities(
             SuspiciousModel,
             stacklevel=2,
         )
+
+
+def check_available(x: Any, shapes: Sequence[tuple[int, ...]]) -> Array | None:
+    """`x` as a mask of one of the `shapes`, true where an action is there; None where all are.  Raises: InvalidModel."""
+    if x is None:
+        return None
+    try:
+        mask = np.asarray(untraced(x))
+    except ValueError as error:
+        raise InvalidModel(f"available is not an array of booleans: {error}") from None
+    if mask.dtype != bool:
+        raise InvalidModel(f"available holds {mask.dtype} values, expected booleans: true where an action is there")
+    _shaped("available", mask, shapes)
+    some = mask.any(axis=-1)
+    if not some.all():
+        at = _index(np.argwhere(~some)[0])
+        raise InvalidModel(f"available[{at}] is false throughout: in state {at.rpartition(', ')[2]} there is no action")
+    return None if mask.all() else mask
+
+
+def check_policy(name: str, x: Array, shapes: Sequence[tuple[int, ...]], there: Array | None = None) -> Array:
+    """Where a policy `x` of one of the `shapes` is positive, none of it where no action is `there`.
+
+    Raises: InvalidModel if it is none.
+    """
+    _shaped(name, x, shapes)
+    if x.min() < 0.0:
+        at = np.unravel_index(int(np.argmin(x)), x.shape)
+        raise InvalidModel(f"{name}[{_index(at)}] is {x[at]:.6g}; probabilities must not be negative")
+    sums = x.sum(axis=-1)
+    if np.abs(sums - 1.0).max() > ROW_SLACK:
+        at = np.unravel_index(int(np.argmax(np.abs(sums - 1.0))), sums.shape)
+        raise InvalidModel(f"{name}[{_index(at)}] sums to {sums[at]:.12g}; it must be a policy, rows of probabilities")
+    positive = x > 0.0
+    if there is None:
+        return np.asarray(positive)
+    beside = positive & ~there
+    if beside.any():
+        at = tuple(np.argwhere(beside)[0])
+        here = _index(at[-there.ndim :])
+        raise InvalidModel(f"{name}[{_index(at[-x.ndim :])}] is {x[at[-x.ndim :]]:.6g}, but available[{here}] is false")
+    return np.asarray(positive & there)
+
+
+def _shaped(name: str, x: Array, shapes: Sequence[tuple[int, ...]]) -> None:
+    if x.shape not in shapes:
+        raise InvalidModel(f"{name} has shape {x.shape}, expected {' or '.join(map(str, shapes))} as in the rewards")
+
+
+def _index(at: Any) -> str:
+    return ", ".join(str(int(i)) for i in at)

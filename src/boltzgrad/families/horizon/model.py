@@ -12,9 +12,16 @@ import numpy as np
 from autograd.extend import Box
 from scipy import sparse
 
-from boltzgrad.core.arrays import Array, Parts, meaning
+from boltzgrad.core.arrays import Array, ArrayRecord, meaning
 from boltzgrad.core.built import BuiltModel
-from boltzgrad.core.checks import ROW_SLACK, check_probabilities, numeric_array, untraced
+from boltzgrad.core.checks import (
+    ROW_SLACK,
+    check_available,
+    check_policy,
+    check_probabilities,
+    numeric_array,
+    untraced,
+)
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
 
@@ -24,7 +31,7 @@ _SQUARE = 1e-40  # what the square of a complex step may take from a number that
 
 
 @dataclass(frozen=True, eq=False)
-class HorizonArrays:
+class HorizonArrays(ArrayRecord):
     """One number for everything in a finite-horizon model that may depend on θ: its own, a tangent or a cotangent.
 
     Arrays have the shapes in which they were given: with a first axis for the step (H,), or without one where they are the same
@@ -44,26 +51,6 @@ class HorizonArrays:
     log_reference: Array = meaning("log π⁰(a|s), zero for entropy and where an action is not there", _PAIR)
     log_leader_reference: Array = meaning("log π⁰_L(a|s), zero for entropy", _PAIR)
     follower_transition: Array | None = meaning("the kernel that the follower plans with", _NEXT, default=None)
-
-    def named(self) -> tuple[tuple[str, Array], ...]:
-        """The arrays that are there with their names, in the order of the fields."""
-        return tuple((f.name, x) for f in fields(HorizonArrays) if (x := getattr(self, f.name)) is not None)
-
-    def parts(self) -> Parts:
-        """The same without names."""
-        return tuple(x for _, x in self.named())
-
-    def of(self, parts: Parts) -> HorizonArrays:
-        """The same record with other numbers."""
-        return HorizonArrays(*parts)
-
-    def dot(self, other: HorizonArrays) -> float:
-        """The pairing of a cotangent with a tangent."""
-        return float(sum(np.vdot(a, b) for a, b in zip(self.parts(), other.parts(), strict=True)))
-
-    def scaled(self, factor: float) -> HorizonArrays:
-        """The record times a number."""
-        return self.of(tuple(factor * x for x in self.parts()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -179,57 +166,23 @@ class FiniteHorizonModel(BuiltModel):
             put(name, x)
 
     def _take_references(self, put: Any) -> None:
-        there = self._mask()
+        pair = (self.n_states, self.n_actions)
+        shapes = [pair, (self.horizon, *pair)]
+        there = check_available(self.available, shapes)
         for name, log in (("reference", "log_reference"), ("leader_reference", "log_leader_reference")):
             x = getattr(self, name)
             if x is None:
-                put(log, np.zeros((self.n_states, self.n_actions)))
+                put(log, np.zeros(pair))
                 continue
             weights = numeric_array(name, x)
             plain = np.real(np.asarray(untraced(weights)))
-            self._check_policy(name, plain)
-            positive = plain > 0.0
+            positive = check_policy(name, plain, shapes, there if name == "reference" else None)
             if name == "reference":
-                if there is not None and (beside := positive & ~there).any():
-                    at = ", ".join(map(str, np.argwhere(beside)[0]))
-                    raise InvalidModel(f"reference is positive at [{at}], but available is false there")
-                there = positive if there is None else there & positive
+                there = None if positive.all() else positive
             elif (~positive & (True if there is None else there)).any():
                 raise InvalidModel("leader_reference is 0 where the follower may act: its log is infinite")
-            put(log, anp.log(anp.where(positive, weights, 1.0)))
-        if there is not None and not there.any(axis=-1).all():
-            at = ", ".join(map(str, np.argwhere(~there.any(axis=-1))[0]))
-            raise InvalidModel(f"available[{at}] is false throughout: there is no action")
-        put("mask", None if there is None or there.all() else there)
-
-    def _mask(self) -> Array | None:
-        if self.available is None:
-            return None
-        try:
-            mask = np.asarray(untraced(self.available))
-        except ValueError as error:
-            raise InvalidModel(f"available is not an array of booleans: {error}") from None
-        if mask.dtype != bool:
-            raise InvalidModel(f"available holds {mask.dtype} values, expected booleans: true where an action is there")
-        self._check_pairs("available", mask)
-        return mask
-
-    def _check_pairs(self, name: str, x: Array) -> None:
-        S, A, H = self.n_states, self.n_actions, self.horizon
-        if x.shape not in ((S, A), (H, S, A)):
-            raise InvalidModel(f"{name} has shape {x.shape}, expected ({S}, {A}) or ({H}, {S}, {A})")
-
-    def _check_policy(self, name: str, plain: Array) -> None:
-        self._check_pairs(name, plain)
-        if plain.min() < 0.0:
-            at = np.unravel_index(int(np.argmin(plain)), plain.shape)
-            raise InvalidModel(
-                f"{name}[{', '.join(map(str, at))}] is {plain[at]:.6g}; probabilities must not be negative"
-            )
-        sums = plain.sum(axis=-1)
-        if np.abs(sums - 1.0).max() > ROW_SLACK:
-            at = np.unravel_index(int(np.argmax(np.abs(sums - 1.0))), sums.shape)
-            raise InvalidModel(f"{name}[{', '.join(map(str, at))}] sums to {sums[at]:.12g}; rows must be probabilities")
+            put(log, anp.log(anp.where(plain > 0.0, weights, 1.0)))
+        put("mask", there)
 
     @property
     def n_states(self) -> int:
@@ -317,7 +270,7 @@ class FiniteHorizonModel(BuiltModel):
         arrays = self.arrays()
         if not any(isinstance(x, Box) for x in arrays.parts()):
             return self
-        out = self.with_arrays(arrays.of(tuple(np.asarray(untraced(x)) for x in arrays.parts())))
+        out = self.with_arrays(arrays.map(lambda x: np.asarray(untraced(x))))
         for name in ("reference", "leader_reference"):
             object.__setattr__(out, name, untraced(getattr(self, name)))
         return out

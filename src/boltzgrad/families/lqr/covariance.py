@@ -51,7 +51,7 @@ def unobserved(model: LQModel) -> LQModel:
     A = np.array(a.A)
     A[:n, n:] = np.eye(n)
     return LQModel(
-        A, *a.parts()[1:], follower_discount=model.follower_discount, leader_discount=model.leader_discount,
+        **{**vars(a), "A": A}, follower_discount=model.follower_discount, leader_discount=model.leader_discount,
         temperature=model.temperature, horizon=model.horizon,
     )  # fmt: skip
 

@@ -19,7 +19,7 @@ import numpy as np
 from autograd.extend import Box
 
 from boltzgrad.core.array_map import ArrayMap
-from boltzgrad.core.arrays import Array, meaning
+from boltzgrad.core.arrays import Array, ArrayRecord, meaning
 from boltzgrad.core.checks import numeric_array, real_number, untraced
 from boltzgrad.core.linearise import Linearised, traced_jvp, traced_vjp
 from boltzgrad.core.problem import ParametricProblem
@@ -43,7 +43,7 @@ _EXPECTED = {
 
 
 @dataclass(frozen=True, eq=False)
-class LQArrays:
+class LQArrays(ArrayRecord):
     """Everything in an `LQModel` that may depend on θ, or a tangent or cotangent of it."""
 
     A: Any = meaning("x' = A x + B u + w", "state, state")
@@ -56,10 +56,6 @@ class LQArrays:
     leader_Q: Any = meaning("the leader's cost of the state", "state, state")
     leader_R: Any = meaning("the leader's cost of the input", "input, input")
     leader_constant: Any = meaning("the leader's constant reward", "")
-
-    def parts(self) -> tuple[Any, ...]:
-        """The arrays, in the order of the fields."""
-        return tuple(getattr(self, f.name) for f in fields(self))
 
 
 @dataclass(frozen=True, eq=False)

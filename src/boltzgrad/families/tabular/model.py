@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from copy import copy
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from autograd.extend import Box
 from scipy import sparse
 
-from boltzgrad.core.arrays import Array, Parts, meaning
+from boltzgrad.core.arrays import Array, ArrayRecord, meaning
 from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.checks import ROW_SLACK, check_probabilities, numeric_array, real_number, untraced
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel
@@ -33,7 +33,7 @@ SCALARS = ("follower_discount", "leader_discount", "temperature")
 
 
 @dataclass(frozen=True, eq=False)
-class TabularArrays:
+class TabularArrays(ArrayRecord):
     """One number for every entry of a model that may depend on θ: a tangent or a cotangent.
 
     Shapes as in `TabularModel`; `transition` and `follower_transition` have the shape of the kernel's
@@ -46,22 +46,6 @@ class TabularArrays:
     leader_reward: Array = meaning("r_L(s,a)", "state, action")
     follower_transition: Array | None = meaning("the kernel that the follower plans with", _NEXT, default=None)
 
-    def dot(self, other: TabularArrays) -> float:
-        """The pairing of a cotangent with a tangent."""
-        return float(sum(np.vdot(a, b) for a, b in zip(self.parts(), other.parts(), strict=True)))
-
-    def parts(self) -> tuple[Array, ...]:
-        """The arrays, in the order of the fields, without an absent `follower_transition`."""
-        return tuple(x for f in fields(TabularArrays) if (x := getattr(self, f.name)) is not None)
-
-    def named(self) -> tuple[tuple[str, Array], ...]:
-        """The same with their names."""
-        return tuple((f.name, x) for f in fields(TabularArrays) if (x := getattr(self, f.name)) is not None)
-
-    def of(self, parts: Parts) -> TabularArrays:
-        """The same record with other numbers."""
-        return TabularArrays(*parts)
-
     def clipped(self) -> TabularArrays:
         """The same with probabilities that rounding has made negative set to zero."""
         own = None if self.follower_transition is None else np.maximum(self.follower_transition, 0.0)
@@ -71,14 +55,6 @@ class TabularArrays:
             initial=np.maximum(self.initial, 0.0),
             follower_transition=own,
         )
-
-    def scaled(self, factor: float) -> TabularArrays:
-        """The record times a number."""
-        return self.map(lambda x: factor * x)
-
-    def map(self, function: Callable[[Array], Array]) -> TabularArrays:
-        """The record with `function` applied to each array."""
-        return TabularArrays(*map(function, self.parts()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -277,7 +253,7 @@ class TabularModel(BuiltModel):
         parts = self.arrays().parts()
         if not any(isinstance(x, Box) for x in parts):
             return self
-        return self.with_arrays(TabularArrays(*map(untraced, parts)))
+        return self.with_arrays(self.arrays().map(untraced))
 
 
 def _moves(x: Any) -> bool:

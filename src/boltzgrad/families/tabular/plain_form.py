@@ -29,7 +29,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.checks import ROW_SLACK, numeric_array, untraced
+from boltzgrad.core.checks import check_available, check_policy, numeric_array, untraced
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
 
@@ -58,11 +58,11 @@ class MadeWith:
 def take_reference(model: TabularModel, put: Put, temperature: Any) -> None:
     """Put `reference` and `available` into the reward and the kernels.  Raises: InvalidModel."""
     shape = (model.n_states, model.n_actions)
-    there = _available(model.available, shape)
+    there = check_available(model.available, [shape])
     weights = None
     if model.reference is not None:
         weights = numeric_array("reference", model.reference, ndim=2, axes="(states, actions)")
-        positive = _checked("reference", np.real(np.asarray(untraced(weights))), shape, there)
+        positive = check_policy("reference", np.real(np.asarray(untraced(weights))), [shape], there)
         there = positive if not positive.all() else None
     elif there is None:
         return
@@ -90,12 +90,12 @@ def take_leader_reference(model: TabularModel, put: Put) -> None:
     shape = (model.n_states, model.n_actions)
     weights = numeric_array("leader_reference", model.leader_reference, ndim=2, axes="(states, actions)")
     plain = np.real(np.asarray(untraced(weights)))
-    there = _available(model.available, shape)
+    there = check_available(model.available, [shape])
     if model.reference is not None:
         positive = np.real(np.asarray(untraced(model.reference))) > 0.0
         there = positive if there is None else there & positive
     lost = ~(
-        _checked("leader_reference", plain, shape, None) | (~there if there is not None else np.zeros(shape, bool))
+        check_policy("leader_reference", plain, [shape]) | (~there if there is not None else np.zeros(shape, bool))
     )
     if lost.any():
         s, a = map(int, np.argwhere(lost)[0])
@@ -170,38 +170,6 @@ def public(kernel: Kernel) -> Any:
     if isinstance(kernel, DenseKernel):
         return kernel.values
     return kernel if isinstance(kernel.values, Box) else kernel.flat
-
-
-def _available(x: Any, shape: tuple[int, int]) -> Array | None:
-    if x is None:
-        return None
-    mask = np.asarray(untraced(x))
-    if mask.dtype != bool:
-        raise InvalidModel(f"available holds {mask.dtype} values, expected booleans: true where an action is there")
-    if mask.shape != shape:
-        raise InvalidModel(f"available has shape {mask.shape}, expected {shape} as in the rewards")
-    if not mask.any(axis=1).all():
-        s = int(np.argmin(mask.any(axis=1)))
-        raise InvalidModel(f"available[{s}] is false throughout: in state {s} there is no action")
-    return None if mask.all() else mask
-
-
-def _checked(name: str, reference: Array, shape: tuple[int, int], there: Array | None) -> Array:
-    """Where a reference is positive.  Raises: InvalidModel if it is no policy, or not one of what is there."""
-    if reference.shape != shape:
-        raise InvalidModel(f"{name} has shape {reference.shape}, expected {shape} as in the rewards")
-    if reference.min() < 0.0:
-        s, a = map(int, np.unravel_index(int(np.argmin(reference)), shape))
-        raise InvalidModel(f"{name}[{s}, {a}] is {reference[s, a]:.6g}; probabilities must not be negative")
-    off = np.abs(reference.sum(axis=1) - 1.0)
-    if off.max() > ROW_SLACK:
-        s = int(np.argmax(off))
-        raise InvalidModel(f"{name}[{s}] sums to {reference[s].sum():.12g}; it must be a policy, rows of probabilities")
-    positive = reference > 0.0
-    if there is not None and (positive & ~there).any():
-        s, a = map(int, np.argwhere(positive & ~there)[0])
-        raise InvalidModel(f"{name}[{s}, {a}] is {reference[s, a]:.6g}, but available[{s}, {a}] is false")
-    return positive if there is None else positive & there
 
 
 def _with_rows(kernel: Kernel, stand_in: Array) -> Kernel:
