@@ -125,3 +125,19 @@ def test_a_probability_that_underflows_is_unfinished():
     with pytest.raises(bg.errors.Unfinished, match="too small to divide by its root"):
         bg.parl_gradient(problem, np.zeros(1))
     assert bg.verify(problem, np.zeros(1), routes=["hessian"]).rows[1].verdict == Verdict.UNFINISHED
+
+
+def test_an_objective_that_takes_no_complex_numbers():
+    """Its own gradient is enough for both."""
+    weights = np.random.default_rng(2).uniform(size=(10, 5))
+
+    def function(theta, policy):
+        return float(np.sum(weights * np.abs(policy.astype(float)) ** 2))
+
+    synthetic = bg.problems.load("synthetic-hard")
+    problem = bg.ConfigurableMDP(
+        synthetic.build, dim=synthetic.dim, pullback=synthetic._pullback, pushforward=synthetic._pushforward,
+        objective=bg.PolicyObjective(function, lambda theta, policy: (np.zeros_like(theta), 2.0 * weights * policy)),
+    )  # fmt: skip
+    report = bg.verify(problem, problem.initial_theta(seed=1), routes=BOTH)
+    assert [str(row.verdict) for row in report.rows] == ["reference", "agrees", "agrees"]

@@ -7,7 +7,7 @@ on θ, so they may be traced by autograd and have cotangents of their own shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -283,3 +283,10 @@ class SparseKernel:
 
 
 Kernel = DenseKernel | SparseKernel
+
+
+def summed_outer(kernel: Kernel, xs: Sequence[Array], vs: Sequence[Array]) -> Array:
+    """Σ_t x_t(s,a) v_t(s') for every entry of a kernel; of a dense one by one product of matrices."""
+    if isinstance(kernel, SparseKernel) or len(xs) == 1:
+        return np.asarray(sum(kernel.outer(x, v) for x, v in zip(xs, vs, strict=True)))
+    return np.tensordot(np.stack(xs), np.stack(vs), (0, 0))

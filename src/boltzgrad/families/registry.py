@@ -60,13 +60,13 @@ def hypergradient(
     warm_start: Any = None,
     tolerance: float | None = None,
 ) -> Hypergradient:
-    r"""The exact hypergradient ∇J(θ) by Newton and one adjoint solve.
+    r"""The exact hypergradient ∇J(θ) by Newton and one adjoint solve; over a finite horizon, by one pass each way.
 
     Shapes: theta (d,) -> gradient (d,).  Source: BC-HG Theorem 1, (5), in adjoint form; SoBiRL (24) for a
     general objective.  `warm_start` is an earlier result of the same problem, whose values start Newton.
     `tolerance` is the follower's residual ‖TV − V‖_∞ to stop at (by default, what float64 can reach and one refinement
-    in extended precision); `error_bound` covers what is left.  Linear-quadratic problems use neither.
-    Checked by: covariance, hpgd, implicit, complex-step, differences, unrolled, conic (`boltzgrad.verify`).
+    in extended precision); `error_bound` covers what is left.  Linear-quadratic problems and finite horizons use neither.
+    Checked by: covariance, hpgd, implicit, penalty, hessian, complex-step, differences, unrolled, conic (`boltzgrad.verify`).
     Raises: InvalidTheta, InvalidModel, InvalidOption, NotDifferentiable, NotConverged.
 
     >>> import boltzgrad as bg

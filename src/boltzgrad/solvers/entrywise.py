@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.kernel import Kernel, SparseKernel
+from boltzgrad.core.kernel import Kernel, summed_outer
 from boltzgrad.core.softmaxes import centred
 from boltzgrad.solvers.soft_bellman import passed_on
 
@@ -121,16 +121,10 @@ class BallArithmetic:
 
     def outer(self, kernel: Kernel, xs: Sequence[Entrywise], vs: Sequence[Entrywise]) -> Entrywise:
         """Σ_t x_t(s,a) v_t(s') for every entry of a kernel."""
-
-        def summed(left: list[Array], right: list[Array]) -> Array:
-            if isinstance(kernel, SparseKernel) or len(left) == 1:
-                return np.asarray(sum(kernel.outer(x, v) for x, v in zip(left, right, strict=True)))
-            return np.tensordot(np.stack(left), np.stack(right), (0, 0))
-
-        rad = summed([x.rad for x in xs], [np.abs(v.mid) + v.rad for v in vs]) + summed(
-            [np.abs(x.mid) for x in xs], [v.rad + (len(xs) + 2) * EPS * np.abs(v.mid) for v in vs]
+        rad = summed_outer(kernel, [x.rad for x in xs], [np.abs(v.mid) + v.rad for v in vs]) + summed_outer(
+            kernel, [np.abs(x.mid) for x in xs], [v.rad + (len(xs) + 2) * EPS * np.abs(v.mid) for v in vs]
         )
-        return rounded(summed([x.mid for x in xs], [v.mid for v in vs]), rad)
+        return rounded(summed_outer(kernel, [x.mid for x in xs], [v.mid for v in vs]), rad)
 
     def backup(self, reward: Entrywise, ahead: Entrywise) -> Entrywise:
         """The sum reward + ahead (S, A)."""

@@ -40,8 +40,7 @@ def finite_garnet(
     H = positive_integer("horizon", horizon)
     tiles = garnet_tiles(n_states, n_actions, branching, n_parameters, seed)
     S, A = tiles.follower_reward.shape
-    rng = generator(seed)
-    rng.bit_generator.advance(1 << 40)  # type: ignore[attr-defined]  # other numbers than the graph's
+    rng = generator(seed).spawn(1)[0]  # other numbers than the graph's
     drift = rng.uniform(-0.3, 0.3, size=(2, H, 1, 1))
     follower, leader, *_ = split(n_parameters)
     ends, tiles_of_ends = rng.uniform(size=(2, S)), (rng.choice(follower, S), rng.choice(leader, S))

@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.kernel import Kernel, SparseKernel
+from boltzgrad.core.kernel import Kernel, summed_outer
 from boltzgrad.core.softmaxes import centred
 from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
 
@@ -52,9 +53,7 @@ class Arithmetic:
 
     def outer(self, kernel: Kernel, xs: Sequence[Any], vs: Sequence[Any]) -> Any:
         """Σ_t x_t(s,a) v_t(s') for every entry of a kernel."""
-        if isinstance(kernel, SparseKernel) or len(xs) == 1:
-            return sum(kernel.outer(x, v) for x, v in zip(xs, vs, strict=True))
-        return np.tensordot(np.stack(xs), np.stack(vs), (0, 0))
+        return summed_outer(kernel, xs, vs)
 
     def backup(self, reward: Any, ahead: Any) -> Any:
         """The sum reward + ahead (S, A)."""
@@ -119,7 +118,7 @@ class HorizonLeader:
 
 @dataclass(frozen=True, eq=False)
 class HorizonSolution:
-    """One model solved in some arithmetic: what the formula's letters are, one a step, and the cotangent of its value."""
+    """One model solved in some arithmetic: the formula's letters, one a step, and `arrays`, the cotangent of its value."""
 
     model: FiniteHorizonModel
     V: list[Any]
@@ -134,11 +133,15 @@ class HorizonSolution:
     guidance: list[Any]
     adjoint: list[Any]
     value: Any
-    cotangent: HorizonArrays
+    arrays: HorizonArrays
     direct: Array | None = None
     slope: Array | None = None
 
-    @property
+    def cotangent(self, weight: float = 1.0) -> HorizonArrays:
+        """∂(weight · value)/∂(each array of the model)."""
+        return self.arrays.scaled(weight)
+
+    @cached_property
     def follower(self) -> HorizonFollower:
         """The follower's answer as arrays."""
         return HorizonFollower(*map(np.stack, (self.V, self.q, self.policy, self.log_policy)))

@@ -53,9 +53,9 @@ class HorizonEvaluator(Evaluator):
         return units
 
 
-def matrices(model: FiniteHorizonModel, name: str) -> list[Any]:
-    """The kernel of each step as a matrix (S·A, S), built from the model's values alone."""
-    values, pattern = getattr(model, name), model.patterns[name == "follower_transition"]
+def matrices(model: FiniteHorizonModel, name: str, like: Any = None) -> list[Any]:
+    """A kernel of each step as a matrix (S·A, S), from the model's values alone, or from those of a tangent `like` it."""
+    values, pattern = getattr(model if like is None else like, name), model.patterns[name == "follower_transition"]
     S, A, H = model.n_states, model.n_actions, model.horizon
     if pattern is None:
         return [values.reshape(-1, S * A, S)[t if values.ndim == 4 else 0] for t in range(H)]

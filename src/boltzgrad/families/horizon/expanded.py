@@ -16,7 +16,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.kernel import SparseKernel, SparsePattern
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import Route, RouteResult
-from boltzgrad.errors import InvalidModel
+from boltzgrad.errors import BoltzgradError, InvalidModel
 from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.tabular.conic import CONIC
 from boltzgrad.families.tabular.contexts import ContextualModel, as_contexts
@@ -121,6 +121,8 @@ def _on_pairs(objective: PolicyObjective, problem: ConfigurableMDP, at: Array) -
 
 def _unlike(problem: ConfigurableMDP, theta: Array) -> str:
     """Why there is no such table, or ""."""
+    if not problem.traced:
+        return "the table's derivative would be autograd's, and this problem has its own"
     for m in problem.contexts(theta).models:
         if np.ndim(m.temperature):
             return "a table has one temperature, this follower one for each state"
@@ -129,7 +131,7 @@ def _unlike(problem: ConfigurableMDP, theta: Array) -> str:
             return f"the kernel on (step, state) would hold {entries:.1e} entries"
     try:
         expanded(problem, theta).linearise(theta)
-    except Exception as error:  # a θ-dependent τ_L: whatever the table says it has no word for
+    except BoltzgradError as error:  # a θ-dependent τ_L, which a table has no word for
         return f"no such table: {error}"
     return ""
 

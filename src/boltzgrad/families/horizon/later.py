@@ -16,8 +16,8 @@ from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 
 def later(problem: ConfigurableMDP, theta: Array) -> Later | None:
-    """The second half of a problem at θ, or None where it has none: one step, f(θ, π), or a build that is not traced."""
-    if isinstance(problem.objective, PolicyObjective) or not getattr(problem.build, "traced", True):
+    """The second half of a problem at θ, or None where it has none: one step, f(θ, π), or derivatives by hand."""
+    if isinstance(problem.objective, PolicyObjective) or not problem.traced:
         return None
     contexts = problem.contexts(theta)
     halves, starts, weights = [], [], []

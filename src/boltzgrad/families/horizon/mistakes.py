@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -44,16 +44,8 @@ def _ahead(m: FiniteHorizonModel, name: str, t: int, v: Array) -> Array:
 
 def _moved(m: FiniteHorizonModel, columns: list[HorizonArrays], name: str, t: int, v: Array) -> Array:
     """Σ_s' ∂p_t v (S, A, d)."""
-    out = [matrices(cast(FiniteHorizonModel, _Slope(m, name, getattr(c, name))), name)[t] @ v for c in columns]
+    out = [matrices(m, name, c)[t] @ v for c in columns]
     return np.stack(out, axis=-1).reshape(m.n_states, m.n_actions, -1)
-
-
-class _Slope:
-    """The tangent of a kernel, in the places of the kernel's own numbers."""
-
-    def __init__(self, m: FiniteHorizonModel, name: str, values: Array) -> None:
-        self.patterns, self.n_states, self.n_actions, self.horizon = m.patterns, m.n_states, m.n_actions, m.horizon
-        setattr(self, name, values)
 
 
 class Formula(WrongFormula):

@@ -8,12 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.core.array_map import ArrayMap
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.hypergradient import Hypergradient, open_policy
+from boltzgrad.core.hypergradient import open_policy
 from boltzgrad.core.objectives import PolicyObjective
-from boltzgrad.errors import InvalidOption
-from boltzgrad.families.horizon import errors
 from boltzgrad.families.horizon.adjoint import (
     PLAIN,
     Arithmetic,
@@ -23,19 +20,19 @@ from boltzgrad.families.horizon.adjoint import (
     plan,
     solve,
 )
-from boltzgrad.families.horizon.model import FiniteHorizonModel
+from boltzgrad.families.horizon.error_bound import coordinate_bounds
+from boltzgrad.families.horizon.error_estimate import coordinate_estimates
+from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
 from boltzgrad.families.tabular.contexts import ContextualArrays
-from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
+from boltzgrad.families.tabular.contextual import ContextualHypergradient, assemble
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class HorizonHypergradient(Hypergradient):
+class HorizonHypergradient(ContextualHypergradient):
     """J(θ) and ∇J(θ) of a `ConfigurableMDP` whose build returns `FiniteHorizonModel`s; `contexts` are the solved models."""
 
     contexts: tuple[HorizonSolution, ...]
-    linearised: LinearisedBuild
-    contextual_cotangent: ContextualArrays
-    outside: Array
 
     def __reduce__(self) -> Any:
         """Pickled as problem and θ, to be solved again: tapes do not travel."""
@@ -44,12 +41,14 @@ class HorizonHypergradient(Hypergradient):
     @property
     def follower(self) -> HorizonFollower:
         """The follower's exact answer, step by step, where there is one context."""
-        return self._only("follower").follower
+        only: HorizonSolution = self._only("follower")
+        return only.follower
 
     @property
     def leader(self) -> HorizonLeader | None:
         """The leader's values, where there is one context; None for a general objective f(θ, π)."""
-        return self._only("leader").leader
+        only: HorizonSolution = self._only("leader")
+        return only.leader
 
     @property
     def cotangent(self) -> Any:
@@ -63,8 +62,7 @@ class HorizonHypergradient(Hypergradient):
         """(cotangent, the part of ∇J that does not go through arrays) for other numbers in the models."""
         problem = self.problem if problem is None else problem
         solved = tuple(solve_model(problem, self.theta, model, ops) for model in models)
-        _, cotangent, outside = assembled(problem, self.theta, weights, solved)
-        return cotangent, outside
+        return assemble(problem, self.theta, weights, solved)[1:]
 
     @property
     def size(self) -> str:
@@ -78,28 +76,23 @@ class HorizonHypergradient(Hypergradient):
         """How the follower was solved, in words."""
         return "backward induction, one pass in float64"
 
+    def solved_again(self, problem: ConfigurableMDP, arrays: ContextualArrays) -> Array:
+        """The gradient (d,) for other arrays, pulled back as before."""
+        models = [s.model.with_arrays(_clipped(a)) for s, a in zip(self.contexts, arrays.models, strict=True)]
+        cotangent, outside = self.solved_for(models, np.maximum(arrays.probabilities, 0.0), PLAIN, problem)
+        return np.asarray(self.linearised.pullback(cotangent) + outside)
+
     def _coordinate_bounds(self, among: Sequence[int]) -> Array:
-        return errors.coordinate_bounds(self, among)
+        return coordinate_bounds(self, among)
 
     def _coordinate_estimates(self) -> Array:
-        return errors.coordinate_estimates(self)
-
-    def _term_sizes(self) -> Array:
-        through = self.array_map.root_sum_squares(self.contextual_cotangent.parts())
-        return np.asarray(through + np.abs(self.outside))
-
-    def _value_scale(self) -> float:
-        weights = self.linearised.model.probabilities
-        total = sum(float(p) * self._terms_of(s) for p, s in zip(weights, self.contexts, strict=True))
-        regulariser = self.problem.regulariser
-        return total + (0.0 if regulariser is None else abs(regulariser.value(self.theta)))
+        return coordinate_estimates(self)
 
     def _terms_of(self, s: HorizonSolution) -> float:
         """Σ |terms| of one context's value."""
         if s.slope is not None:
             assert s.direct is not None
-            through = float((np.stack(s.policy) * np.abs(s.slope)).sum())
-            return abs(float(s.value)) + through + float(np.abs(s.direct * self.theta).sum())
+            return self._of_objective(float(s.value), s.follower.policy, s.slope, s.direct)
         steps = zip(s.visits, s.policy, s.paid, strict=False)  # one more visit than steps: the end's
         ends = float(s.visits[-1] @ np.abs(s.model.terminal_leader_reward))
         return ends + sum(float(v @ (pi * np.abs(c)).sum(axis=1)) for v, pi, c in steps)
@@ -124,20 +117,6 @@ class HorizonHypergradient(Hypergradient):
             for gamma in (s.model.follower_discount, s.model.leader_discount)
         )
 
-    def _array_map(self) -> ArrayMap:
-        found: ArrayMap = self.problem.array_map(self.theta, self.linearised)
-        return found
-
-    def _further_slopes(self) -> tuple[ArrayMap, ...]:
-        policies = tuple(np.stack(s.policy) for s in self.contexts)
-        found: tuple[ArrayMap, ...] = self.problem.further_slopes(self.theta, policies, self.units)
-        return found
-
-    def _only(self, what: str) -> HorizonSolution:
-        if len(self.contexts) != 1:
-            raise InvalidOption(f"this problem has {len(self.contexts)} contexts; use contexts[i].{what}")
-        return self.contexts[0]
-
 
 def solve_model(
     problem: ConfigurableMDP, theta: Array, model: FiniteHorizonModel, ops: Arithmetic = PLAIN
@@ -151,19 +130,10 @@ def solve_model(
     return solve(model, ops, (objective.value(theta, policy), direct, slope))
 
 
-def assembled(
-    problem: ConfigurableMDP, theta: Array, weights: Array, solved: Sequence[HorizonSolution]
-) -> tuple[float, ContextualArrays, Array]:
-    """(J, cotangent of all arrays, the part of ∇J that does not go through them)."""
-    pairs = list(zip(weights, solved, strict=True))
-    value, outside = float(sum(p * s.value for p, s in pairs)), np.zeros(problem.dim)
-    for p, s in pairs:
-        outside += 0.0 if s.direct is None else p * s.direct
-    if problem.regulariser is not None:
-        value += problem.regulariser.value(theta)
-        outside += problem.regulariser.gradient_at(theta)
-    arrays = tuple(s.cotangent.scaled(float(p)) for p, s in pairs)
-    return value, ContextualArrays(arrays, np.array([float(s.value) for s in solved])), outside
+def _clipped(arrays: HorizonArrays) -> HorizonArrays:
+    """The arrays with probabilities that rounding has made negative set to zero."""
+    chances = ("transition", "initial", "follower_transition")
+    return arrays.of(tuple(np.maximum(x, 0.0) if name in chances else x for name, x in arrays.named()))
 
 
 def horizon_hypergradient(
@@ -173,7 +143,7 @@ def horizon_hypergradient(
     linearised = problem.linearise(theta)
     theta = problem.check_theta(theta)
     solved = tuple(solve_model(problem, theta, model) for model in linearised.model.models)
-    value, cotangent, outside = assembled(problem, theta, linearised.model.probabilities, solved)
+    value, cotangent, outside = assemble(problem, theta, linearised.model.probabilities, solved)
     return HorizonHypergradient(
         value=value,
         gradient=linearised.pullback(cotangent) + outside,

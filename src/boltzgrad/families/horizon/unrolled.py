@@ -86,8 +86,8 @@ def unrolled(problem: ConfigurableMDP, theta: Array) -> RouteResult:
 
 
 def _skip(problem: ConfigurableMDP, theta: Array) -> str:
-    if not getattr(problem.build, "traced", True):
-        return "autograd does not trace this build"
+    if not problem.traced:
+        return "autograd does not trace this build: its derivatives are by hand"
     models = problem.contexts(theta).models
     tape = sum(12.0 * m.horizon * (m.follower_reward.size + m.kernels()[0].values.size) for m in models)
     return f"the tape would hold {tape:.1e} numbers" if tape > _TAPE_LIMIT else ""

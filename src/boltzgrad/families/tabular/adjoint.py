@@ -25,7 +25,6 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.softmaxes import centred
-from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.solvers import FollowerSolution, LeaderSolution, evaluate_leader, solve_follower
@@ -124,23 +123,3 @@ def solve_context(
     """Solve one model and its adjoint.  Raises: NotConverged, NotDifferentiable."""
     follower = solve_follower(model, warm_start=warm_start, tolerance=tolerance)
     return adjoin(model, follower, evaluate(model, problem, theta, follower))
-
-
-def assemble(
-    problem: ConfigurableMDP, theta: Array, contexts: ContextualModel, solutions: tuple[ContextSolution, ...]
-) -> tuple[float, ContextualArrays, Array]:
-    """(J, cotangent of all arrays, the part of ∇J that does not go through them) from the solved contexts."""
-    weights = contexts.probabilities
-    value = float(sum(p * s.value for p, s in zip(weights, solutions, strict=True)))
-    cotangent = ContextualArrays(
-        tuple(s.cotangent(float(p)) for p, s in zip(weights, solutions, strict=True)),
-        np.array([s.value for s in solutions]),
-    )
-    outside = np.zeros(problem.dim)
-    for p, solution in zip(weights, solutions, strict=True):
-        if solution.direct is not None:
-            outside += p * solution.direct
-    if problem.regulariser is not None:
-        value += problem.regulariser.value(theta)
-        outside += problem.regulariser.gradient_at(theta)
-    return value, cotangent, outside

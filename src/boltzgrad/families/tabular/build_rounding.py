@@ -20,8 +20,9 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.stochastic import scatter
 from boltzgrad.errors import BoltzgradError
-from boltzgrad.families.tabular.adjoint import ContextSolution, assemble, solve_context
-from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of
+from boltzgrad.families.tabular.adjoint import ContextSolution, solve_context
+from boltzgrad.families.tabular.contexts import ContextualArrays, arrays_of
+from boltzgrad.families.tabular.contextual import assemble
 from boltzgrad.families.tabular.linearise import unflatten
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 
@@ -106,12 +107,11 @@ def solved_again(theta: Array, linearised: LinearisedBuild, solutions: tuple[Con
 
     def again(problem: ConfigurableMDP, arrays: ContextualArrays) -> Array:
         models = [s.model.with_arrays(a.clipped()) for s, a in zip(solutions, arrays.models, strict=True)]
-        contexts = ContextualModel(models, np.maximum(arrays.probabilities, 0.0))
         solved = tuple(
             solve_context(model, problem, theta, warm_start=s.follower.value)
             for model, s in zip(models, solutions, strict=True)
         )
-        _, cotangent, outside = assemble(problem, theta, contexts, solved)
+        _, cotangent, outside = assemble(problem, theta, np.maximum(arrays.probabilities, 0.0), solved)
         return np.asarray(linearised.pullback(cotangent) + outside)
 
     return again

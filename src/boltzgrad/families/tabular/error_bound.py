@@ -27,7 +27,7 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.families.tabular.adjoint import ContextSolution
-from boltzgrad.families.tabular.build_rounding import build_rounding, solved_again
+from boltzgrad.families.tabular.build_rounding import Again, build_rounding, solved_again
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.model import TabularArrays
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
@@ -59,19 +59,37 @@ def coordinate_bounds(
             beside += w * direct
             values.append(value)
         total = ContextualArrays(tuple(errors), np.array(values))
-        bounds = beside + 4.0 * EPS * (len(solutions) + 1) * np.abs(outside)
-        for j in among:
-            column = linearised.pushforward(np.eye(1, problem.dim, j)[0])
-            bounds[j] += paired(column, cotangent, total, eps)
-            # What the pull-back made of the cotangents, against the same sum by the push-forward.
-            bounds[j] += abs(float(gradient[j] - outside[j]) - cotangent.dot(column))
-        bounds += MEASURED * build_rounding(
-            problem, theta, linearised, cotangent, gradient, solved_again(theta, linearised, solutions)
-        )
+        again = solved_again(theta, linearised, solutions)
+        return through_columns(problem, theta, linearised, cotangent, total, outside, beside, gradient, again, among)
+
+
+def through_columns(
+    problem: ConfigurableMDP,
+    theta: Array,
+    linearised: LinearisedBuild,
+    cotangent: ContextualArrays,
+    error: ContextualArrays,
+    outside: Array,
+    beside: Array,
+    gradient: Array,
+    again: Again,
+    among: Sequence[int],
+) -> Array:
+    """The bounds on the entries `among` those of a gradient, from the `error` of each cotangent array and `beside`, that of the
+    part (d,) that does not go through arrays; one push-forward for each entry.
+    """
+    eps = problem.entry_error
+    bounds = beside + 4.0 * EPS * (len(error.models) + 1) * np.abs(outside)
+    for j in among:
+        column = linearised.pushforward(np.eye(1, problem.dim, j)[0])
+        bounds[j] += _paired(column, cotangent, error, eps)
+        # What the pull-back made of the cotangents, against the same sum by the push-forward.
+        bounds[j] += abs(float(gradient[j] - outside[j]) - cotangent.dot(column))
+    bounds += MEASURED * build_rounding(problem, theta, linearised, cotangent, gradient, again)
     return np.where(np.isnan(bounds), np.inf, bounds)[list(among)]
 
 
-def paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays, eps: float) -> float:
+def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays, eps: float) -> float:
     """Σ |∂(array)/∂θ_j| (e_cotangent + (2ε + n u)|cotangent|): what one entry of the gradient may be off by."""
     out, terms = 0.0, 0
     for slope, c, fault in zip(column.parts(), cotangent.parts(), error.parts(), strict=True):

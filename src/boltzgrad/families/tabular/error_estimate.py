@@ -11,14 +11,16 @@ happen to leave one entry of the gradient alone; so the scatter of each cotangen
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.families.tabular.adjoint import ContextSolution, adjoin, assemble, evaluate
-from boltzgrad.families.tabular.build_rounding import build_rounding, solved_again
-from boltzgrad.families.tabular.contexts import ContextualModel
+from boltzgrad.families.tabular.adjoint import ContextSolution, adjoin, evaluate
+from boltzgrad.families.tabular.build_rounding import Again, build_rounding, solved_again
+from boltzgrad.families.tabular.contexts import ContextualArrays
+from boltzgrad.families.tabular.contextual import assemble
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 from boltzgrad.solvers.follower import FollowerSolution, solve_follower
@@ -82,22 +84,41 @@ def rounding_estimates(
     """What random roundings of the model's entries, and of the build's own derivative, do to each entry of the
     gradient (d,).
     """
-    rng = np.random.default_rng(SEED)
-    count = min(probes(m) for m in linearised.model.models)
-    _, exact, _ = assemble(problem, theta, linearised.model, solutions)
-    largest, squares = np.zeros(problem.dim), [np.zeros(np.shape(x)) for x in exact.parts()]
-    for _ in range(count):
+    weights = linearised.model.probabilities
+    _, exact, _ = assemble(problem, theta, weights, solutions)
+
+    def probe(rng: np.random.Generator) -> tuple[ContextualArrays, Array]:
         models = [nudged_model(s.model, s.follower, s.leader, rng) for s in solutions]
-        contexts = ContextualModel(models, linearised.model.probabilities)
         nudged = tuple(
             _solve_rounded(model, problem, theta, old, rng) for model, old in zip(models, solutions, strict=True)
         )
-        _, cotangent, outside = assemble(problem, theta, contexts, nudged)
+        return assemble(problem, theta, weights, nudged)[1:]
+
+    again, count = solved_again(theta, linearised, solutions), min(probes(m) for m in linearised.model.models)
+    return scatter_of(problem, theta, linearised, exact, gradient, probe, again, count)
+
+
+def scatter_of(
+    problem: ConfigurableMDP,
+    theta: Array,
+    linearised: LinearisedBuild,
+    exact: ContextualArrays,
+    gradient: Array,
+    probe: Callable[[np.random.Generator], tuple[ContextualArrays, Array]],
+    again: Again,
+    count: int,
+) -> Array:
+    """The largest change (d,) of the gradient in `count` probes, at least what the scatter of each cotangent makes by itself,
+    and what the build's own rounding does.  `probe(rng)` is (cotangent, the part that does not go through arrays).
+    """
+    rng = np.random.default_rng(SEED)
+    largest, squares = np.zeros(problem.dim), [np.zeros(np.shape(x)) for x in exact.parts()]
+    for _ in range(count):
+        cotangent, outside = probe(rng)
         largest = np.maximum(largest, np.abs(linearised.pullback(cotangent) + outside - gradient))
         for square, x, y in zip(squares, cotangent.parts(), exact.parts(), strict=True):
             square += (x - y) ** 2
     spread = tuple(np.sqrt(square / count) for square in squares)
     through = problem.array_map(theta, linearised).root_sum_squares(spread)
-    again = solved_again(theta, linearised, solutions)
     own = build_rounding(problem, theta, linearised, exact, gradient, again, count)
     return np.maximum(largest, through / UNCORRELATED) + own + EPS * np.abs(gradient)

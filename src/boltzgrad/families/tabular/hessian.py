@@ -2,11 +2,14 @@ r"""PARL: the follower as a maximiser of its own objective in softmax logits φ,
 
     ∇J = ∂_θ J − (∂_φ∂_θ F)ᵀ (∂²_φ F)⁺ ∂_φ J,    F(θ, φ) = the follower's regularised return from μ under softmax(φ).
 
-All four derivatives are complex steps through policy evaluation under a policy that is given: no soft maximum, no fixed
-point, no Benefit, no occupancy of the leader's.  At the soft optimum the Hessian is −τ blockdiag_s d(s)(diag π − ππᵀ); with
-rows and columns divided by √(dπ) its eigenvalues are −τ, and 0 once a state (adding a constant to a state's logits changes
-nothing), which is what the pseudo-inverse leaves out.  PARL's assumption that the Hessian is invertible so never holds in a
-table; what a damped inverse (∂²F − ηI)⁻¹ makes of it is `parl_gradient(…, damping=η)`.
+All four derivatives are complex steps through policy evaluation under a policy that is given (at the soft optimum, found by
+sweeps): no derivative of a soft maximum or of a fixed point, no Benefit, no occupancy of the leader's.  A general f(θ, π) is
+differentiated by its own gradient.
+
+At the soft optimum the Hessian is −τ blockdiag_s d(s)(diag π − ππᵀ); with rows and columns divided by √(dπ) its eigenvalues are
+−τ, and 0 once a state (adding a constant to a state's logits changes nothing), which is what the pseudo-inverse leaves out.
+PARL's assumption that the Hessian is invertible so never holds in a table; what a damped inverse (∂²F − ηI)⁻¹ makes of it is
+`parl_gradient(…, damping=η)`.
 
 Source: PARL (Chakraborty et al. 2024), Theorem 1.
 """
@@ -46,20 +49,22 @@ class _Derivatives:
             raise Unfinished(f"a probability of {least:.0e} is too small to divide by its root")
         self.value = float(np.real(self.leader(m, self.policy)))
         hessian, slope = [], []
+        general = problem.objective
+        direct_f, f_pi = general.gradients(theta, self.policy) if isinstance(general, PolicyObjective) else (None, None)
         for k in self.there:
             policy = self.tilted(int(k))
             hessian.append(self.follower(m, policy).imag[self.there] / COMPLEX_STEP)
-            slope.append(self.leader(m, policy).imag / COMPLEX_STEP)
+            # Somebody's f(θ, π) need not take complex numbers: its own gradient along the tilt.
+            moved_J = self.leader(m, policy).imag if f_pi is None else float((f_pi * policy.imag).sum())
+            slope.append(moved_J / COMPLEX_STEP)
         self.hessian, self.slope = np.array(hessian), np.array(slope)
         mixed, direct = [], []
         for c in columns:
             parts = zip(m.arrays().parts(), c.parts(), strict=True)
             moved = m.with_arrays(TabularArrays(*(x + 1j * COMPLEX_STEP * y for x, y in parts)))
             mixed.append(self.follower(moved, self.policy).imag[self.there] / COMPLEX_STEP)
-            direct.append(self.leader(moved, self.policy).imag / COMPLEX_STEP)
-        self.mixed, self.direct = np.array(mixed).T, np.array(direct)
-        if isinstance(problem.objective, PolicyObjective):
-            self.direct = problem.objective.gradients(theta, self.policy)[0]
+            direct.append(0.0 if direct_f is not None else self.leader(moved, self.policy).imag / COMPLEX_STEP)
+        self.mixed, self.direct = np.array(mixed).T, np.array(direct) if direct_f is None else direct_f
         kernel = state_kernel(planned(m), self.policy)
         d = np.linalg.solve(np.eye(len(kernel)) - m.follower_discount * kernel.T, start)
         self.weights = (d[:, None] * self.policy).ravel()[self.there]

@@ -7,7 +7,7 @@ follower's present policy an action has the worth q(s,a) = (∂f/∂π(s,a) − 
 
 b any function of the state.  Then ∂J/∂r_F = dx/dε at ε = 0, by the symmetry of the second derivative of V*; a complex step
 in ε is exact.  It is the limit λ → ∞ of the value-penalty method (ε = 1/λ; with one discount and kernel, c is r_L up to a
-potential).  No adjoint solve, no covariance and no Jacobian.  Source: PBRL (Shen, Yang, Chen 2024), in the limit.
+potential).  No adjoint, no covariance, no ∇Q_F.  Source: PBRL (Shen, Yang, Chen 2024), in the limit.
 """
 
 from __future__ import annotations

@@ -78,13 +78,14 @@ def _models(built: Any) -> Sequence[TabularModel]:
 class ConfigurableMDP(ParametricProblem):
     """A leader's θ (d,) configures the world of a tabular follower.
 
-    `build(theta)` returns a `TabularModel`, or a `ContextualModel` (several models with probabilities).
+    `build(theta)` returns a `TabularModel` or a `FiniteHorizonModel`, or a `ContextualModel` (several of one kind with
+    probabilities).
     Written in `autograd.numpy`, it is all that is needed.  Where autograd is slow or unavailable, give
     both derivatives by hand:
 
-    - `pullback(theta, cotangent) -> (d,)` with `cotangent` a `TabularArrays` (`ContextualArrays` where
+    - `pullback(theta, cotangent) -> (d,)` with `cotangent` a `TabularArrays` or `HorizonArrays` (`ContextualArrays` where
       build returns a `ContextualModel`) of ∂J/∂(each array);
-    - `pushforward(theta, direction) -> TabularArrays` (`ContextualArrays`), the tangent along a (d,) direction.
+    - `pushforward(theta, direction)`, such a record: the tangent along a (d,) direction.
 
     θ may be several arrays: with `like`, a dict, list or tuple of arrays (nested or not) in place of `dim`, `build` gets such a
     one, every function of the library takes one for θ, and `ref.tree` is the gradient in that shape.  Objectives and
@@ -158,6 +159,11 @@ class ConfigurableMDP(ParametricProblem):
         if self._kind is None:
             with contextlib.suppress(Exception):  # whatever a build raises: it is said where a model is asked for
                 self._checked_build(self.check_theta(theta))
+
+    @property
+    def traced(self) -> bool:
+        """Whether autograd traces `build`; else its derivatives are by hand, or another framework's."""
+        return self._pullback is None and bool(getattr(self.build, "traced", True))
 
     @property
     def source(self) -> Build:
@@ -266,7 +272,9 @@ class ConfigurableMDP(ParametricProblem):
     def _checked_build(self, theta: Any) -> BuiltModel | ContextualModel:
         model = self.build(theta)
         if not isinstance(model, (BuiltModel, ContextualModel)):
-            raise InvalidModel(f"build returned a {type(model).__name__}, expected a TabularModel or ContextualModel")
+            raise InvalidModel(
+                f"build returned a {type(model).__name__}, expected a TabularModel, FiniteHorizonModel or ContextualModel"
+            )
         self._kind = as_contexts(model).kind
         return model
 

@@ -9,28 +9,25 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.core.array_map import ArrayMap
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.hypergradient import Hypergradient, open_policy
+from boltzgrad.core.hypergradient import open_policy
 from boltzgrad.errors import InvalidOption
-from boltzgrad.families.tabular.adjoint import ContextSolution, assemble, solve_context
+from boltzgrad.families.tabular.adjoint import ContextSolution, solve_context
 from boltzgrad.families.tabular.contexts import ContextualArrays
+from boltzgrad.families.tabular.contextual import ContextualHypergradient, assemble
 from boltzgrad.families.tabular.error_bound import coordinate_bounds
 from boltzgrad.families.tabular.error_estimate import rounding_estimates
-from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
+from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.sensitivities import Sensitivities, sensitivities
 from boltzgrad.solvers import FollowerSolution, LeaderSolution
 from boltzgrad.solvers.follower import as_given
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class TabularHypergradient(Hypergradient):
+class TabularHypergradient(ContextualHypergradient):
     """J(θ) and ∇J(θ) of a `ConfigurableMDP`; `contexts` are the solved models, in their plain form."""
 
     contexts: tuple[ContextSolution, ...]
-    linearised: LinearisedBuild
-    contextual_cotangent: ContextualArrays
-    outside: Array
 
     def __reduce__(self) -> Any:
         """Pickled as problem and θ, to be solved again: factorisations and tapes do not travel."""
@@ -39,12 +36,14 @@ class TabularHypergradient(Hypergradient):
     @property
     def follower(self) -> FollowerSolution:
         """The follower's exact answer, where there is one context."""
-        return as_given(self._only("follower").follower)
+        only: ContextSolution = self._only("follower")
+        return as_given(only.follower)
 
     @property
     def leader(self) -> LeaderSolution | None:
         """The leader's values, where there is one context; None for a general objective f(θ, π)."""
-        return self._only("leader").leader
+        only: ContextSolution = self._only("leader")
+        return only.leader
 
     @cached_property
     def cotangent(self) -> Sensitivities | ContextualArrays:
@@ -89,24 +88,13 @@ class TabularHypergradient(Hypergradient):
     def _coordinate_estimates(self) -> Array:
         return rounding_estimates(self.problem, self.theta, self.linearised, self.contexts, self.gradient)
 
-    def _term_sizes(self) -> Array:
-        through = self.array_map.root_sum_squares(self.contextual_cotangent.parts())
-        return np.asarray(through + np.abs(self.outside))
-
-    def _value_scale(self) -> float:
-        weights = self.linearised.model.probabilities
-        total = sum(float(p) * self._terms_of(s) for p, s in zip(weights, self.contexts, strict=True))
-        regulariser = self.problem.regulariser
-        return total + (0.0 if regulariser is None else abs(regulariser.value(self.theta)))
-
     def _terms_of(self, s: ContextSolution) -> float:
         """Σ |terms| of one context's value: visits times rewards, or what a general f(θ, π) is made of to first order."""
         if s.leader is not None:
             return s.leader.size
         assert s.policy_gradient is not None
         assert s.direct is not None
-        through = float((s.follower.policy * np.abs(s.policy_gradient)).sum())
-        return abs(s.value) + through + float(np.abs(s.direct * self.theta).sum())
+        return self._of_objective(s.value, s.follower.policy, s.policy_gradient, s.direct)
 
     def _largest_value(self) -> float:
         values = [float(np.abs(s.leader.value).max()) for s in self.contexts if s.leader is not None]
@@ -124,20 +112,6 @@ class TabularHypergradient(Hypergradient):
     def _remaining_steps(self) -> float:
         solved = [s.follower.system for s in self.contexts] + [s.leader.system for s in self.contexts if s.leader]
         return max(system.remaining_steps for system in solved)
-
-    def _array_map(self) -> ArrayMap:
-        found: ArrayMap = self.problem.array_map(self.theta, self.linearised)
-        return found
-
-    def _further_slopes(self) -> tuple[ArrayMap, ...]:
-        policies = tuple(s.follower.policy for s in self.contexts)
-        found: tuple[ArrayMap, ...] = self.problem.further_slopes(self.theta, policies, self.units)
-        return found
-
-    def _only(self, what: str) -> ContextSolution:
-        if len(self.contexts) != 1:
-            raise InvalidOption(f"this problem has {len(self.contexts)} contexts; use contexts[i].{what}")
-        return self.contexts[0]
 
 
 def tabular_hypergradient(
@@ -159,7 +133,7 @@ def tabular_hypergradient(
         solve_context(model, problem, theta, warm_start=start, tolerance=tolerance)
         for model, start in zip(linearised.model.models, starts, strict=True)
     )
-    value, cotangent, outside = assemble(problem, theta, linearised.model, solutions)
+    value, cotangent, outside = assemble(problem, theta, linearised.model.probabilities, solutions)
     return TabularHypergradient(
         value=value,
         gradient=linearised.pullback(cotangent) + outside,
