@@ -97,11 +97,11 @@ class BallArithmetic:
 
     def array(self, x: Any) -> Entrywise:
         """A number that the model holds."""
-        return Entrywise(np.asarray(x, float), self.eps * np.abs(x))
+        return Entrywise(np.asarray(x, float), self.eps * np.abs(x) * (1.0 + 8.0 * EPS))
 
     def logarithm(self, x: Any) -> Entrywise:
         """The logarithm of a number that the model holds."""
-        return Entrywise(np.asarray(x, float), self.eps * (1.0 + np.abs(x)))
+        return Entrywise(np.asarray(x, float), self.eps * (1.0 + np.abs(x)) * (1.0 + 8.0 * EPS))
 
     def _linear(self, apply: Callable[[Array], Array], x: Entrywise, terms: int) -> Entrywise:
         """A product with the kernel's entries, none of which is negative, in sums of so many terms."""
