@@ -9,6 +9,7 @@ from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.solvers.entrywise import BallArithmetic, Entrywise, ball
 
 EPS_OF_MODEL = 1e-6
+RIM = 1.0 - 1e-10  # all but: the numbers that are held against a ball round, too
 OPS = BallArithmetic(EPS_OF_MODEL)
 S, A = 3, 4
 
@@ -18,9 +19,8 @@ def balls(rng, *shape, size=1e-3):
 
 
 def inside(rng, x):
-    """Extended-precision numbers of a ball, most of them all but on its rim (they round, too)."""
-    rim = 1.0 - 1e-10
-    return x.mid.astype(np.longdouble) + x.rad * rng.choice([-rim, -rim, rim, rim, 0.3], size=x.mid.shape)
+    """Extended-precision numbers of a ball, most of them all but on its rim."""
+    return x.mid.astype(np.longdouble) + x.rad * rng.choice([-RIM, -RIM, RIM, RIM, 0.3], size=x.mid.shape)
 
 
 def kernel(rng, sparse=False):
@@ -34,7 +34,7 @@ def kernel(rng, sparse=False):
 def moved(rng, k):
     """The kernel's entries (S, A, S), each off by at most the model's ε."""
     values = np.asarray(k.values).reshape(S, A, S).astype(np.longdouble)
-    return values * (1.0 + EPS_OF_MODEL * rng.choice([-1.0, 1.0], size=values.shape))
+    return values * (1.0 + RIM * EPS_OF_MODEL * rng.choice([-1.0, 1.0], size=values.shape))
 
 
 def soft(x):
@@ -64,8 +64,8 @@ def cases(rng, sparse):
         ("/", a / far, x / z), ("sum", a.sum(axis=1), x.sum(axis=1)), ("total", OPS.total(a), x.sum()), ("[]", a[1], x[1]),
         ("expect", OPS.expect(k, v), p @ inner_v), ("accumulate", OPS.accumulate(k, q), np.einsum("sa,saz->z", inner_q, p)),
         ("outer", OPS.outer(k, [a, w], [v, u]), summed.reshape(np.shape(k.values))),
-        ("array", OPS.array(a.mid), a.mid * (1.0 + np.longdouble(EPS_OF_MODEL))),
-        ("logarithm", OPS.logarithm(np.log(far.mid)), np.log(far.mid * (1.0 - np.longdouble(EPS_OF_MODEL)))),
+        ("array", OPS.array(a.mid), a.mid * (1.0 + np.longdouble(RIM * EPS_OF_MODEL))),
+        ("logarithm", OPS.logarithm(np.log(far.mid)), np.log(far.mid * (1.0 - np.longdouble(RIM * EPS_OF_MODEL)))),
         *zip(("log", "softmax", "lse"), OPS.soften(logs, None), soft(wide), strict=True),
         ("mean", OPS.mean(policy_ball, q), (policy * inner_q).sum(axis=1)),
         ("centred", OPS.centred(policy_ball, q), inner_q - (policy * inner_q).sum(axis=1, keepdims=True)),
