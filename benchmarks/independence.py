@@ -25,7 +25,9 @@ PROBLEMS = {
 INSIDE = "/src/boltzgrad/"
 # The problem itself: the zoo, the files of a family that make its models, and what these are made from.
 PROBLEM_FILES = {"contexts.py", "linearise.py", "model.py", "natural_units.py", "plain_form.py", "problem.py"}
-PROBLEM_CORE = {f"core/{name}.py" for name in ("checks", "kernel", "linearise", "objectives", "problem", "softmaxes")}
+PROBLEM_CORE = {
+    f"core/{name}.py" for name in ("arrays", "checks", "kernel", "linearise", "objectives", "problem", "softmaxes")
+}
 
 
 def called(function):

@@ -24,7 +24,7 @@ from boltzgrad.families.horizon.error_bound import coordinate_bounds
 from boltzgrad.families.horizon.error_estimate import coordinate_estimates
 from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
 from boltzgrad.families.tabular.contexts import ContextualArrays
-from boltzgrad.families.tabular.contextual import ContextualHypergradient, assemble
+from boltzgrad.families.tabular.contextual import ContextualHypergradient
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 
@@ -62,7 +62,7 @@ class HorizonHypergradient(ContextualHypergradient):
         """(cotangent, the part of ∇J that does not go through arrays) for other numbers in the models."""
         problem = self.problem if problem is None else problem
         solved = tuple(solve_model(problem, self.theta, model, ops) for model in models)
-        return assemble(problem, self.theta, weights, solved)[1:]
+        return assembled(problem, self.theta, weights, solved)[1:]
 
     @property
     def size(self) -> str:
@@ -130,6 +130,24 @@ def solve_model(
     return solve(model, ops, (objective.value(theta, policy), direct, slope))
 
 
+def assembled(
+    problem: ConfigurableMDP, theta: Array, weights: Array, solved: Sequence[HorizonSolution]
+) -> tuple[float, ContextualArrays, Array]:
+    """(J, cotangent of all arrays, the part of ∇J that does not go through them).
+
+    The tabular reference is a witness here (`expanded-adjoint`): what it does to the same end is not called.
+    """
+    pairs = list(zip(weights, solved, strict=True))
+    value, outside = float(sum(p * s.value for p, s in pairs)), np.zeros(problem.dim)
+    for p, s in pairs:
+        outside += 0.0 if s.direct is None else p * s.direct
+    if problem.regulariser is not None:
+        value += problem.regulariser.value(theta)
+        outside += problem.regulariser.gradient_at(theta)
+    arrays = tuple(s.cotangent(float(p)) for p, s in pairs)
+    return value, ContextualArrays(arrays, np.array([float(s.value) for s in solved])), outside
+
+
 def _clipped(arrays: HorizonArrays) -> HorizonArrays:
     """The arrays with probabilities that rounding has made negative set to zero."""
     chances = ("transition", "initial", "follower_transition")
@@ -143,7 +161,7 @@ def horizon_hypergradient(
     linearised = problem.linearise(theta)
     theta = problem.check_theta(theta)
     solved = tuple(solve_model(problem, theta, model) for model in linearised.model.models)
-    value, cotangent, outside = assemble(problem, theta, linearised.model.probabilities, solved)
+    value, cotangent, outside = assembled(problem, theta, linearised.model.probabilities, solved)
     return HorizonHypergradient(
         value=value,
         gradient=linearised.pullback(cotangent) + outside,

@@ -18,6 +18,7 @@ The cost beyond the forward solve is one transposed solve with a matrix that is 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.softmaxes import centred
+from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.solvers import FollowerSolution, LeaderSolution, evaluate_leader, solve_follower
@@ -123,3 +125,22 @@ def solve_context(
     """Solve one model and its adjoint.  Raises: NotConverged, NotDifferentiable."""
     follower = solve_follower(model, warm_start=warm_start, tolerance=tolerance)
     return adjoin(model, follower, evaluate(model, problem, theta, follower))
+
+
+def assemble(
+    problem: ConfigurableMDP, theta: Array, weights: Array, solutions: Sequence[ContextSolution]
+) -> tuple[float, ContextualArrays, Array]:
+    """(J, cotangent of all arrays, the part of ∇J that does not go through them) from the solved contexts."""
+    value = float(sum(p * s.value for p, s in zip(weights, solutions, strict=True)))
+    cotangent = ContextualArrays(
+        tuple(s.cotangent(float(p)) for p, s in zip(weights, solutions, strict=True)),
+        np.array([s.value for s in solutions]),
+    )
+    outside = np.zeros(problem.dim)
+    for p, solution in zip(weights, solutions, strict=True):
+        if solution.direct is not None:
+            outside += p * solution.direct
+    if problem.regulariser is not None:
+        value += problem.regulariser.value(theta)
+        outside += problem.regulariser.gradient_at(theta)
+    return value, cotangent, outside

@@ -20,9 +20,8 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.stochastic import scatter
 from boltzgrad.errors import BoltzgradError
-from boltzgrad.families.tabular.adjoint import ContextSolution, solve_context
+from boltzgrad.families.tabular.adjoint import ContextSolution, assemble, solve_context
 from boltzgrad.families.tabular.contexts import ContextualArrays, arrays_of
-from boltzgrad.families.tabular.contextual import assemble
 from boltzgrad.families.tabular.linearise import unflatten
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 

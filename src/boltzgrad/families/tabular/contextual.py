@@ -3,52 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from boltzgrad.core.array_map import ArrayMap
-from boltzgrad.core.arrays import Array, ArrayRecord
+from boltzgrad.core.arrays import Array
 from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.errors import InvalidOption
 from boltzgrad.families.tabular.contexts import ContextualArrays
-from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
-
-
-class Solved(Protocol):
-    """One context, solved: its value, the part of its gradient at fixed policy (d,) or None, and its cotangent."""
-
-    @property
-    def value(self) -> float:
-        """The leader's value."""
-
-    @property
-    def direct(self) -> Array | None:
-        """∂f/∂θ at fixed policy for a general objective; None for the return."""
-
-    def cotangent(self, weight: float = 1.0) -> ArrayRecord:
-        """∂(weight · value)/∂(each array of the model)."""
-
-
-def assemble(
-    problem: ConfigurableMDP, theta: Array, weights: Array, solutions: Sequence[Solved]
-) -> tuple[float, ContextualArrays, Array]:
-    """(J, cotangent of all arrays, the part of ∇J that does not go through them) from the solved contexts."""
-    value = float(sum(p * s.value for p, s in zip(weights, solutions, strict=True)))
-    cotangent = ContextualArrays(
-        tuple(s.cotangent(float(p)) for p, s in zip(weights, solutions, strict=True)),
-        np.array([s.value for s in solutions]),
-    )
-    outside = np.zeros(problem.dim)
-    for p, solution in zip(weights, solutions, strict=True):
-        if solution.direct is not None:
-            outside += p * solution.direct
-    if problem.regulariser is not None:
-        value += problem.regulariser.value(theta)
-        outside += problem.regulariser.gradient_at(theta)
-    return value, cotangent, outside
+from boltzgrad.families.tabular.problem import LinearisedBuild
 
 
 @dataclass(frozen=True, eq=False, repr=False)

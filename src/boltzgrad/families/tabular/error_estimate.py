@@ -17,10 +17,9 @@ from dataclasses import replace
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.families.tabular.adjoint import ContextSolution, adjoin, evaluate
+from boltzgrad.families.tabular.adjoint import ContextSolution, adjoin, assemble, evaluate
 from boltzgrad.families.tabular.build_rounding import Again, build_rounding, solved_again
 from boltzgrad.families.tabular.contexts import ContextualArrays
-from boltzgrad.families.tabular.contextual import assemble
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 from boltzgrad.solvers.follower import FollowerSolution, solve_follower

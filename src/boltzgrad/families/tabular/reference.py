@@ -12,9 +12,9 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.hypergradient import open_policy
 from boltzgrad.errors import InvalidOption
-from boltzgrad.families.tabular.adjoint import ContextSolution, solve_context
+from boltzgrad.families.tabular.adjoint import ContextSolution, assemble, solve_context
 from boltzgrad.families.tabular.contexts import ContextualArrays
-from boltzgrad.families.tabular.contextual import ContextualHypergradient, assemble
+from boltzgrad.families.tabular.contextual import ContextualHypergradient
 from boltzgrad.families.tabular.error_bound import coordinate_bounds
 from boltzgrad.families.tabular.error_estimate import rounding_estimates
 from boltzgrad.families.tabular.problem import ConfigurableMDP
