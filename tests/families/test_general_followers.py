@@ -27,9 +27,23 @@ FAST = ["covariance", "implicit", "complex-step"]
 class World:
     """A random world of S states and A actions, every part of which θ (3,) may move; `given(θ)` is what a model is made of."""
 
-    def __init__(self, seed, *, reference=False, masked=False, rates=(), ends=False, own=False, entropic=0.0, S=4, A=3):
+    def __init__(
+        self,
+        seed,
+        *,
+        reference=False,
+        masked=False,
+        rates=(),
+        ends=False,
+        own=False,
+        entropic=0.0,
+        each=False,
+        S=4,
+        A=3,
+    ):
         rng = np.random.default_rng(seed)
         self.S, self.A, self.rates, self.reference, self.ends = S, A, rates, reference, ends
+        self.each = each  # whether each state has a temperature of its own
         self.entropic = entropic  # τ_L; the leader has a reference of its own where the follower has one
         self.p = [rng.dirichlet(np.full(S, 0.7), (S, A)) for _ in range(2 + own)]
         self.own = own
@@ -37,6 +51,7 @@ class World:
         self.base = rng.standard_normal((3, S, A))
         self.slopes = rng.standard_normal((3, 3))
         self.start = rng.dirichlet(np.ones(S))
+        self.warmth = rng.uniform(0.5, 2.0, S)
         self.there = np.ones((S, A), bool)
         if masked:
             self.there = rng.random((S, A)) < 0.6
@@ -62,13 +77,17 @@ class World:
             e = anp.where(self.there, anp.exp(self.base[2] + anp.dot(self.tables[2], t)), 0.0)
             weights = e / anp.sum(e, axis=1, keepdims=True)
         top = 1.0 if self.ends else 0.9
+        tau = rate(0, 0.4, 1.5, 0.7)
+        if self.each:
+            moved = anp.dot(self.tables[2, :, 0], t) if "temperature" in self.rates else 0.0
+            tau = 0.7 * self.warmth * anp.exp(0.2 * moved)
         return (
             follower,
             leader,
             world,
             plan,
             weights,
-            rate(0, 0.4, 1.5, 0.7),
+            tau,
             rate(1, 0.3, 0.9, top),
             rate(2, 0.3, 0.9, top),
         )
@@ -99,7 +118,7 @@ class World:
         for _ in range(4000):
             q = follower + gamma_f * plan @ v
             top = np.where(weights > 0.0, q, -np.inf).max(axis=1)
-            e = weights * np.exp(np.where(weights > 0.0, q - top[:, None], 0.0) / tau)
+            e = weights * np.exp(np.where(weights > 0.0, q - top[:, None], 0.0) / np.reshape(tau, (-1, 1)))
             new = top + tau * np.log(e.sum(axis=1))
             if np.abs(new - v).max() < 1e-15:
                 break
@@ -131,6 +150,11 @@ WORLDS = {
     "the follower's discount moves": {"rates": ("follower_discount",)},
     "the leader's discount moves": {"rates": ("leader_discount",)},
     "both discounts move": {"rates": ("follower_discount", "leader_discount")},
+    "a temperature for each state": {"each": True},
+    "a temperature for each state, all move": {
+        "each": True, "reference": True, "masked": True, "rates": ("temperature", "follower_discount", "leader_discount"),
+    },
+    "a temperature for each state, undiscounted": {"each": True, "ends": True, "own": True, "entropic": 0.5},
     "undiscounted": {"ends": True},
     "undiscounted, a mask": {"ends": True, "masked": True},
     "undiscounted, a kernel of its own": {"ends": True, "own": True},
@@ -178,7 +202,7 @@ def worlds(draw):
     return World(
         draw(st.integers(0, 2**31)), reference=draw(st.booleans()), masked=draw(st.booleans()), own=draw(st.booleans()),
         rates=draw(st.sets(st.sampled_from(names)).map(tuple)), ends=draw(st.booleans()),
-        entropic=draw(st.sampled_from((0.0, 0.5))), S=draw(st.integers(1, 5)),
+        entropic=draw(st.sampled_from((0.0, 0.5))), each=draw(st.booleans()), S=draw(st.integers(1, 5)),
         A=draw(st.integers(1, 4)),
     )  # fmt: skip
 
@@ -217,7 +241,11 @@ def test_what_each_number_is_worth(case):
         wide, narrow = ((moved(k, s * change) - moved(k, -s * change)) / (2.0 * s) for s in (h, h / 2))
         return (4.0 * narrow - wide) / 3.0
 
-    for k, name in ((5, "temperature"), (6, "follower_discount"), (7, "leader_discount")):
+    if world.each:
+        by_state = [slope(5, one, 1e-3) for one in np.eye(world.S)]
+        np.testing.assert_allclose(cotangent.temperature, by_state, rtol=1e-7, atol=1e-9)
+    names = ((5, "temperature"), (6, "follower_discount"), (7, "leader_discount"))
+    for k, name in names[world.each :]:
         np.testing.assert_allclose(getattr(cotangent, name), slope(k, 1.0, 1e-3), rtol=1e-7, atol=1e-9)
     plain_entropic = world.entropic
 
@@ -321,6 +349,10 @@ def frozen(k):
     return change
 
 
+def one_for_all(other):
+    other.warmth = np.full_like(other.warmth, other.warmth.mean())
+
+
 def leaders_entropy(factor):
     def change(other):
         other.entropic = factor * other.entropic
@@ -339,6 +371,8 @@ LOST = {
     "∇ log π⁰ forgotten": ("a reference", frozen(4)),
     "the mask ignored in the normaliser": ("a mask", mask_ignored),
     "τ not differentiated": ("a temperature that moves", frozen(5)),
+    "τ(s) not differentiated": ("a temperature for each state, all move", frozen(5)),
+    "one τ for all states": ("a temperature for each state", one_for_all),
     "γ_F not differentiated": ("the follower's discount moves", frozen(6)),
     "γ_L not differentiated": ("the leader's discount moves", frozen(7)),
 }
@@ -389,9 +423,9 @@ def test_estimators_refuse_a_leader_with_entropy():
     assert bg.check_estimator(ExactGradient(), problem, THETA, n_batches=20, seed=1).ok
 
 
-@pytest.mark.parametrize("case", ["undiscounted", "the leader's discount moves"])
+@pytest.mark.parametrize("case", ["undiscounted", "the leader's discount moves", "a temperature for each state"])
 def test_estimators_refuse_what_no_discount_ends(case):
-    with pytest.raises(bg.errors.InvalidOption, match="undiscounted, or its discount depends on theta"):
+    with pytest.raises(bg.errors.InvalidOption, match="undiscounted, its discount depends on theta, or each state has"):
         bg.check_estimator(HPGD_EXACT, World(1, **WORLDS[case]).problem, THETA, n_batches=20, seed=1)
 
 
@@ -421,6 +455,15 @@ def test_what_is_no_reference_and_no_mask():
         r"leader_reference\[0, 0\] is 0 where the follower may act",
         leader_temperature=1.0, leader_reference=np.array([[0.0, 0.5, 0.5]] * 4),
     )  # fmt: skip
+    refused(r"temperature has shape \(3,\), expected a number or \(4,\)", temperature=np.ones(3))
+    refused(r"temperature has shape \(4, 3\), expected a number or \(4,\)", temperature=third)
+    refused(r"temperature\[2\] is 0; it must be positive", temperature=np.array([1.0, 1.0, 0.0, 1.0]))
+    refused(r"temperature\[1\] is nan; every entry must be finite", temperature=np.array([1.0, np.nan, 1.0, 1.0]))
+    refused(
+        "follower_discount is 1, and from state 0 no episode ever ends",
+        temperature=np.arange(1.0, 5.0),
+        follower_discount=1.0,
+    )
     refused("follower_discount is 1.1; it must lie in", follower_discount=1.1)
     refused("leader_discount is 1, and from state 0 no episode ever ends", leader_discount=1.0)
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import autograd.numpy as anp
+import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import BundleUnusable
@@ -42,6 +43,18 @@ def numbers(constants: dict[str, Any]) -> dict[str, Any]:
     """Discounts and temperature among a bundle's constants.  Raises: BundleUnusable."""
     try:
         own = {name: constants[name] for name in ("leader_temperature",) if name in constants}
+        if "state_temperatures" in constants:
+            own["unit"] = _positive(constants["state_temperatures"])
         return {name: constants[name] for name in _DISCOUNTS} | own
     except KeyError as error:
         raise BundleUnusable(f"bundle.json: constants has no {error}; export the bundle again") from None
+
+
+def _positive(x: Any) -> Array:
+    try:
+        out = np.array(x, float)
+    except (TypeError, ValueError):
+        out = np.zeros(1)
+    if out.ndim != 1 or not np.all((out > 0.0) & np.isfinite(out)):
+        raise BundleUnusable("bundle.json: state_temperatures among constants is no list of positive numbers")
+    return out

@@ -120,24 +120,27 @@ class FollowerAsGiven(FollowerSolution):
     @cached_property
     def sup_bound(self) -> float:
         """See `FollowerSolution`."""
-        return self.model.unit * self.plain.sup_bound
+        return float(np.max(self.model.unit)) * self.plain.sup_bound
 
     @cached_property
     def span_bound(self) -> float:
         """See `FollowerSolution`."""
-        return self.model.unit * self.plain.span_bound
+        if np.ndim(self.model.unit):  # a constant in the plain form is none in units that differ
+            return 2.0 * self.sup_bound
+        return float(self.model.unit) * self.plain.span_bound
 
 
 def as_given(solution: FollowerSolution) -> FollowerSolution:
     """A solution of a model in plain form in the units that the model was given in."""
     model, unit = solution.model, solution.model.unit
-    if unit == 1.0 and model.reference is None:
+    if np.all(unit == 1.0) and model.reference is None:
         return solution
     parts = {f.name: getattr(solution, f.name) for f in fields(FollowerSolution)}
-    q = unit * solution.q
+    over_actions = unit[:, None] if np.ndim(unit) else unit
+    q = over_actions * solution.q
     if model.reference is not None:
-        q = q - unit * model.temperature * np.log(np.where(model.reference > 0.0, model.reference, 1.0))
-    given = {"value": unit * solution.value, "q": q, "residual": unit * solution.residual}
+        q = q - over_actions * model.temperature * np.log(np.where(model.reference > 0.0, model.reference, 1.0))
+    given = {"value": unit * solution.value, "q": q, "residual": float(np.max(unit)) * solution.residual}
     more = {"extended": unit * solution.extended, "gap": unit * solution.gap}
     return FollowerAsGiven(**{**parts, **given, **more}, plain=solution)
 

@@ -41,8 +41,8 @@ class TabularFamily:
             )
         if any(1.0 in (m.follower_discount, m.leader_discount) for m in models):
             raise InvalidOption(
-                f"{label} ends its trajectories by a constant discount below one; {self.problem!r} is undiscounted, or its "
-                "discount depends on theta"
+                f"{label} ends its trajectories by a constant discount below one; {self.problem!r} is undiscounted, its "
+                "discount depends on theta, or each state has a temperature of its own"
             )
         self.check_scores(label)
 

@@ -19,7 +19,7 @@ class GameEvaluator(Evaluator):
         self.problem = problem
         joint = problem.joint
         self._starts: tuple[Array, Array] | None = None
-        self.horizon = most_steps(joint, max(joint.follower_discount, joint.leader_discount))
+        self.horizon = max(most_steps(joint, planned_ones=own) for own in (False, True))
         self._entries = float(np.size(joint.kernel.values) + 40 * joint.follower_reward.size)
 
     def __call__(self, theta: Array) -> complex:

@@ -32,15 +32,17 @@ def with_bounds(
 ) -> Answer:
     """Values that are as right as `follower` is, with what is known of `model`, the one that the follower plans in."""
     bounds = {
-        name: 2.0 * follower.sup_bound / (like.unit * like.temperature) if name == "policy" else follower.sup_bound
+        name: 2.0 * follower.sup_bound / (np.min(like.unit) * like.temperature)
+        if name == "policy"
+        else follower.sup_bound
         for name in values
     }
     gamma = like.follower_discount
     horizon = 1.0 / (1.0 - gamma) if gamma < 1.0 else follower.system.remaining_steps
     if model is None:
         return Answer(values, bounds, horizon)
-    size = float(np.abs(values["Q"]).max()) / (model.unit * model.temperature)
-    if model.unit != 1.0 or model.reference is not None or model.available is not None:
+    size = float(np.abs(values["Q"]).max()) / (float(np.min(model.unit)) * model.temperature)
+    if np.any(model.unit != 1.0) or model.reference is not None or model.available is not None:
         return Answer(values, bounds, horizon, size)  # mistakes are known of plain followers
     return Answer(values, bounds, horizon, size, partial(mistaken, model), lambda v: backup(model, v)[1])
 

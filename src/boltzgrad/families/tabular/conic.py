@@ -135,7 +135,7 @@ def _soft_value(program: SoftProgram, model: TabularModel) -> Array:
 
     Raises: NotConverged if the solver breaks down from every first centre.
     """
-    upper = np.full(model.n_states, float(model.follower_reward.max()) * most_steps(model, model.follower_discount))
+    upper = np.full(model.n_states, float(model.follower_reward.max()) * most_steps(model, planned_ones=True))
     best, least, failure = upper, np.inf, None
     for first in (np.zeros(model.n_states), upper):
         program.centre = first

@@ -71,7 +71,9 @@ def content(reference: TabularHypergradient) -> Content:
 
 
 def _numbers(model: TabularModel) -> dict[str, Any]:
-    own = {"leader_temperature": model.leader_temperature} if model.leader_temperature else {}
+    own: dict[str, Any] = {"leader_temperature": model.leader_temperature} if model.leader_temperature else {}
+    if model.weighted:
+        own["state_temperatures"] = model.unit.tolist()
     return {**discounts(model), **own}
 
 

@@ -60,8 +60,8 @@ class TabularEvaluator(Evaluator):
             entries = model.transition.size if isinstance(model.transition, np.ndarray) else model.transition.nnz
             self.change = max(self.change, change)
             if first:
-                discount = max(model.follower_discount, model.leader_discount)
-                self.horizon = max(self.horizon, most_steps(model, discount))
+                both = (most_steps(model, planned_ones=own) for own in (False, True))
+                self.horizon = max(self.horizon, *both)
             if first:
                 self.work += float(sweeps * (entries + 30 * model.follower_reward.size))
                 self._starts.append((follower.x, v_leader))

@@ -69,15 +69,16 @@ class TabularModel(BuiltModel):
     `temperature` τ > 0 is the weight of the follower's entropy, or of −KL(π(·|s) ‖ π⁰(·|s)) where a `reference` π⁰ (S, A)
     is given: rows of probabilities, whose zeros are actions that are not there.  `available` (S, A), true where an action is
     there, says the same of a follower with entropy.  Discounts lie in [0, 1), or are 1 where every episode ends.
-    Temperature, discounts and reference may depend on θ.  Arrays become float64 copies or views; index arrays of sparse
-    kernels are copied.
+    `temperature` may be one for each state (S,).  Temperature, discounts and reference may depend on θ.  Arrays become float64
+    copies or views; index arrays of sparse kernels are copied.
 
     `leader_temperature` τ_L ≥ 0, a constant, is the weight of the leader's own regulariser of the follower's policy: its
     running reward is r_L − τ_L (log π − log π⁰_L), with `leader_reference` π⁰_L (S, A), or with entropy where none is given.
 
     What is kept is the same follower in the plain form (`families/tabular/plain_form.py`): `follower_reward` is then
     r_F + τ log π⁰, a temperature that moves becomes 1 and `unit` says what a unit of reward is, a discount that moves becomes 1
-    and its kernel γp; `moving` has what moved, by name, `available` and `reference` say what was given.
+    and its kernel γp; a temperature for each state becomes 1, too, with `unit` (S,) and a kernel of weights for the follower;
+    `moving` has what was taken in, by name, `available` and `reference` say what was given.
 
     Raises: InvalidModel, naming the entry, what was found and what was expected.
     Warns: SuspiciousModel where a row misses one by about float32 rounding (it would end episodes).
@@ -100,8 +101,8 @@ class TabularModel(BuiltModel):
     available: Any = field(kw_only=True, default=None)
     leader_temperature: float = field(kw_only=True, default=0.0)
     leader_reference: Any = field(kw_only=True, default=None)
-    unit: float = field(kw_only=True, default=1.0, repr=False)
-    moving: Mapping[str, float] = field(kw_only=True, default_factory=dict, repr=False)
+    unit: Any = field(kw_only=True, default=1.0, repr=False)
+    moving: Mapping[str, Any] = field(kw_only=True, default_factory=dict, repr=False)
     plain: MadeWith | None = field(kw_only=True, default=None, repr=False)
     loose: tuple[str, ...] = field(init=False, repr=False)
     kernel: Kernel = field(init=False, repr=False)
@@ -125,7 +126,7 @@ class TabularModel(BuiltModel):
         if self.follower_transition is None:
             put("follower_kernel", self.kernel)
         else:
-            put("follower_kernel", _kernel("follower_transition", self.follower_transition, shape))
+            put("follower_kernel", _kernel("follower_transition", self.follower_transition, shape, self.weighted))
             put("follower_transition", public(self.follower_kernel))
         put("transition", public(self.kernel))
         put("initial", numeric_array("initial", self.initial, ndim=1, axes="(states,)"))
@@ -137,7 +138,10 @@ class TabularModel(BuiltModel):
             "loose",
             tuple(name for name, x in given.items() if not isinstance(x, (float, int)) or type(x) is np.float64),
         )
+        each = self._temperatures(given["temperature"]) if np.ndim(untraced(given["temperature"])) else None
         for name, x in given.items():
+            if name == "temperature" and each is not None:
+                x = 1.0
             put(name, real_number(name, np.real(untraced(x)) if _moves(x) else x))
         self._check_scalars()
         put("leader_temperature", real_number("leader_temperature", self.leader_temperature))
@@ -147,15 +151,37 @@ class TabularModel(BuiltModel):
             retake(self, put)
         else:
             take_leader_reference(self, put)
-            take_reference(self, put, given["temperature"])
-            absorb(self, put, {name: x for name, x in given.items() if _moves(x)})
+            take_reference(self, put, given["temperature"] if each is None else each[:, None])
+            moving = {name: x for name, x in given.items() if _moves(x)}
+            if each is not None:
+                if self.follower_discount == 1.0:
+                    refuse_endless("follower_discount", self.follower_kernel)
+                moving |= {"temperature": each, "follower_discount": given["follower_discount"]}
+            absorb(self, put, moving)
         put("plain", MadeWith.of(self))
         for name, kernel in (("follower_discount", self.follower_kernel), ("leader_discount", self.kernel)):
             discount = getattr(self, name)
+            if name == "follower_discount" and self.weighted:
+                continue  # looked at before its rows were weighted
             if discount > 1.0 - 2.0 * ROW_SLACK:  # rows of 1 + slack pass for probabilities
                 self._refuse_growth(name, discount)
             if discount == 1.0:
                 refuse_endless(name, kernel)
+
+    def _temperatures(self, x: Any) -> Any:
+        """A temperature for each state (S,), checked."""
+        tau = numeric_array("temperature", x)
+        plain = np.real(np.asarray(untraced(tau)))
+        if plain.shape != self.follower_reward.shape[:1]:
+            raise InvalidModel(
+                f"temperature has shape {plain.shape}, expected a number or ({len(self.follower_reward)},)"
+            )
+        if not plain.min() > 0.0:
+            at = int(np.argmin(plain))
+            raise InvalidModel(f"temperature[{at}] is {plain[at]:.6g}; it must be positive")
+        if self.plain is not None:
+            raise InvalidModel("a copy of a model has a temperature for each state: make it anew with that")
+        return tau
 
     def _check_scalars(self) -> None:
         for name in ("follower_discount", "leader_discount"):
@@ -195,6 +221,11 @@ class TabularModel(BuiltModel):
     def n_actions(self) -> int:
         """Number of the follower's actions A."""
         return int(self.follower_reward.shape[1])
+
+    @property
+    def weighted(self) -> bool:
+        """Whether the follower's kernel is one of weights, because each state has its own temperature."""
+        return np.ndim(self.unit) == 1
 
     @property
     def ends(self) -> bool:
@@ -260,7 +291,7 @@ def _moves(x: Any) -> bool:
     return isinstance(x, Box) or (np.iscomplexobj(x) and np.size(x) == 1 and not isinstance(x, str))
 
 
-def _kernel(name: str, x: Any, shape: tuple[int, ...]) -> Kernel:
+def _kernel(name: str, x: Any, shape: tuple[int, ...], weighted: bool = False) -> Kernel:
     S, A = shape
     if sparse.issparse(x):
         if x.shape != (S * A, S):
@@ -274,12 +305,14 @@ def _kernel(name: str, x: Any, shape: tuple[int, ...]) -> Kernel:
         values = numeric_array(f"{name}.values", x.values)
         if values.shape != (x.pattern.nnz,):
             raise InvalidModel(f"{name}.values has shape {values.shape}, its pattern holds {x.pattern.nnz} entries")
-        check_probabilities(name, np.asarray(untraced(values)), x.pattern.indptr, A, False, x.pattern.indices)
+        if not weighted:
+            check_probabilities(name, np.asarray(untraced(values)), x.pattern.indptr, A, False, x.pattern.indices)
         return x.with_values(values)
     values = x.values if isinstance(x, DenseKernel) else x
     values = numeric_array(name, values)
     if values.shape != (S, A, S):
         raise InvalidModel(f"{name} has shape {values.shape}, expected ({S}, {A}, {S}) as in the rewards")
     plain = np.asarray(untraced(values))
-    check_probabilities(name, plain.reshape(S * A, S), np.arange(S * A + 1) * S, A, False)
+    if not weighted:
+        check_probabilities(name, plain.reshape(S * A, S), np.arange(S * A + 1) * S, A, False)
     return DenseKernel(values)

@@ -13,6 +13,9 @@ its weight exp(−`_NEVER`) is below the smallest float64, so it is exactly zero
 **A discount that moves**: γ enters only as γ p(s'|s,a), the kernel of a chain that ends with probability 1 − γ at every step,
 with discount one.
 
+**A temperature for each state**: V_F(s)/τ(s) has temperature one, the reward r_F/τ(s) and the weights γ_F p(s'|s,a) τ(s')/τ(s).
+Rows of weights may sum to more than one; their chain is the old one in other units, and I − P has the same inverse up to these.
+
 Each is an identity in θ, so derivatives follow from the arrays'.  Source: derivations `soft-bellman-fixed-point`; SoBiRL 2.2.
 """
 
@@ -144,9 +147,13 @@ def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
         return
     if "temperature" in moving:
         tau = moving["temperature"]
-        put("follower_reward", model.follower_reward / tau)
-        put("unit", model.unit * float(np.real(untraced(tau))))
+        each = np.ndim(untraced(tau)) == 1
+        put("follower_reward", model.follower_reward / (tau[:, None] if each else tau))
+        put("unit", np.real(np.asarray(untraced(tau))) if each else model.unit * float(np.real(untraced(tau))))
         put("temperature", 1.0)
+        if each:
+            put("follower_kernel", _weighted(model.follower_kernel, tau))
+            _publish(model, put, True)
     if "follower_discount" in moving or "leader_discount" in moving:
         world, plans = model.kernel, model.follower_kernel
         if "leader_discount" in moving:
@@ -157,7 +164,17 @@ def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
             put("follower_discount", 1.0)
         put("follower_kernel", plans)
         _publish(model, put, True)
-    put("moving", {**model.moving, **{name: float(np.real(untraced(x))) for name, x in moving.items()}})
+    put("moving", {**model.moving, **{name: np.real(untraced(x)) for name, x in moving.items()}})
+
+
+def _weighted(kernel: Kernel, tau: Any) -> Kernel:
+    """The weights p(s'|s,a) τ(s')/τ(s)."""
+    if isinstance(kernel, DenseKernel):
+        return kernel.with_values(kernel.values * tau / tau[:, None, None])
+    assert isinstance(kernel, SparseKernel)
+    lengths = np.diff(kernel.pattern.indptr)
+    source = np.repeat(np.arange(kernel.n_states * kernel.n_actions) // kernel.n_actions, lengths)
+    return kernel.with_values(kernel.values * tau[kernel.pattern.indices] / tau[source])
 
 
 def _publish(model: TabularModel, put: Put, own: bool) -> None:

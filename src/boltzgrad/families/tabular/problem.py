@@ -41,7 +41,7 @@ class _OneForm:
     def __call__(self, theta: Any) -> BuiltModel | ContextualModel:
         built = self.function(theta)
         models = _models(built)
-        if not models or all(m.moving or not m.loose for m in models):
+        if all(set(m.loose) <= set(m.moving) for m in models):
             return built
         if self._moving is None:
             self._moving = self._seen_to_move(np.array(np.real(untraced(theta)), float))

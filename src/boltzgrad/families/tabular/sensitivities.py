@@ -2,17 +2,18 @@ r"""∂J/∂(what a tabular model was given): its arrays, and the numbers and po
 
 With m = ∂J/∂r_F (S, A), ν the leader's visits and π the follower's policy:
 
-    ∂J/∂ log π⁰(a|s) = τ m(s,a),   ∂J/∂τ = −Σ m r_F/τ,   ∂J/∂γ_F = Σ m P V_F,   ∂J/∂γ_L = Σ ν π P V_L,
-    ∂J/∂τ_L = −Σ ν π (log π − log π⁰_L),   ∂J/∂ log π⁰_L(a|s) = τ_L ν(s) π(a|s).
+    ∂J/∂ log π⁰(a|s) = τ m(s,a),   ∂J/∂τ(s) = −y KL(π ‖ π⁰) − Σ_a w (log π − log π⁰),   ∂J/∂γ_F = Σ m P V_F,
+    ∂J/∂γ_L = Σ ν π P V_L,   ∂J/∂τ_L = −Σ ν π (log π − log π⁰_L),   ∂J/∂ log π⁰_L(a|s) = τ_L ν(s) π(a|s),
 
-The second says that J does not change when r_F and τ are multiplied by one number: it is −Σ y KL − Σ w (log π − log π⁰), with
-the follower's guidance w and adjoint y, m = w + π y.
+with the follower's guidance w and adjoint y, m = w + π y.  Of one temperature for all states, the second summed over them is
+−Σ m r_F/τ: J does not change when r_F and τ are multiplied by one number.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -37,18 +38,30 @@ class Sensitivities(TabularArrays):
         return self.solved
 
     @cached_property
-    def temperature(self) -> float:
-        """∂J/∂τ [J/r_F]."""
+    def temperature(self) -> Any:
+        """∂J/∂τ [J/r_F], a number, or (S,) where each state has its own."""
         model = self._at.model
+        if model.weighted:
+            return self._temperatures()
         reward = model.unit * model.follower_reward
         if model.reference is not None:
             reward = reward - self._temperature * np.log(np.where(model.reference > 0.0, model.reference, 1.0))
         return -float((self.follower_reward * reward).sum()) / self._temperature
 
+    def _temperatures(self) -> Array:
+        s = self._at
+        over = np.where(
+            s.follower.policy > 0.0, s.follower.q - s.follower.value[:, None], 0.0
+        )  # log π, in the plain form
+        if s.model.reference is not None:
+            over = over - np.log(np.where(s.model.reference > 0.0, s.model.reference, 1.0))
+        kl = (s.follower.policy * over).sum(axis=1)
+        return np.asarray(-self.weight * (s.adjoint * kl + (s.guidance * over).sum(axis=1)) / s.model.unit)
+
     @property
-    def _temperature(self) -> float:
+    def _temperature(self) -> Any:
         model = self._at.model
-        return model.unit * model.temperature
+        return (model.unit[:, None] if model.weighted else model.unit) * model.temperature
 
     @cached_property
     def log_reference(self) -> Array:
@@ -78,7 +91,8 @@ class Sensitivities(TabularArrays):
     def follower_discount(self) -> float:
         """∂J/∂γ_F [J]; NaN where γ_F moves and is zero."""
         s = self._at
-        ahead = s.model.follower_kernel.expect(s.follower.value) * s.model.unit
+        ahead = s.model.follower_kernel.expect(s.follower.value)
+        ahead = ahead * (s.model.unit[:, None] if s.model.weighted else s.model.unit)
         return _per_discount(s, "follower_discount", float((self.follower_reward * ahead).sum()))
 
     @cached_property
@@ -102,5 +116,6 @@ def _per_discount(s: ContextSolution, name: str, through_kernel: float) -> float
 def sensitivities(arrays: TabularArrays, solved: ContextSolution, weight: float) -> Sensitivities:
     """The cotangent of a model's plain form, with ∂J/∂r_F of the reward that was given."""
     parts = {f.name: getattr(arrays, f.name) for f in fields(TabularArrays)}
-    parts["follower_reward"] = parts["follower_reward"] / solved.model.unit
+    unit = solved.model.unit
+    parts["follower_reward"] = parts["follower_reward"] / (unit[:, None] if np.ndim(unit) else unit)
     return Sensitivities(**parts, solved=solved, weight=weight)

@@ -122,11 +122,28 @@ def expected_steps(model: TabularModel, policy: Array) -> float:
     return float(np.real(leader_values(ones, np.real(policy)).x).max())
 
 
-def most_steps(model: TabularModel, discount: float) -> float:
-    """1/(1 − γ), or of a chain that is not discounted the expected number of steps when every action is as likely."""
+def most_steps(model: TabularModel, *, planned_ones: bool) -> float:
+    """1/(1 − γ), or of a chain that is not discounted the expected number of steps when every action is as likely: of the
+    world's chain and the leader's discount, or of the one the follower plans in and its own.
+    """
+    discount = model.follower_discount if planned_ones else model.leader_discount
     if discount < 1.0:
         return 1.0 / (1.0 - discount)
-    return expected_steps(model, np.full(model.follower_reward.shape, 1.0 / model.n_actions))
+    even = np.full(model.follower_reward.shape, 1.0 / model.n_actions)
+    if not planned_ones:
+        return expected_steps(model, even)
+    matrix = planned(model)
+
+    def step(x: Array) -> Array:
+        return np.asarray(1.0 + (even * np.real(matrix @ x).reshape(even.shape)).sum(axis=1))
+
+    found = sweep(
+        step,
+        np.zeros(model.n_states),
+        max_sweeps=affordable(model, discount),
+        jacobian=lambda _: np.real(state_kernel(matrix, even)),
+    )
+    return float(found.x.max())
 
 
 def evaluation_work(model: TabularModel, remaining_steps: float, dim: int = 1) -> float:
