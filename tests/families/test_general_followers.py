@@ -38,11 +38,13 @@ class World:
         own=False,
         entropic=0.0,
         each=False,
+        counted=None,
         S=4,
         A=3,
     ):
         rng = np.random.default_rng(seed)
         self.S, self.A, self.rates, self.reference, self.ends = S, A, rates, reference, ends
+        self.counted = counted  # how many steps the leader counts; None: all
         self.each = each  # whether each state has a temperature of its own
         self.entropic = entropic  # τ_L; the leader has a reference of its own where the follower has one
         self.p = [rng.dirichlet(np.full(S, 0.7), (S, A)) for _ in range(2 + own)]
@@ -89,7 +91,7 @@ class World:
             weights,
             tau,
             rate(1, 0.3, 0.9, top),
-            rate(2, 0.3, 0.9, top),
+            rate(2, 0.3, 0.9, top if self.counted is None else 1.0),
         )
 
     def beside(self, t):
@@ -104,6 +106,7 @@ class World:
             world, self.start, follower, leader, plan if self.own else None, temperature=tau, follower_discount=gamma_f,
             leader_discount=gamma_l, reference=weights, available=self.there if masked else None,
             leader_temperature=self.entropic, leader_reference=self.beside(t) if self.entropic and self.reference else None,
+            leader_horizon=self.counted,
         )  # fmt: skip
 
     @property
@@ -130,7 +133,12 @@ class World:
             leader = leader - self.entropic * (
                 likelihood - (np.log(self.beside(np.asarray(t))) if self.reference else 0.0)
             )
-        value = self.start @ np.linalg.solve(np.eye(self.S) - gamma_l * kernel, (policy * leader).sum(axis=1))
+        paid = (policy * leader).sum(axis=1)
+        if self.counted is None:
+            value = self.start @ np.linalg.solve(np.eye(self.S) - gamma_l * kernel, paid)
+        else:
+            powers = [np.linalg.matrix_power(gamma_l * kernel, n) for n in range(self.counted)]
+            value = self.start @ sum(powers) @ paid
         return v, q, policy, float(value)
 
     def slopes_of_J(self, t):
@@ -155,6 +163,12 @@ WORLDS = {
         "each": True, "reference": True, "masked": True, "rates": ("temperature", "follower_discount", "leader_discount"),
     },
     "a temperature for each state, undiscounted": {"each": True, "ends": True, "own": True, "entropic": 0.5},
+    "a leader who counts steps": {"counted": 5},
+    "a leader who counts one step": {"counted": 1, "own": True},
+    "a leader who counts steps, all else": {
+        "counted": 3, "entropic": 0.3, "reference": True, "masked": True, "own": True, "each": True,
+        "rates": ("temperature", "follower_discount", "leader_discount"),
+    },
     "undiscounted": {"ends": True},
     "undiscounted, a mask": {"ends": True, "masked": True},
     "undiscounted, a kernel of its own": {"ends": True, "own": True},
@@ -202,7 +216,8 @@ def worlds(draw):
     return World(
         draw(st.integers(0, 2**31)), reference=draw(st.booleans()), masked=draw(st.booleans()), own=draw(st.booleans()),
         rates=draw(st.sets(st.sampled_from(names)).map(tuple)), ends=draw(st.booleans()),
-        entropic=draw(st.sampled_from((0.0, 0.5))), each=draw(st.booleans()), S=draw(st.integers(1, 5)),
+        entropic=draw(st.sampled_from((0.0, 0.5))), each=draw(st.booleans()),
+        counted=draw(st.sampled_from((None, None, 1, 4))), S=draw(st.integers(1, 5)),
         A=draw(st.integers(1, 4)),
     )  # fmt: skip
 
@@ -260,7 +275,8 @@ def test_what_each_number_is_worth(case):
         np.testing.assert_allclose(
             cotangent.leader_temperature, (of_entropic(1e-2) - of_entropic(-1e-2)) / 2e-2, rtol=1e-9, atol=1e-11
         )
-        visits = bg.hypergradient(world.problem, THETA).leader.occupancy[:, None] * world.solved(THETA)[2]
+        occupancy = bg.hypergradient(world.problem, THETA).leader.occupancy
+        visits = (occupancy if world.counted is None else occupancy.sum(axis=0))[:, None] * world.solved(THETA)[2]
         np.testing.assert_allclose(cotangent.log_leader_reference, plain_entropic * visits, rtol=1e-10, atol=1e-13)
     if world.reference:
         s, a = map(int, np.argwhere(world.there)[1])
@@ -269,6 +285,32 @@ def test_what_each_number_is_worth(case):
         one[s, a] = weights[s, a]  # d π⁰ = π⁰ d log π⁰
         np.testing.assert_allclose(cotangent.log_reference[s, a], slope(4, one, 1e-3), rtol=1e-6, atol=1e-9)
         assert np.all(cotangent.log_reference[~world.there] == 0.0)
+
+
+def test_a_leader_who_counts_many_steps_counts_for_ever():
+    world = World(15)
+    ever = bg.hypergradient(world.problem, THETA)
+    plain = world.given
+    world.given, world.counted = lambda t: (*plain(t)[:7], 0.9), 400
+    counted = bg.hypergradient(world.problem, THETA)
+    np.testing.assert_allclose(counted.gradient, ever.gradient, rtol=1e-11)
+    np.testing.assert_allclose(counted.leader.value[0], ever.leader.value, rtol=1e-11)
+    for name in ("transition", "initial", "follower_reward", "leader_reward", "log_reference"):
+        np.testing.assert_allclose(
+            getattr(counted.cotangent, name), getattr(ever.cotangent, name), rtol=1e-9, atol=1e-12
+        )
+
+
+def test_what_cannot_count_steps():
+    world = World(16, counted=3)
+    with pytest.raises(bg.errors.InvalidModel, match=r"the model's leader_horizon means nothing: leave it out"):
+        bg.ConfigurableMDP(world.build, dim=3, objective=bg.LogLikelihood(np.ones((4, 3)))).model(THETA)
+    by_hand = bg.ConfigurableMDP(world.build, dim=3, pullback=lambda t, c: t, pushforward=lambda t, u: u)
+    with pytest.raises(bg.errors.InvalidModel, match="solved as a table of another shape"):
+        by_hand.model(THETA)
+    world.counted = 10**7
+    with pytest.raises(bg.errors.InvalidModel, match=r"leader_horizon is 10000000: kernels on .* would hold"):
+        world.problem.model(THETA)
 
 
 def test_contexts_of_unlike_kinds():
@@ -353,6 +395,10 @@ def one_for_all(other):
     other.warmth = np.full_like(other.warmth, other.warmth.mean())
 
 
+def counts(change):
+    return lambda other: setattr(other, "counted", change(other.counted))
+
+
 def leaders_entropy(factor):
     def change(other):
         other.entropic = factor * other.entropic
@@ -372,6 +418,8 @@ LOST = {
     "the mask ignored in the normaliser": ("a mask", mask_ignored),
     "τ not differentiated": ("a temperature that moves", frozen(5)),
     "τ(s) not differentiated": ("a temperature for each state, all move", frozen(5)),
+    "one step too few": ("a leader who counts steps", counts(lambda H: H - 1)),
+    "one step too many": ("a leader who counts steps", counts(lambda H: H + 1)),
     "one τ for all states": ("a temperature for each state", one_for_all),
     "γ_F not differentiated": ("the follower's discount moves", frozen(6)),
     "γ_L not differentiated": ("the leader's discount moves", frozen(7)),
@@ -464,6 +512,9 @@ def test_what_is_no_reference_and_no_mask():
         temperature=np.arange(1.0, 5.0),
         follower_discount=1.0,
     )
+    refused("leader_horizon is 0; expected a positive integer, or None for ever", leader_horizon=0)
+    refused("leader_horizon is 2.5; expected a positive integer", leader_horizon=2.5)
+    refused("leader_horizon is True; expected a positive integer", leader_horizon=True)
     refused("follower_discount is 1.1; it must lie in", follower_discount=1.1)
     refused("leader_discount is 1, and from state 0 no episode ever ends", leader_discount=1.0)
 

@@ -17,6 +17,10 @@ class BuiltModel(ABC):
     def untraced(self) -> Any:
         """It with plain arrays in place of autograd boxes."""
 
+    def plain(self) -> BuiltModel:
+        """The form in which it is solved: itself, unless it says that it is a model of another kind."""
+        return self
+
     @abstractmethod
     def scales(self) -> tuple[float, ...]:
         """The size of change of each array that matters, in the order of `arrays().named()`."""

@@ -115,7 +115,7 @@ class FollowerAsGiven(FollowerSolution):
     @cached_property
     def gap_rounding(self) -> Array:
         """See `FollowerSolution`."""
-        return np.asarray(self.model.unit * self.plain.gap_rounding)
+        return np.asarray(self.model.unit * self.plain.gap_rounding)[: self.value.size]
 
     @cached_property
     def sup_bound(self) -> float:
@@ -131,18 +131,20 @@ class FollowerAsGiven(FollowerSolution):
 
 
 def as_given(solution: FollowerSolution) -> FollowerSolution:
-    """A solution of a model in plain form in the units that the model was given in."""
+    """A solution of a model in plain form in the units, and for the states, that the model was given in."""
     model, unit = solution.model, solution.model.unit
-    if np.all(unit == 1.0) and model.reference is None:
+    if np.all(unit == 1.0) and model.reference is None and model.given is None:
         return solution
     parts = {f.name: getattr(solution, f.name) for f in fields(FollowerSolution)}
     over_actions = unit[:, None] if np.ndim(unit) else unit
     q = over_actions * solution.q
     if model.reference is not None:
         q = q - over_actions * model.temperature * np.log(np.where(model.reference > 0.0, model.reference, 1.0))
-    given = {"value": unit * solution.value, "q": q, "residual": float(np.max(unit)) * solution.residual}
-    more = {"extended": unit * solution.extended, "gap": unit * solution.gap}
-    return FollowerAsGiven(**{**parts, **given, **more}, plain=solution)
+    told = {"value": unit * solution.value, "q": q, "policy": solution.policy}
+    told |= {"extended": unit * solution.extended, "gap": unit * solution.gap}
+    if model.given is not None:  # whose states come first
+        told = {name: x[: model.given.n_states] for name, x in told.items()}
+    return FollowerAsGiven(**{**parts, **told, "residual": float(np.max(unit)) * solution.residual}, plain=solution)
 
 
 def solve_follower(

@@ -42,7 +42,12 @@ def with_bounds(
     if model is None:
         return Answer(values, bounds, horizon)
     size = float(np.abs(values["Q"]).max()) / (float(np.min(model.unit)) * model.temperature)
-    if np.any(model.unit != 1.0) or model.reference is not None or model.available is not None:
+    if (
+        model.given is not None
+        or np.any(model.unit != 1.0)
+        or model.reference is not None
+        or model.available is not None
+    ):
         return Answer(values, bounds, horizon, size)  # mistakes are known of plain followers
     return Answer(values, bounds, horizon, size, partial(mistaken, model), lambda v: backup(model, v)[1])
 

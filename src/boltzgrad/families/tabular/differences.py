@@ -10,6 +10,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.sweep import EPS
 from boltzgrad.families.tabular.contexts import as_contexts
+from boltzgrad.families.tabular.given import Given
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.sweeps import (
@@ -42,6 +43,9 @@ class TabularEvaluator(Evaluator):
         total: complex = 0.0
         for c, (model, weight) in enumerate(zip(contexts.models, contexts.probabilities, strict=True)):
             start_v, start_l = (None, None) if first else self._starts[c]
+            if model.given is not None:
+                total += weight * self._as_given(model.given, start_v, float(np.real(weight)), first)
+                continue
             follower = soft_values(model, start_v)
             _, policy = soft_backup(model, planned(model), follower.x)
             change, sweeps, v_leader = follower.change, follower.sweeps, np.zeros(0)
@@ -68,6 +72,17 @@ class TabularEvaluator(Evaluator):
         if problem.regulariser is not None:
             total += problem.regulariser.function(theta)
         return total
+
+    def _as_given(self, given: Given, start: Array | None, weight: float, first: bool) -> Any:
+        """The value of a model that the routes solve as another table, by its own definition."""
+        found = given.valued(start)
+        self.change = max(self.change, found.change)
+        if first:
+            self.rounding += weight * found.rounding
+            self.horizon = max(self.horizon, found.steps)
+            self.work += float(found.sweeps * 60 * given.n_states * given.n_actions)
+            self._starts.append((found.start, np.zeros(0)))
+        return found.value
 
     def units(self, theta: Array) -> Array:
         """The problem's own natural steps (d,)."""

@@ -19,7 +19,7 @@ from boltzgrad.families.tabular.hessian import HESSIAN
 from boltzgrad.families.tabular.hpgd import HPGD
 from boltzgrad.families.tabular.implicit import IMPLICIT
 from boltzgrad.families.tabular.later import later
-from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.families.tabular.model import TabularModel, size_of
 from boltzgrad.families.tabular.penalty import PENALTY
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.reference import TabularHypergradient, tabular_hypergradient
@@ -41,7 +41,7 @@ def describe(problem: ConfigurableMDP) -> dict[str, Any]:
     """States, actions and contexts."""
     models = problem.contexts(np.zeros(problem.dim)).models
     many = f", {len(models)} contexts" if len(models) > 1 else ""
-    size = f"{models[0].n_states} states × {models[0].n_actions} actions{many}"
+    size = f"{size_of(models[0])}{many}"
     return {"size": size, "contexts": len(models)}
 
 

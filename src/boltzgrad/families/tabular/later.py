@@ -37,7 +37,9 @@ def later(problem: ConfigurableMDP, theta: Array) -> Later | None:
 
     def moved_on(model: BuiltModel | ContextualModel) -> ContextualModel:
         models = as_contexts(model).models
-        return ContextualModel([replace(m, initial=s) for m, s in zip(models, starts, strict=True)], probabilities)
+        return ContextualModel(
+            [replace(m, initial=s, given=None) for m, s in zip(models, starts, strict=True)], probabilities
+        )
 
     def pushforward(_: Array, direction: Array) -> ContextualArrays:
         tangents = linearised.pushforward(direction)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from autograd.extend import Box
@@ -26,6 +26,9 @@ from boltzgrad.families.tabular.plain_form import (
     take_leader_reference,
     take_reference,
 )
+
+if TYPE_CHECKING:
+    from boltzgrad.families.tabular.given import Given
 
 _NEXT = "state, action, next state"
 SCALARS = ("follower_discount", "leader_discount", "temperature")
@@ -72,6 +75,9 @@ class TabularModel(BuiltModel):
     `temperature` may be one for each state (S,).  Temperature, discounts and reference may depend on θ.  Arrays become float64
     copies or views; index arrays of sparse kernels are copied.
 
+    With a `leader_horizon` H the leader counts the first H steps alone, at a discount of up to 1, of a follower that plans for
+    ever as before (SoBiRL K).
+
     `leader_temperature` τ_L ≥ 0, a constant, is the weight of the leader's own regulariser of the follower's policy: its
     running reward is r_L − τ_L (log π − log π⁰_L), with `leader_reference` π⁰_L (S, A), or with entropy where none is given.
 
@@ -101,9 +107,11 @@ class TabularModel(BuiltModel):
     available: Any = field(kw_only=True, default=None)
     leader_temperature: float = field(kw_only=True, default=0.0)
     leader_reference: Any = field(kw_only=True, default=None)
+    leader_horizon: int | None = field(kw_only=True, default=None)
     unit: Any = field(kw_only=True, default=1.0, repr=False)
     moving: Mapping[str, Any] = field(kw_only=True, default_factory=dict, repr=False)
-    plain: MadeWith | None = field(kw_only=True, default=None, repr=False)
+    made_with: MadeWith | None = field(kw_only=True, default=None, repr=False)
+    given: Given | None = field(kw_only=True, default=None, repr=False)
     loose: tuple[str, ...] = field(init=False, repr=False)
     kernel: Kernel = field(init=False, repr=False)
     follower_kernel: Kernel = field(init=False, repr=False)
@@ -144,10 +152,15 @@ class TabularModel(BuiltModel):
                 x = 1.0
             put(name, real_number(name, np.real(untraced(x)) if _moves(x) else x))
         self._check_scalars()
+        H = self.leader_horizon
+        if H is not None:
+            if isinstance(H, bool) or not isinstance(H, (int, np.integer)) or H < 1:
+                raise InvalidModel(f"leader_horizon is {H!r}; expected a positive integer, or None for ever")
+            put("leader_horizon", int(H))
         put("leader_temperature", real_number("leader_temperature", self.leader_temperature))
         if not (self.leader_temperature >= 0.0 and np.isfinite(self.leader_temperature)):
             raise InvalidModel(f"leader_temperature is {self.leader_temperature!r}; it must be at least 0 and finite")
-        if self.plain is not None:
+        if self.made_with is not None:
             retake(self, put)
         else:
             take_leader_reference(self, put)
@@ -158,11 +171,13 @@ class TabularModel(BuiltModel):
                     refuse_endless("follower_discount", self.follower_kernel)
                 moving |= {"temperature": each, "follower_discount": given["follower_discount"]}
             absorb(self, put, moving)
-        put("plain", MadeWith.of(self))
+        put("made_with", MadeWith.of(self))
         for name, kernel in (("follower_discount", self.follower_kernel), ("leader_discount", self.kernel)):
             discount = getattr(self, name)
             if name == "follower_discount" and self.weighted:
                 continue  # looked at before its rows were weighted
+            if name == "leader_discount" and self.leader_horizon is not None:
+                continue
             if discount > 1.0 - 2.0 * ROW_SLACK:  # rows of 1 + slack pass for probabilities
                 self._refuse_growth(name, discount)
             if discount == 1.0:
@@ -179,7 +194,7 @@ class TabularModel(BuiltModel):
         if not plain.min() > 0.0:
             at = int(np.argmin(plain))
             raise InvalidModel(f"temperature[{at}] is {plain[at]:.6g}; it must be positive")
-        if self.plain is not None:
+        if self.made_with is not None:
             raise InvalidModel("a copy of a model has a temperature for each state: make it anew with that")
         return tau
 
@@ -199,7 +214,7 @@ class TabularModel(BuiltModel):
         out = copy(self)
         left = {name: getattr(self, name) for name in names if name not in self.moving}
         absorb(out, lambda name, value: object.__setattr__(out, name, value), left)
-        object.__setattr__(out, "plain", MadeWith.of(out))
+        object.__setattr__(out, "made_with", MadeWith.of(out))
         return out
 
     def _refuse_growth(self, name: str, discount: float) -> None:
@@ -284,7 +299,18 @@ class TabularModel(BuiltModel):
         parts = self.arrays().parts()
         if not any(isinstance(x, Box) for x in parts):
             return self
-        return self.with_arrays(self.arrays().map(untraced))
+        out = self.with_arrays(self.arrays().map(untraced))
+        if out.given is not None:
+            object.__setattr__(out, "given", out.given.untraced())
+        return out
+
+
+def size_of(model: TabularModel) -> str:
+    """States and actions as they were given, in words."""
+    given = model.given
+    if given is None:
+        return f"{model.n_states} states × {model.n_actions} actions"
+    return f"{given.n_states} states × {given.n_actions} actions{given.words}"
 
 
 def _moves(x: Any) -> bool:

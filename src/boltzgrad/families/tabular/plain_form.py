@@ -112,7 +112,7 @@ def retake(model: TabularModel, put: Put) -> None:
 
     Raises: InvalidModel where that copy is being traced, since the references' own derivatives are in the rewards.
     """
-    made, now = model.plain, MadeWith.of(model)
+    made, now = model.made_with, MadeWith.of(model)
     assert made is not None
     if any(x is not y for x, y in zip(made.policies, now.policies, strict=True)):
         raise InvalidModel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from boltzgrad.core.problem import ENTRY_ULPS, ParametricProblem
 from boltzgrad.core.stochastic import scatter, scattered_pull
 from boltzgrad.core.tree import OfTree, Tree
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
+from boltzgrad.families.tabular.clocked import clocked
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
 from boltzgrad.families.tabular.linearise import Build, flat, traced_jvp, traced_vjp, unflatten
 from boltzgrad.families.tabular.model import TabularModel
@@ -39,6 +41,10 @@ class _OneForm:
         self._moving: tuple[tuple[str, ...], ...] | None = None  # of each model
 
     def __call__(self, theta: Any) -> BuiltModel | ContextualModel:
+        built: BuiltModel | ContextualModel = as_solved(self._of_one_form(theta))
+        return built
+
+    def _of_one_form(self, theta: Any) -> BuiltModel | ContextualModel:
         built = self.function(theta)
         models = _models(built)
         if all(set(m.loose) <= set(m.moving) for m in models):
@@ -68,6 +74,21 @@ class _OneForm:
         if name.startswith("__") or name == "function":
             raise AttributeError(name)
         return getattr(self.function, name)
+
+
+def as_solved(built: Any) -> Any:
+    """Models in the form in which they are solved."""
+    if isinstance(built, ContextualModel):
+        plain = [solved_form(m) for m in built.models]
+        return built if all(map(operator.is_, plain, built.models)) else ContextualModel(plain, built.probabilities)
+    return solved_form(built) if isinstance(built, BuiltModel) else built
+
+
+def solved_form(model: BuiltModel) -> BuiltModel:
+    """The form in which a model is solved: of a table whose leader counts steps, that of pairs (step, state)."""
+    if isinstance(model, TabularModel) and model.leader_horizon is not None:
+        return clocked(model)
+    return model.plain()
 
 
 def _models(built: Any) -> Sequence[TabularModel]:
@@ -275,7 +296,19 @@ class ConfigurableMDP(ParametricProblem):
             raise InvalidModel(
                 f"build returned a {type(model).__name__}, expected a TabularModel, FiniteHorizonModel or ContextualModel"
             )
-        self._kind = as_contexts(model).kind
+        contexts = as_contexts(model)
+        for m in contexts.models:
+            if solved_form(m) is not m:
+                raise InvalidModel(
+                    f"build returned a {type(m).__name__} that is solved as a table of another shape (leader_horizon), which a "
+                    "derivative by hand, or of another framework, does not know: write build in autograd.numpy"
+                )
+            if isinstance(m, TabularModel) and m.given is not None and isinstance(self.objective, PolicyObjective):
+                raise InvalidModel(
+                    f"the leader's own objective f(theta, policy) takes the place of its return, so that the model's "
+                    f"{m.given.setting} means nothing: leave it out"
+                )
+        self._kind = contexts.kind
         return model
 
 

@@ -17,6 +17,8 @@ from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.contextual import ContextualHypergradient
 from boltzgrad.families.tabular.error_bound import coordinate_bounds
 from boltzgrad.families.tabular.error_estimate import rounding_estimates
+from boltzgrad.families.tabular.given import Stated
+from boltzgrad.families.tabular.model import size_of
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.sensitivities import Sensitivities, sensitivities
 from boltzgrad.solvers import FollowerSolution, LeaderSolution
@@ -43,10 +45,11 @@ class TabularHypergradient(ContextualHypergradient):
     def leader(self) -> LeaderSolution | None:
         """The leader's values, where there is one context; None for a general objective f(θ, π)."""
         only: ContextSolution = self._only("leader")
-        return only.leader
+        given = only.model.given
+        return only.leader if given is None or only.leader is None else given.leader(only.leader)
 
     @cached_property
-    def cotangent(self) -> Sensitivities | ContextualArrays:
+    def cotangent(self) -> Sensitivities | Stated | ContextualArrays:
         """∂J/∂(each array of the model), as a pull-back receives it, and of one model ∂J/∂ its temperature, discounts and
         reference.
         """
@@ -54,19 +57,20 @@ class TabularHypergradient(ContextualHypergradient):
         return self.sensitivities[0] if len(full.models) == 1 else full
 
     @cached_property
-    def sensitivities(self) -> tuple[Sensitivities, ...]:
+    def sensitivities(self) -> tuple[Sensitivities | Stated, ...]:
         """The cotangent of each context's model."""
         models, weights = self.contextual_cotangent.models, self.linearised.model.probabilities
         triples = zip(models, self.contexts, weights, strict=True)
-        return tuple(sensitivities(arrays, solved, float(p)) for arrays, solved, p in triples)
+        found = ((sensitivities(arrays, solved, float(p)), solved.model.given) for arrays, solved, p in triples)
+        return tuple(x if given is None else given.cotangent(x) for x, given in found)
 
     @property
     def size(self) -> str:
         """States, actions and contexts in words."""
-        sizes = {(s.model.n_states, s.model.n_actions) for s in self.contexts}
+        sizes = {size_of(s.model) for s in self.contexts}
         many = f", {len(self.contexts)} contexts" if len(self.contexts) > 1 else ""
-        ends = ", episodes end" if any(s.model.ends for s in self.contexts) else ""
-        return ", ".join(f"{S} states × {A} actions" for S, A in sorted(sizes)) + many + ends
+        ends = ", episodes end" if any(s.model.ends and s.model.given is None for s in self.contexts) else ""
+        return ", ".join(sorted(sizes)) + many + ends
 
     @property
     def solution(self) -> str:
