@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from boltzgrad.families.tabular.hessian import parl_gradient
     from boltzgrad.families.tabular.penalty_gradient import penalty_gradient
     from boltzgrad.problems import (
+        AverageRewardModel,
         ConfigurableMDP,
         ContextualModel,
         FiniteHorizonModel,
@@ -38,6 +39,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AgreementReport",
+    "AverageRewardModel",
     "ConfigurableMDP",
     "ContextualModel",
     "EstimatorCheck",

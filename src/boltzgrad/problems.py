@@ -9,12 +9,14 @@ from boltzgrad.core.softmaxes import log_softmax, sigmoid, softmax
 from boltzgrad.families.game.problem import LeaderPolicy, MarkovGame, softmax_table
 from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
 from boltzgrad.families.lqr.problem import Bump, LinearQuadratic, LinearQuadraticGame, LQArrays, LQModel
+from boltzgrad.families.tabular.average import AverageRewardModel
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 from boltzgrad.zoo import entries, load, names
 
 __all__ = [
+    "AverageRewardModel",
     "Bump",
     "ConfigurableMDP",
     "ContextualArrays",

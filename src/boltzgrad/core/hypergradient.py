@@ -127,7 +127,7 @@ class Hypergradient(ABC):
     @cached_property
     def model_check(self) -> ModelCheck:
         """Whether `build` repeats itself, leaves its arguments alone, and has its slope for a derivative."""
-        return check_model(self.array_map, self._further_slopes())
+        return check_model(self._checked_map(), self._further_slopes())
 
     @cached_property
     def array_map(self) -> ArrayMap:
@@ -158,6 +158,10 @@ class Hypergradient(ABC):
 
     @abstractmethod
     def _remaining_steps(self) -> float: ...
+
+    def _checked_map(self) -> ArrayMap:
+        """The map whose derivative somebody wrote: that of the arrays that are solved, unless these are made of others."""
+        return self.array_map
 
     @abstractmethod
     def _array_map(self) -> ArrayMap: ...

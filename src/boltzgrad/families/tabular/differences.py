@@ -43,7 +43,7 @@ class TabularEvaluator(Evaluator):
         total: complex = 0.0
         for c, (model, weight) in enumerate(zip(contexts.models, contexts.probabilities, strict=True)):
             start_v, start_l = (None, None) if first else self._starts[c]
-            if model.given is not None:
+            if model.given is not None and not isinstance(problem.objective, PolicyObjective):
                 total += weight * self._as_given(model.given, start_v, float(np.real(weight)), first)
                 continue
             follower = soft_values(model, start_v)

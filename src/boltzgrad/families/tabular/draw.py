@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import autograd.numpy as anp
@@ -17,6 +17,7 @@ from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.errors import InvalidOption
 from boltzgrad.families.drawing.probabilities import KINDS, Kind, distributions, kernels
 from boltzgrad.families.drawing.scalars import a_strategy, discounts, listed, quarters, temperatures
+from boltzgrad.families.tabular.average import AverageRewardModel
 from boltzgrad.families.tabular.contexts import ContextualModel
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
@@ -81,10 +82,26 @@ class _Recipe:
 
     def model(self, theta: Any) -> TabularModel:
         """The model at θ, in autograd.numpy."""
+        return TabularModel(*self._parts(theta), **self.constants)
+
+    def averages(self, theta: Any) -> AverageRewardModel:
+        """The same where averages are counted."""
+        return AverageRewardModel(*self._parts(theta), **self.constants)
+
+    def coming_home(self, home: int) -> _Recipe:
+        """The same where every step leads to one state with probability 1/8, and so the chain has one class."""
+
+        def mixed(p: Array) -> Array:
+            return np.asarray(0.875 * p + 0.125 * np.eye(1, p.shape[-1], home)[0])
+
+        planned = None if self.planned is None else mixed(self.planned)
+        return replace(self, ends=(mixed(self.ends[0]), mixed(self.ends[1])), planned=planned)
+
+    def _parts(self, theta: Any) -> tuple[Any, ...]:
         between = 1.0 / (1.0 + anp.exp(-anp.dot(self.weight, theta)))
         follower, leader = (r + anp.dot(slope, theta) for r, slope in zip(self.rewards, self.slopes, strict=True))
         start = self.starts[0] + between * (self.starts[1] - self.starts[0])
-        return TabularModel(self._kernel(*self.ends, between), start, follower, leader, self._fixed(), **self.constants)
+        return self._kernel(*self.ends, between), start, follower, leader, self._fixed()
 
     def _kernel(self, first: Array, second: Array, between: Any) -> Any:
         if self.stored == "dense":
@@ -191,3 +208,23 @@ def configurable_mdps(
             lambda theta, pi: 0.5 * anp.sum(theta**2) + anp.sum(slope * pi) + 0.5 * anp.sum(bend * pi * pi)
         )
     return DrawnMDP(recipes, build, dim=d, objective=objective)
+
+
+@st.composite
+def average_reward_mdps(
+    draw: st.DrawFn,
+    *,
+    max_states: int = 4,
+    max_actions: int = 3,
+    max_dim: int = 3,
+    temperature: st.SearchStrategy[float] | float | None = None,
+    storage: tuple[str, ...] = ("dense", "csr"),
+) -> ConfigurableMDP:
+    """Followers and leaders who count long-run averages, in chains of one class (with states that are left for good, too)."""
+    S, A, d = draw(st.integers(1, max_states)), draw(st.integers(1, max_actions)), draw(st.integers(1, max_dim))
+    warmth = a_strategy("temperature", temperature, temperatures())
+    constants = {"temperature": draw(warmth), "leader_temperature": draw(st.sampled_from((0.0, 0.5)))}
+    stored, own, home = draw(st.sampled_from(_stored(storage))), draw(st.booleans()), draw(st.integers(0, S - 1))
+    kinds: tuple[Kind, ...] = tuple(kind for kind in KINDS if kind != "ending")
+    recipe = draw(_recipes(S, A, d, kinds, stored, own, constants)).coming_home(home)
+    return DrawnMDP((recipe,), recipe.averages, dim=d)

@@ -48,6 +48,8 @@ class Given(ABC):
     n_actions: int
     setting: str
     """The name of what makes it one, in messages."""
+    policies: bool = False
+    """Whether the table's policies are the model's, so that a general f(θ, π) can judge them."""
     words: str
     """What is to be said of it besides states and actions."""
 

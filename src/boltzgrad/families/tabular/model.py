@@ -130,11 +130,11 @@ class TabularModel(BuiltModel):
             )
         if min(shape) < 1:
             raise InvalidModel(f"follower_reward has shape {shape}: there must be a state and an action")
-        put("kernel", _kernel("transition", self.transition, shape))
+        put("kernel", kernel_of("transition", self.transition, shape))
         if self.follower_transition is None:
             put("follower_kernel", self.kernel)
         else:
-            put("follower_kernel", _kernel("follower_transition", self.follower_transition, shape, self.weighted))
+            put("follower_kernel", kernel_of("follower_transition", self.follower_transition, shape, self.weighted))
             put("follower_transition", public(self.follower_kernel))
         put("transition", public(self.kernel))
         put("initial", numeric_array("initial", self.initial, ndim=1, axes="(states,)"))
@@ -317,7 +317,8 @@ def _moves(x: Any) -> bool:
     return isinstance(x, Box) or (np.iscomplexobj(x) and np.size(x) == 1 and not isinstance(x, str))
 
 
-def _kernel(name: str, x: Any, shape: tuple[int, ...], weighted: bool = False) -> Kernel:
+def kernel_of(name: str, x: Any, shape: tuple[int, ...], weighted: bool = False) -> Kernel:
+    """What was given for a kernel, checked; rows of weights need not be probabilities.  Raises: InvalidModel."""
     S, A = shape
     if sparse.issparse(x):
         if x.shape != (S * A, S):

@@ -23,6 +23,7 @@ from boltzgrad.core.tree import OfTree, Tree
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
 from boltzgrad.families.tabular.clocked import clocked
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
+from boltzgrad.families.tabular.given import Given
 from boltzgrad.families.tabular.linearise import Build, flat, traced_jvp, traced_vjp, unflatten
 from boltzgrad.families.tabular.model import TabularModel
 
@@ -41,11 +42,17 @@ class _OneForm:
         self._moving: tuple[tuple[str, ...], ...] | None = None  # of each model
 
     def __call__(self, theta: Any) -> BuiltModel | ContextualModel:
-        built: BuiltModel | ContextualModel = as_solved(self._of_one_form(theta))
+        built: BuiltModel | ContextualModel = _each(self._of_one_form(theta), solved_form)
         return built
 
+    def as_given(self, theta: Any) -> BuiltModel | ContextualModel:
+        """The models before they are made into tables of another shape."""
+        return self._moved(self.function(theta), theta)
+
     def _of_one_form(self, theta: Any) -> BuiltModel | ContextualModel:
-        built = self.function(theta)
+        return self._moved(_each(self.function(theta), lambda m: m.plain()), theta)
+
+    def _moved(self, built: BuiltModel | ContextualModel, theta: Any) -> BuiltModel | ContextualModel:
         models = _models(built)
         if all(set(m.loose) <= set(m.moving) for m in models):
             return built
@@ -60,7 +67,7 @@ class _OneForm:
         found: list[TabularModel] = []
 
         def arrays(t: Any) -> Any:
-            found[:] = _models(self.function(t))
+            found[:] = _models(_each(self.function(t), lambda m: m.plain()))
             return traced_tuple(found[0].arrays().parts())
 
         try:
@@ -76,12 +83,12 @@ class _OneForm:
         return getattr(self.function, name)
 
 
-def as_solved(built: Any) -> Any:
-    """Models in the form in which they are solved."""
+def _each(built: Any, form: Callable[[BuiltModel], BuiltModel]) -> Any:
+    """What a build returned with each of its models in another form."""
     if isinstance(built, ContextualModel):
-        plain = [solved_form(m) for m in built.models]
-        return built if all(map(operator.is_, plain, built.models)) else ContextualModel(plain, built.probabilities)
-    return solved_form(built) if isinstance(built, BuiltModel) else built
+        formed = [form(m) for m in built.models]
+        return built if all(map(operator.is_, formed, built.models)) else ContextualModel(formed, built.probabilities)
+    return form(built) if isinstance(built, BuiltModel) else built
 
 
 def solved_form(model: BuiltModel) -> BuiltModel:
@@ -255,6 +262,17 @@ class ConfigurableMDP(ParametricProblem):
         """θ ↦ the arrays of every context by name, at one θ; `linearised` is `linearise(theta)` where it is known already."""
         theta = self.check_theta(theta)
         at = self.linearise(theta) if linearised is None else linearised
+        return self._map(self._checked_build, theta, at, self.array_map)
+
+    def given_map(self, theta: Any) -> ArrayMap:
+        """The same of the models as `build` made them, before any became a table of another shape (`solved_form`)."""
+        theta = self.check_theta(theta)
+        build: Build = self.build.as_given if isinstance(self.build, _OneForm) else self._checked_build
+        contexts, back = traced_vjp(build, theta)
+        at = LinearisedBuild(contexts, back, traced_jvp(build, theta), self.dim)
+        return self._map(build, theta, at, self.given_map)
+
+    def _map(self, build: Build, theta: Array, at: LinearisedBuild, again: Callable[[Array], ArrayMap]) -> ArrayMap:
         like = arrays_of(at.model)
         names: list[str] = []
         scales: list[float] = []
@@ -264,7 +282,7 @@ class ConfigurableMDP(ParametricProblem):
             scales += model.scales()
 
         def evaluate(t: Array) -> Parts:
-            return arrays_of(as_contexts(self._checked_build(t))).parts()
+            return arrays_of(as_contexts(build(t))).parts()
 
         return ArrayMap(
             theta=theta,
@@ -274,7 +292,7 @@ class ConfigurableMDP(ParametricProblem):
             evaluate=evaluate,
             pull=lambda parts: at.pullback(unflatten(list(parts), like)),
             push=lambda direction: at.pushforward(direction).parts(),
-            again=self.array_map,
+            again=again,
             takes_complex=getattr(self.build, "takes_complex", True),
         )
 
@@ -290,6 +308,10 @@ class ConfigurableMDP(ParametricProblem):
                 out.append(_objective_map(self.objective, theta, policy, units))
         return tuple(out)
 
+    def _judges(self, given: Given) -> bool:
+        """Whether the objective is one that means something for such a model."""
+        return given.policies or not isinstance(self.objective, PolicyObjective)
+
     def _checked_build(self, theta: Any) -> BuiltModel | ContextualModel:
         model = self.build(theta)
         if not isinstance(model, (BuiltModel, ContextualModel)):
@@ -300,10 +322,10 @@ class ConfigurableMDP(ParametricProblem):
         for m in contexts.models:
             if solved_form(m) is not m:
                 raise InvalidModel(
-                    f"build returned a {type(m).__name__} that is solved as a table of another shape (leader_horizon), which a "
+                    f"build returned a {type(m).__name__} that is solved as another table (leader_horizon, averages), which a "
                     "derivative by hand, or of another framework, does not know: write build in autograd.numpy"
                 )
-            if isinstance(m, TabularModel) and m.given is not None and isinstance(self.objective, PolicyObjective):
+            if isinstance(m, TabularModel) and m.given is not None and not self._judges(m.given):
                 raise InvalidModel(
                     f"the leader's own objective f(theta, policy) takes the place of its return, so that the model's "
                     f"{m.given.setting} means nothing: leave it out"

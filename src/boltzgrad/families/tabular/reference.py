@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad.core.array_map import ArrayMap
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.hypergradient import open_policy
 from boltzgrad.errors import InvalidOption
@@ -76,6 +77,12 @@ class TabularHypergradient(ContextualHypergradient):
     def solution(self) -> str:
         """How each context's follower was solved, and how well."""
         return "; ".join(s.follower.describe() for s in self.contexts)
+
+    def _checked_map(self) -> ArrayMap:
+        if all(s.model.given is None for s in self.contexts):
+            return self.array_map
+        found: ArrayMap = self.problem.given_map(self.theta)
+        return found
 
     def _coordinate_bounds(self, among: Sequence[int]) -> Array:
         return coordinate_bounds(

@@ -17,11 +17,12 @@ from boltzgrad.families.drawing.scalars import discounts, temperatures, thetas
 from boltzgrad.families.game.draw import markov_games
 from boltzgrad.families.horizon.draw import finite_horizon_mdps
 from boltzgrad.families.lqr.draw import linear_quadratics, lq_models
-from boltzgrad.families.tabular.draw import configurable_mdps, tabular_models
+from boltzgrad.families.tabular.draw import average_reward_mdps, configurable_mdps, tabular_models
 from boltzgrad.testing.strategies.problems import problems, problems_at
 
 __all__ = [
     "KINDS",
+    "average_reward_mdps",
     "configurable_mdps",
     "discounts",
     "distributions",

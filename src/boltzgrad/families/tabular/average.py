@@ -1,0 +1,415 @@
+r"""Followers and leaders who count long-run averages, as a table of cycles.
+
+With s₀ a state that every state reaches, J the leader's average, N the length of a cycle and g the follower's average:
+
+- the follower's bias h is the soft value of the reward r_F − g in a chain that ends as it enters s₀ again, undiscounted;
+- the reward (c − J)/N + J p(s₀|s,a), summed over one cycle from s₀, is J, and its derivative is that of J: J₀ and N₀ at this θ
+  are constants, since Σ (c − J) over a cycle is zero; the second summand is J for every policy.
+
+g is a function of θ.  With π, h and the stationary distribution d at this θ held fixed,
+
+    g = Σ_s d(s) [Σ_a π (r_F + P h) − τ KL(π ‖ π⁰) − h](s)
+
+has g's value and, π being optimal and d stationary, g's derivative.  So the tabular reference, its bound and its routes serve
+averages.  Complex steps and differences do without all this: they sweep the average's own equations (`Average.valued`).
+
+Source: the average-reward optimality equation with entropy; the adjoint form is w, y, m of BC-HG (5) with the group inverse.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import autograd.numpy as anp
+import numpy as np
+from autograd.builtins import tuple as traced_tuple
+from autograd.core import make_vjp
+
+from boltzgrad.core.arrays import Array, ArrayRecord, meaning
+from boltzgrad.core.arrival import arrival_reward
+from boltzgrad.core.built import BuiltModel
+from boltzgrad.core.checks import ROW_SLACK, check_available, check_policy, numeric_array, real_number, untraced
+from boltzgrad.core.kernel import Kernel
+from boltzgrad.core.sweep import BEFORE_SOLVES, DENSE_STATES, EPS, MAX_SWEEPS, sweep
+from boltzgrad.errors import InvalidModel
+from boltzgrad.families.tabular.given import Given, Stated, Valued
+from boltzgrad.families.tabular.model import TabularModel, kernel_of
+from boltzgrad.families.tabular.plain_form import row_sums
+from boltzgrad.families.tabular.sweeps import state_kernel
+from boltzgrad.solvers.average import Cycle, cycle, recurrent_state, soft_average, without_column
+
+if TYPE_CHECKING:
+    from boltzgrad.families.tabular.sensitivities import Sensitivities
+    from boltzgrad.solvers.leader import LeaderSolution
+
+_NEXT = "state, action, next state"
+
+
+@dataclass(frozen=True, eq=False)
+class AverageArrays(ArrayRecord):
+    """One number for everything in an `AverageRewardModel` that may depend on θ."""
+
+    transition: Array = meaning("p(s'|s,a); rows sum to one", _NEXT)
+    follower_reward: Array = meaning("r_F(s,a)", "state, action")
+    leader_reward: Array = meaning("r_L(s,a)", "state, action")
+    temperature: Array = meaning("τ, or τ(s)", "[state]")
+    reference: Array | None = meaning("π⁰(a|s)", "state, action", default=None)
+    leader_reference: Array | None = meaning("π⁰_L(a|s)", "state, action", default=None)
+    follower_transition: Array | None = meaning("the kernel that the follower plans with", _NEXT, default=None)
+
+
+@dataclass(frozen=True, eq=False)
+class AverageRewardModel(BuiltModel):
+    """A follower who maximises its long-run average reward with entropy, and a leader who counts its own, at one θ.
+
+    Arguments as in `TabularModel`, without discounts: `transition` (S, A, S), SciPy sparse (S·A, S) or a `SparseKernel`, whose
+    rows sum to one; `initial` has no part in an average and may be None; `follower_reward`, `leader_reward` (S, A);
+    `follower_transition`, `temperature` (a number or (S,)), `reference`, `available`, `leader_temperature` and
+    `leader_reference` mean what they do there.  Kernel, rewards, temperature and references may depend on θ.
+
+    The chain must be unichain: one class of states that is never left.  `ref.value` is J = Σ d π (r_L − τ_L …), with d the
+    stationary distribution; `ref.follower.value` the bias h, zero in the state `ref.contexts[0].model.given.state`, and
+    `.q` r_F − g + P h; `ref.leader` has the leader's bias, and d for its occupancy.
+
+    Raises: InvalidModel, naming the entry, what was found and what was expected, or two states that never meet.
+
+    >>> model = AverageRewardModel(np.full((2, 2, 2), 0.5), None, np.eye(2), np.ones((2, 2)), temperature=0.1)
+    >>> model.n_states, model.n_actions
+    (2, 2)
+    """
+
+    transition: Any
+    initial: Any
+    follower_reward: Any
+    leader_reward: Any
+    follower_transition: Any = None
+    temperature: Any = field(kw_only=True)
+    reference: Any = field(kw_only=True, default=None)
+    available: Any = field(kw_only=True, default=None)
+    leader_temperature: float = field(kw_only=True, default=0.0)
+    leader_reference: Any = field(kw_only=True, default=None)
+    kernel: Kernel = field(init=False, repr=False)
+    follower_kernel: Kernel = field(init=False, repr=False)
+    there: Array = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        def put(name: str, value: Any) -> None:
+            object.__setattr__(self, name, value)
+
+        for name in ("follower_reward", "leader_reward"):
+            put(name, numeric_array(name, getattr(self, name), ndim=2, axes="(states, actions)"))
+        shape = np.shape(untraced(self.follower_reward))
+        if np.shape(untraced(self.leader_reward)) != shape or min(shape) < 1:
+            raise InvalidModel(
+                f"leader_reward has shape {np.shape(untraced(self.leader_reward))}, follower_reward {shape}; both must be "
+                "(states, actions)"
+            )
+        tau = numeric_array("temperature", self.temperature)
+        put("temperature", tau)
+        plain = np.real(np.asarray(untraced(tau)))
+        if plain.shape not in ((), shape[:1]):
+            raise InvalidModel(f"temperature has shape {plain.shape}, expected a number or ({shape[0]},)")
+        if not plain.min() > 0.0:
+            raise InvalidModel(f"temperature is {plain.min():.6g}; it must be positive")
+        put("leader_temperature", real_number("leader_temperature", self.leader_temperature))
+        if not 0.0 <= self.leader_temperature < np.inf:
+            raise InvalidModel(f"leader_temperature is {self.leader_temperature!r}; it must be at least 0 and finite")
+        there = check_available(self.available, [shape])
+        if self.reference is not None:
+            put("reference", numeric_array("reference", self.reference, ndim=2, axes="(states, actions)"))
+            there = check_policy("reference", np.real(np.asarray(untraced(self.reference))), [shape], there)
+        if self.leader_reference is not None:
+            beside = numeric_array("leader_reference", self.leader_reference, ndim=2, axes="(states, actions)")
+            put("leader_reference", beside)
+        put("there", np.ones(shape, bool) if there is None else there)
+        put("kernel", self._whole("transition", kernel_of("transition", self.transition, shape)))
+        put("follower_kernel", self.kernel)
+        if self.follower_transition is not None:
+            own = kernel_of("follower_transition", self.follower_transition, shape)
+            put("follower_kernel", self._whole("follower_transition", own))
+
+    def _whole(self, name: str, kernel: Kernel) -> Kernel:
+        lost = np.where(self.there, np.abs(row_sums(kernel) - 1.0), 0.0)
+        if lost.max() > ROW_SLACK:
+            s, a = np.unravel_index(int(np.argmax(lost)), lost.shape)
+            raise InvalidModel(
+                f"{name}[{s}, {a}] sums to {row_sums(kernel)[s, a]:.12g}; rows must sum to 1 where averages are taken for ever"
+            )
+        return kernel
+
+    @property
+    def n_states(self) -> int:
+        """Number of states S."""
+        return int(np.shape(untraced(self.follower_reward))[0])
+
+    @property
+    def n_actions(self) -> int:
+        """Number of the follower's actions A."""
+        return int(np.shape(untraced(self.follower_reward))[1])
+
+    @property
+    def own_kernel(self) -> bool:
+        """Whether the follower plans with a kernel of its own."""
+        return self.follower_transition is not None
+
+    def arrays(self) -> AverageArrays:
+        """Everything in the model that may depend on θ, traced or not."""
+        return AverageArrays(
+            self.kernel.values,
+            self.follower_reward,
+            self.leader_reward,
+            self.temperature,
+            self.reference,
+            self.leader_reference,
+            self.follower_kernel.values if self.own_kernel else None,
+        )
+
+    def scales(self) -> tuple[float, ...]:
+        """The size of change of each array that matters."""
+        tau = float(np.min(np.real(untraced(self.temperature))))
+        return tuple(tau if "reward" in name or name == "temperature" else 1.0 for name, _ in self.arrays().named())
+
+    def with_arrays(self, arrays: AverageArrays) -> AverageRewardModel:
+        """The model with other numbers in its arrays."""
+        return replace(
+            self,
+            transition=self.kernel.with_values(arrays.transition),
+            follower_reward=arrays.follower_reward,
+            leader_reward=arrays.leader_reward,
+            temperature=arrays.temperature,
+            reference=arrays.reference,
+            leader_reference=arrays.leader_reference,
+            follower_transition=(
+                self.follower_kernel.with_values(arrays.follower_transition) if self.own_kernel else None
+            ),
+        )
+
+    def untraced(self) -> AverageRewardModel:
+        """The model with plain arrays in place of autograd boxes."""
+        return self.with_arrays(self.arrays().map(untraced))
+
+    def plain(self) -> TabularModel:
+        """The table of cycles.  Raises: InvalidModel where the chain has several classes; NotConverged."""
+        given = Average.of(self)
+        g, cycles = given.traced_gain(self), given.leaders
+        world = without_column(self.kernel, given.state)
+        own = self.own_kernel
+        arrives = arrival_reward(self.kernel, np.eye(1, self.n_states, given.state)[0])
+        return TabularModel(
+            world,
+            np.eye(1, self.n_states, given.state)[0],
+            self.follower_reward - g,
+            (self.leader_reward - cycles.gain) / cycles.length + cycles.gain * arrives,
+            without_column(self.follower_kernel, given.planned_state) if own else None,
+            follower_discount=1.0,
+            leader_discount=1.0,
+            temperature=self.temperature,
+            reference=self.reference,
+            available=self.available,
+            leader_temperature=self.leader_temperature / cycles.length,
+            leader_reference=self.leader_reference,
+            given=given,
+        )
+
+
+def _real(x: Any) -> Any:
+    """The real numbers of an array that may be traced, or complex."""
+    return None if x is None else np.real(np.asarray(untraced(x)))
+
+
+def _real_kernel(kernel: Kernel) -> Kernel:
+    return kernel.with_values(_real(kernel.values))
+
+
+def _over_actions(tau: Any) -> Any:
+    return tau[:, None] if np.ndim(untraced(tau)) else tau
+
+
+def _paid(model: AverageRewardModel, policy: Array) -> Array:
+    """r_L − τ_L (log π − log π⁰_L) (S, A), in real numbers."""
+    reward, beside = _real(model.leader_reward), _real(model.leader_reference)
+    if not model.leader_temperature:
+        return np.asarray(reward)
+    log = np.log(np.where(policy > 0.0, policy, 1.0))
+    log = log if beside is None else log - np.log(np.where(beside > 0.0, beside, 1.0))
+    return np.asarray(reward - model.leader_temperature * log)
+
+
+@dataclass(frozen=True, eq=False)
+class Average(Given):
+    """An `AverageRewardModel` as it was given, with what its cycles are at this θ.
+
+    `state` s₀ is where the leader's cycles begin, `planned_state` where those of the kernel that the follower plans with;
+    `followers` and `leaders` have gain, bias, stationary distribution and length.
+    """
+
+    model: AverageRewardModel
+    state: int
+    planned_state: int
+    followers: Cycle
+    leaders: Cycle
+    policy: Array
+    setting = "long-run average"
+    policies = True
+    words = ", long-run averages"
+
+    @classmethod
+    def of(cls, model: AverageRewardModel) -> Average:
+        """The averages of a model, traced or complex, at the real numbers that it holds."""
+        world, plans = _real_kernel(model.kernel), _real_kernel(model.follower_kernel)
+        tau = _over_actions(_real(model.temperature))
+        weights = _real(model.reference) if model.reference is not None else model.there.astype(float)
+        state = recurrent_state("transition", world, model.there)
+        own = model.own_kernel
+        planned_state = recurrent_state("follower_transition", plans, model.there) if own else state
+        everywhere = model.reference is None and bool(model.there.all())
+        found, policy = soft_average(
+            plans, _real(model.follower_reward), tau, None if everywhere else weights, planned_state
+        )
+        return cls(model, state, planned_state, found, cycle(world, policy, _paid(model, policy), state), policy)
+
+    @property
+    def n_states(self) -> int:  # type: ignore[override]
+        """Number of states S."""
+        return self.model.n_states
+
+    @property
+    def n_actions(self) -> int:  # type: ignore[override]
+        """Number of actions A."""
+        return self.model.n_actions
+
+    @property
+    def relative(self) -> Array:
+        """The log of π over π⁰ (S, A), zero where an action is never taken."""
+        taken, weights = self.policy > 0.0, _real(self.model.reference)
+        log = np.log(np.where(taken, self.policy, 1.0))
+        return np.asarray(log if weights is None else log - np.log(np.where(taken & (weights > 0.0), weights, 1.0)))
+
+    def traced_gain(self, model: AverageRewardModel) -> Any:
+        """g, for autograd, as a function of a model's arrays near these: see the top of the file."""
+        h, pi = self.followers.bias, self.policy
+        taken = pi > 0.0
+        log = np.log(np.where(taken, pi, 1.0))
+        if model.reference is not None:
+            log = log - anp.log(anp.where(taken, model.reference, 1.0))
+        ahead = model.follower_reward + arrival_reward(model.follower_kernel, h)
+        worth = anp.sum(pi * (ahead - _over_actions(model.temperature) * log - h[:, None]), axis=1)
+        return anp.sum(self.followers.stationary * worth) / self.followers.stationary.sum()
+
+    def untraced(self) -> Average:
+        """The same in plain numbers."""
+        return replace(self, model=self.model.untraced())
+
+    def leader(self, solution: LeaderSolution) -> LeaderSolution:
+        """The leader's bias, zero in s₀, and the stationary distribution for its occupancy."""
+        N, J = self.leaders.length, self.leaders.gain
+        bias = N * (solution.value - J)
+        return replace(
+            solution,
+            value=bias - bias[self.state],
+            q=N * (solution.q - J) + J - bias[self.state],
+            advantage=N * solution.advantage,
+            benefit=N * solution.benefit,
+            occupancy=solution.occupancy / N,
+            reward=_paid(self.model, self.policy),
+            residual=N * solution.residual,
+        )
+
+    def cotangent(self, found: Sensitivities) -> Stated:
+        """Of kernel and rewards by the pull-back of the table; of the rest by formula, g being a function of it, too."""
+        model, solved = self.model, found.solved
+        assert solved is not None
+        at = model.arrays()
+        names = [name for name, _ in at.named() if name in ("transition", "follower_reward", "leader_reward")]
+        names += ["follower_transition"] if model.own_kernel else []
+
+        def table(parts: Any) -> Any:
+            given = model.with_arrays(replace(at, **{name: parts[i] for i, name in enumerate(names)}))
+            plain = given.plain().moved(solved.model.moving)
+            return traced_tuple(plain.arrays().parts())
+
+        pull, _ = make_vjp(table, tuple(np.asarray(getattr(at, name), float) for name in names))
+        parts = pull(tuple(solved.cotangent(found.weight).parts()))
+        pulled = dict(zip(names, map(np.asarray, parts), strict=True))
+        # What is lost by a gain that grows: ∂J/∂g = −Σ m, ∂g/∂τ(s) = −d KL.
+        worth = float(np.asarray(found.follower_reward).sum())
+        kl = self.followers.stationary * (self.policy * self.relative).sum(axis=1)
+        tau = _over_actions(_real(model.temperature))
+        each = np.ndim(model.temperature) == 1
+        return Stated(
+            pulled["transition"],
+            np.zeros(self.n_states),
+            pulled["follower_reward"],
+            pulled["leader_reward"],
+            pulled.get("follower_transition"),
+            temperature=found.temperature + worth * (kl if each else float(kl.sum())),
+            follower_discount=float("nan"),
+            leader_discount=float("nan"),
+            leader_temperature=found.leader_temperature / self.leaders.length,
+            log_reference=np.where(model.there, tau * pulled["follower_reward"], 0.0),
+            log_leader_reference=found.log_leader_reference,
+        )
+
+    def valued(self, start: Array | None) -> Valued:
+        """J by relative value iteration; half a step is not taken, so that chains with a period come to rest."""
+        model, S = self.model, self.n_states
+        plan, world = model.follower_kernel.flat, model.kernel.flat
+        most = BEFORE_SOLVES if S <= DENSE_STATES else MAX_SWEEPS
+        tau, there = _over_actions(model.temperature), model.there
+        log = 0.0 if model.reference is None else np.log(np.where(there, model.reference, 1.0))
+
+        def answer(h: Array) -> tuple[Array, Array]:
+            x = (model.follower_reward + (plan @ h).reshape(there.shape)) / tau + log
+            top = np.where(there, x.real, -np.inf).max(axis=1, keepdims=True)
+            e = np.where(there, np.exp(np.where(there, x - top, 0.0)), 0.0)
+            total = e.sum(axis=1, keepdims=True)
+            return (tau * (top + np.log(total)) + np.zeros((S, 1)))[:, 0], e / total
+
+        def half(matrix: Any, policy: Array, state: int) -> Array:
+            kernel = state_kernel(matrix, policy)
+            return np.asarray(0.5 * (np.eye(S) + kernel - kernel[state]))
+
+        def follower_step(h: Array) -> Array:
+            new = answer(h)[0]
+            return np.asarray(0.5 * (h + new - new[self.planned_state]))
+
+        begin = np.zeros(S) if start is None else start
+        dtype = np.result_type(model.follower_reward, plan.dtype, np.asarray(tau), np.asarray(log))
+        follower = sweep(
+            follower_step,
+            begin.astype(dtype),
+            max_sweeps=most,
+            jacobian=lambda h: half(plan, answer(h)[1], self.planned_state),
+        )
+        policy = answer(follower.x)[1]
+        paid = np.asarray(model.leader_reward)
+        if model.leader_temperature:
+            likelihood = np.log(np.where(policy != 0.0, policy, 1.0))
+            if model.leader_reference is not None:
+                likelihood = likelihood - np.log(np.where(there, model.leader_reference, 1.0))
+            paid = paid - model.leader_temperature * likelihood
+
+        def ahead(u: Array) -> Array:
+            return np.asarray((policy * (paid + (world @ u).reshape(there.shape))).sum(axis=1))
+
+        def leader_step(u: Array) -> Array:
+            new = ahead(u)
+            return np.asarray(0.5 * (u + new - new[self.state]))
+
+        leader = sweep(
+            leader_step,
+            np.zeros(S, dtype=np.result_type(policy, paid, world.dtype)),
+            max_sweeps=most,
+            jacobian=lambda _: half(world, policy, self.state),
+        )
+        cold = float(np.abs(follower.x).max() / np.min(np.real(np.asarray(tau))))
+        spread = float(np.abs(paid).max() + np.abs(leader.x).max())
+        return Valued(
+            ahead(leader.x)[self.state],
+            follower.x,
+            max(follower.change, leader.change),
+            follower.sweeps + leader.sweeps,
+            4.0 * EPS * (1.0 + cold) * spread,
+            float(self.leaders.length),
+        )
