@@ -24,9 +24,20 @@ PROBLEMS = {
 }
 INSIDE = "/src/boltzgrad/"
 # The problem itself: the zoo, the files of a family that make its models, and what these are made from.
-PROBLEM_FILES = {"contexts.py", "linearise.py", "model.py", "natural_units.py", "plain_form.py", "problem.py"}
+PROBLEM_FILES = {
+    "average.py",
+    "clocked.py",
+    "contexts.py",
+    "given.py",
+    "linearise.py",
+    "model.py",
+    "natural_units.py",
+    "plain_form.py",
+    "problem.py",
+}
 PROBLEM_CORE = {
-    f"core/{name}.py" for name in ("arrays", "checks", "kernel", "linearise", "objectives", "problem", "softmaxes")
+    f"core/{name}.py"
+    for name in ("arrays", "built", "checks", "kernel", "linearise", "objectives", "problem", "softmaxes")
 }
 
 

@@ -7,6 +7,7 @@ PACKAGE = "boltzgrad"
 ROOMS = (
     "errors",
     "core",
+    "linear",  # of solvers/: chains and their linear systems, which know kernels and no model
     "models",  # of families/*: θ ↦ numbers
     "zoo",
     "problems",
@@ -20,8 +21,12 @@ ROOMS = (
     "testing",
     "cli",
 )
+LINEAR = ("average", "linear")  # the files of solvers/ below every model
 MODELS = (
+    "average",
+    "clocked",
     "contexts",
+    "given",
     "linearise",
     "model",
     "natural_units",
@@ -37,6 +42,8 @@ def room_of(module: str) -> str | None:
     parts = module.split(".")
     if parts[0] != PACKAGE or len(parts) == 1:
         return None
+    if parts[1] == "solvers" and len(parts) > 2 and parts[2] in LINEAR:
+        return "linear"
     return "models" if parts[1] == "families" and len(parts) == 4 and parts[3] in MODELS else parts[1]
 
 

@@ -149,7 +149,7 @@ def test_it_is_what_the_equations_make_of_it(case):
     given = ref.contexts[0].model.given
     np.testing.assert_allclose(ref.value, value, **close)
     np.testing.assert_allclose(given.followers.gain, gain, **close)
-    np.testing.assert_allclose(ref.follower.value, bias - bias[given.planned_state], **close)
+    np.testing.assert_allclose(ref.follower.value, bias - bias[given.followers.state], **close)
     np.testing.assert_allclose(ref.follower.policy, policy, **close)
     np.testing.assert_allclose(ref.gradient, chain.slopes_of_J(THETA), rtol=1e-8, atol=1e-9)
     assert np.abs(ref.gradient - chain.slopes_of_J(THETA)).max() <= ref.error_bound + 1e-9
@@ -292,7 +292,7 @@ def gain_held(chain):
 
     def value(t):
         world, _, follower, leader, tau, *_ = chain.parts(t)
-        cut = world * (np.arange(chain.S) != model.given.state)
+        cut = world * (np.arange(chain.S) != model.given.leaders.state)
         v = np.zeros(chain.S)
         for _ in range(5000):
             q = follower - g + cut @ v
@@ -326,7 +326,7 @@ def test_follower_and_bundle(case, tmp_path):
     chain = Chain(8, **CHAINS[case])
     ref = bg.hypergradient(chain.problem, THETA)
     _, bias, policy, _ = chain.solved(chain.parts(THETA))
-    value = bias - bias[ref.contexts[0].model.given.planned_state]
+    value = bias - bias[ref.contexts[0].model.given.followers.state]
     assert_follower({"V": value, "policy": policy}, chain.problem, THETA)
     with pytest.raises(AssertionError):
         assert_follower({"V": value + 1e-3}, chain.problem, THETA)

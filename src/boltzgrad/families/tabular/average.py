@@ -11,7 +11,7 @@ g is a function of θ.  With π, h and the stationary distribution d at this θ 
     g = Σ_s d(s) [Σ_a π (r_F + P h) − τ KL(π ‖ π⁰) − h](s)
 
 has g's value and, π being optimal and d stationary, g's derivative.  So the tabular reference, its bound and its routes serve
-averages.  Complex steps and differences do without all this: they sweep the average's own equations (`Average.valued`).
+averages.  Complex steps and differences do without all this: they sweep the average's own equations (`valued.py`).
 
 Source: the average-reward optimality equation with entropy; the adjoint form is w, y, m of BC-HG (5) with the group inverse.
 """
@@ -19,29 +19,21 @@ Source: the average-reward optimality equation with entropy; the adjoint form is
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
-from autograd.builtins import tuple as traced_tuple
-from autograd.core import make_vjp
 
 from boltzgrad.core.arrays import Array, ArrayRecord, meaning
 from boltzgrad.core.arrival import arrival_reward
 from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.checks import ROW_SLACK, check_available, check_policy, numeric_array, real_number, untraced
 from boltzgrad.core.kernel import Kernel
-from boltzgrad.core.sweep import BEFORE_SOLVES, DENSE_STATES, EPS, MAX_SWEEPS, sweep
 from boltzgrad.errors import InvalidModel
-from boltzgrad.families.tabular.given import Given, Stated, Valued
+from boltzgrad.families.tabular.given import Given
 from boltzgrad.families.tabular.model import TabularModel, kernel_of
 from boltzgrad.families.tabular.plain_form import row_sums
-from boltzgrad.families.tabular.sweeps import state_kernel
-from boltzgrad.solvers.average import Cycle, cycle, recurrent_state, soft_average, without_column
-
-if TYPE_CHECKING:
-    from boltzgrad.families.tabular.sensitivities import Sensitivities
-    from boltzgrad.solvers.leader import LeaderSolution
+from boltzgrad.solvers.average import Cycle, cycle, recurrent_class, soft_average, without_column
 
 _NEXT = "state, action, next state"
 
@@ -69,7 +61,8 @@ class AverageRewardModel(BuiltModel):
     `leader_reference` mean what they do there.  Kernel, rewards, temperature and references may depend on θ.
 
     The chain must be unichain: one class of states that is never left.  `ref.value` is J = Σ d π (r_L − τ_L …), with d the
-    stationary distribution; `ref.follower.value` the bias h, zero in the state `ref.contexts[0].model.given.state`, and
+    stationary distribution; `ref.follower.value` the bias h, zero in the state
+    `ref.contexts[0].model.given.followers.state`, and
     `.q` r_F − g + P h; `ref.leader` has the leader's bias, and d for its occupancy.
 
     Raises: InvalidModel, naming the entry, what was found and what was expected, or two states that never meet.
@@ -193,15 +186,15 @@ class AverageRewardModel(BuiltModel):
         """The table of cycles.  Raises: InvalidModel where the chain has several classes; NotConverged."""
         given = Average.of(self)
         g, cycles = given.traced_gain(self), given.leaders
-        world = without_column(self.kernel, given.state)
+        world = without_column(self.kernel, given.leaders.state)
         own = self.own_kernel
-        arrives = arrival_reward(self.kernel, np.eye(1, self.n_states, given.state)[0])
+        arrives = arrival_reward(self.kernel, np.eye(1, self.n_states, given.leaders.state)[0])
         return TabularModel(
             world,
-            np.eye(1, self.n_states, given.state)[0],
+            np.eye(1, self.n_states, given.leaders.state)[0],
             self.follower_reward - g,
             (self.leader_reward - cycles.gain) / cycles.length + cycles.gain * arrives,
-            without_column(self.follower_kernel, given.planned_state) if own else None,
+            without_column(self.follower_kernel, given.followers.state) if own else None,
             follower_discount=1.0,
             leader_discount=1.0,
             temperature=self.temperature,
@@ -222,11 +215,12 @@ def _real_kernel(kernel: Kernel) -> Kernel:
     return kernel.with_values(_real(kernel.values))
 
 
-def _over_actions(tau: Any) -> Any:
+def over_actions(tau: Any) -> Any:
+    """A temperature as it divides (S, A)."""
     return tau[:, None] if np.ndim(untraced(tau)) else tau
 
 
-def _paid(model: AverageRewardModel, policy: Array) -> Array:
+def paid_to(model: AverageRewardModel, policy: Array) -> Array:
     """r_L − τ_L (log π − log π⁰_L) (S, A), in real numbers."""
     reward, beside = _real(model.leader_reward), _real(model.leader_reference)
     if not model.leader_temperature:
@@ -240,13 +234,11 @@ def _paid(model: AverageRewardModel, policy: Array) -> Array:
 class Average(Given):
     """An `AverageRewardModel` as it was given, with what its cycles are at this θ.
 
-    `state` s₀ is where the leader's cycles begin, `planned_state` where those of the kernel that the follower plans with;
-    `followers` and `leaders` have gain, bias, stationary distribution and length.
+    `followers` and `leaders` have gain, bias, stationary distribution and length, of cycles in the kernel that the follower
+    plans with and in the world's.
     """
 
     model: AverageRewardModel
-    state: int
-    planned_state: int
     followers: Cycle
     leaders: Cycle
     policy: Array
@@ -258,16 +250,15 @@ class Average(Given):
     def of(cls, model: AverageRewardModel) -> Average:
         """The averages of a model, traced or complex, at the real numbers that it holds."""
         world, plans = _real_kernel(model.kernel), _real_kernel(model.follower_kernel)
-        tau = _over_actions(_real(model.temperature))
+        tau = over_actions(_real(model.temperature))
         weights = _real(model.reference) if model.reference is not None else model.there.astype(float)
-        state = recurrent_state("transition", world, model.there)
-        own = model.own_kernel
-        planned_state = recurrent_state("follower_transition", plans, model.there) if own else state
+        inside = recurrent_class("transition", world, model.there)
+        inside_plans = recurrent_class("follower_transition", plans, model.there) if model.own_kernel else inside
         everywhere = model.reference is None and bool(model.there.all())
         found, policy = soft_average(
-            plans, _real(model.follower_reward), tau, None if everywhere else weights, planned_state
+            plans, _real(model.follower_reward), tau, None if everywhere else weights, inside_plans
         )
-        return cls(model, state, planned_state, found, cycle(world, policy, _paid(model, policy), state), policy)
+        return cls(model, found, cycle(world, policy, paid_to(model, policy), inside), policy)
 
     @property
     def n_states(self) -> int:  # type: ignore[override]
@@ -294,122 +285,9 @@ class Average(Given):
         if model.reference is not None:
             log = log - anp.log(anp.where(taken, model.reference, 1.0))
         ahead = model.follower_reward + arrival_reward(model.follower_kernel, h)
-        worth = anp.sum(pi * (ahead - _over_actions(model.temperature) * log - h[:, None]), axis=1)
+        worth = anp.sum(pi * (ahead - over_actions(model.temperature) * log - h[:, None]), axis=1)
         return anp.sum(self.followers.stationary * worth) / self.followers.stationary.sum()
 
     def untraced(self) -> Average:
         """The same in plain numbers."""
         return replace(self, model=self.model.untraced())
-
-    def leader(self, solution: LeaderSolution) -> LeaderSolution:
-        """The leader's bias, zero in s₀, and the stationary distribution for its occupancy."""
-        N, J = self.leaders.length, self.leaders.gain
-        bias = N * (solution.value - J)
-        return replace(
-            solution,
-            value=bias - bias[self.state],
-            q=N * (solution.q - J) + J - bias[self.state],
-            advantage=N * solution.advantage,
-            benefit=N * solution.benefit,
-            occupancy=solution.occupancy / N,
-            reward=_paid(self.model, self.policy),
-            residual=N * solution.residual,
-        )
-
-    def cotangent(self, found: Sensitivities) -> Stated:
-        """Of kernel and rewards by the pull-back of the table; of the rest by formula, g being a function of it, too."""
-        model, solved = self.model, found.solved
-        assert solved is not None
-        at = model.arrays()
-        names = [name for name, _ in at.named() if name in ("transition", "follower_reward", "leader_reward")]
-        names += ["follower_transition"] if model.own_kernel else []
-
-        def table(parts: Any) -> Any:
-            given = model.with_arrays(replace(at, **{name: parts[i] for i, name in enumerate(names)}))
-            plain = given.plain().moved(solved.model.moving)
-            return traced_tuple(plain.arrays().parts())
-
-        pull, _ = make_vjp(table, tuple(np.asarray(getattr(at, name), float) for name in names))
-        parts = pull(tuple(solved.cotangent(found.weight).parts()))
-        pulled = dict(zip(names, map(np.asarray, parts), strict=True))
-        # What is lost by a gain that grows: ∂J/∂g = −Σ m, ∂g/∂τ(s) = −d KL.
-        worth = float(np.asarray(found.follower_reward).sum())
-        kl = self.followers.stationary * (self.policy * self.relative).sum(axis=1)
-        tau = _over_actions(_real(model.temperature))
-        each = np.ndim(model.temperature) == 1
-        return Stated(
-            pulled["transition"],
-            np.zeros(self.n_states),
-            pulled["follower_reward"],
-            pulled["leader_reward"],
-            pulled.get("follower_transition"),
-            temperature=found.temperature + worth * (kl if each else float(kl.sum())),
-            follower_discount=float("nan"),
-            leader_discount=float("nan"),
-            leader_temperature=found.leader_temperature / self.leaders.length,
-            log_reference=np.where(model.there, tau * pulled["follower_reward"], 0.0),
-            log_leader_reference=found.log_leader_reference,
-        )
-
-    def valued(self, start: Array | None) -> Valued:
-        """J by relative value iteration; half a step is not taken, so that chains with a period come to rest."""
-        model, S = self.model, self.n_states
-        plan, world = model.follower_kernel.flat, model.kernel.flat
-        most = BEFORE_SOLVES if S <= DENSE_STATES else MAX_SWEEPS
-        tau, there = _over_actions(model.temperature), model.there
-        log = 0.0 if model.reference is None else np.log(np.where(there, model.reference, 1.0))
-
-        def answer(h: Array) -> tuple[Array, Array]:
-            x = (model.follower_reward + (plan @ h).reshape(there.shape)) / tau + log
-            top = np.where(there, x.real, -np.inf).max(axis=1, keepdims=True)
-            e = np.where(there, np.exp(np.where(there, x - top, 0.0)), 0.0)
-            total = e.sum(axis=1, keepdims=True)
-            return (tau * (top + np.log(total)) + np.zeros((S, 1)))[:, 0], e / total
-
-        def half(matrix: Any, policy: Array, state: int) -> Array:
-            kernel = state_kernel(matrix, policy)
-            return np.asarray(0.5 * (np.eye(S) + kernel - kernel[state]))
-
-        def follower_step(h: Array) -> Array:
-            new = answer(h)[0]
-            return np.asarray(0.5 * (h + new - new[self.planned_state]))
-
-        begin = np.zeros(S) if start is None else start
-        dtype = np.result_type(model.follower_reward, plan.dtype, np.asarray(tau), np.asarray(log))
-        follower = sweep(
-            follower_step,
-            begin.astype(dtype),
-            max_sweeps=most,
-            jacobian=lambda h: half(plan, answer(h)[1], self.planned_state),
-        )
-        policy = answer(follower.x)[1]
-        paid = np.asarray(model.leader_reward)
-        if model.leader_temperature:
-            likelihood = np.log(np.where(policy != 0.0, policy, 1.0))
-            if model.leader_reference is not None:
-                likelihood = likelihood - np.log(np.where(there, model.leader_reference, 1.0))
-            paid = paid - model.leader_temperature * likelihood
-
-        def ahead(u: Array) -> Array:
-            return np.asarray((policy * (paid + (world @ u).reshape(there.shape))).sum(axis=1))
-
-        def leader_step(u: Array) -> Array:
-            new = ahead(u)
-            return np.asarray(0.5 * (u + new - new[self.state]))
-
-        leader = sweep(
-            leader_step,
-            np.zeros(S, dtype=np.result_type(policy, paid, world.dtype)),
-            max_sweeps=most,
-            jacobian=lambda _: half(world, policy, self.state),
-        )
-        cold = float(np.abs(follower.x).max() / np.min(np.real(np.asarray(tau))))
-        spread = float(np.abs(paid).max() + np.abs(leader.x).max())
-        return Valued(
-            ahead(leader.x)[self.state],
-            follower.x,
-            max(follower.change, leader.change),
-            follower.sweeps + leader.sweeps,
-            4.0 * EPS * (1.0 + cold) * spread,
-            float(self.leaders.length),
-        )

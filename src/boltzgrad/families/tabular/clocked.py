@@ -9,7 +9,7 @@ rewards of s; derivatives by what was given are sums over the copies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import autograd.numpy as anp
@@ -18,14 +18,12 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
-from boltzgrad.families.tabular.given import Given, Stated, Valued
+from boltzgrad.families.tabular.given import Given
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.plain_form import MadeWith
-from boltzgrad.families.tabular.sweeps import matrix_of, paid, planned, soft_backup, soft_values
 
 if TYPE_CHECKING:
-    from boltzgrad.families.tabular.sensitivities import Sensitivities
-    from boltzgrad.solvers.leader import LeaderSolution
+    pass
 
 EPS = float(np.finfo(float).eps)
 ENTRY_LIMIT = 20_000_000
@@ -110,79 +108,16 @@ class Clocked(Given):
         return self.model.n_actions
 
     @property
-    def _steps(self) -> int:
+    def steps(self) -> int:
+        """How many the leader counts."""
         assert self.model.leader_horizon is not None
         return self.model.leader_horizon
 
     @property
     def words(self) -> str:  # type: ignore[override]
         """How many steps the leader counts."""
-        return f", of which the leader counts {self._steps} step{'s' if self._steps > 1 else ''}"
-
-    def leader(self, solution: LeaderSolution) -> LeaderSolution:
-        """Values, Benefits and visits with a first axis for the step."""
-        return replace(
-            solution,
-            value=self._by_step(solution.value),
-            q=self._by_step(solution.q),
-            advantage=self._by_step(solution.advantage),
-            benefit=self._by_step(solution.benefit),
-            occupancy=self._by_step(solution.occupancy),
-            reward=self._by_step(solution.reward),
-        )
+        return f", of which the leader counts {self.steps} step{'s' if self.steps > 1 else ''}"
 
     def untraced(self) -> Clocked:
         """The same in plain numbers."""
         return Clocked(self.model.untraced())
-
-    def _by_step(self, x: Array) -> Array:
-        return x.reshape(self._steps, self.n_states, *x.shape[1:])
-
-    def cotangent(self, found: Sensitivities) -> Stated:
-        """Sums over the steps."""
-        model, steps = self.model, self._steps
-
-        def summed(x: Array) -> Array:
-            return np.asarray(self._by_step(x).sum(axis=0))
-
-        def of_kernel(x: Any, kernel: Kernel, copies: int) -> Array:
-            shape = np.shape(kernel.values)
-            return np.zeros(shape) if not copies else np.asarray(x).reshape(copies, *shape).sum(axis=0)
-
-        own = of_kernel(found.follower_transition, model.follower_kernel, steps)
-        world = of_kernel(found.transition, model.kernel, steps - 1)
-        tau = found.temperature
-        return Stated(
-            world if model.own_kernel else world + own,
-            found.initial[: self.n_states],
-            summed(found.follower_reward),
-            summed(found.leader_reward),
-            own if model.own_kernel else None,
-            temperature=summed(tau) if np.ndim(tau) else tau,
-            follower_discount=found.follower_discount,
-            leader_discount=found.leader_discount,
-            leader_temperature=found.leader_temperature,
-            log_reference=summed(found.log_reference),
-            log_leader_reference=summed(found.log_leader_reference),
-        )
-
-    def valued(self, start: Array | None) -> Valued:
-        """The follower by value iteration, then H steps backward."""
-        model, steps = self.model, self._steps
-        follower = soft_values(model, start)
-        policy = soft_backup(model, planned(model), follower.x)[1]
-        reward, matrix = paid(model, policy), matrix_of(model.transition)
-        value, most = np.zeros(self.n_states, dtype=np.result_type(reward, policy)), 0.0
-        for _ in range(steps):
-            value = (policy * (reward + model.leader_discount * (matrix @ value).reshape(policy.shape))).sum(axis=1)
-            most = max(most, float(np.abs(value).max()))
-        cold = float(np.abs(follower.x).max()) / model.temperature
-        spread = float(np.abs(reward).max()) + most
-        return Valued(
-            model.initial @ value,
-            follower.x,
-            follower.change,
-            follower.sweeps + steps,
-            steps * 4.0 * EPS * (most + cold * spread),
-            float(steps),
-        )

@@ -24,6 +24,7 @@ from boltzgrad.families.tabular.sweeps import (
     soft_backup,
     soft_values,
 )
+from boltzgrad.families.tabular.valued import valued
 from boltzgrad.witnesses.differences import Evaluator, difference_routes, too_many_sweeps
 
 _OPEN = 0.05
@@ -75,7 +76,7 @@ class TabularEvaluator(Evaluator):
 
     def _as_given(self, given: Given, start: Array | None, weight: float, first: bool) -> Any:
         """The value of a model that the routes solve as another table, by its own definition."""
-        found = given.valued(start)
+        found = valued(given, start)
         self.change = max(self.change, found.change)
         if first:
             self.rounding += weight * found.rounding

@@ -14,11 +14,11 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.hypergradient import open_policy
 from boltzgrad.errors import InvalidOption
 from boltzgrad.families.tabular.adjoint import ContextSolution, assemble, solve_context
+from boltzgrad.families.tabular.as_given import Stated, cotangent_of, leader_of
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.contextual import ContextualHypergradient
 from boltzgrad.families.tabular.error_bound import coordinate_bounds
 from boltzgrad.families.tabular.error_estimate import rounding_estimates
-from boltzgrad.families.tabular.given import Stated
 from boltzgrad.families.tabular.model import size_of
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.sensitivities import Sensitivities, sensitivities
@@ -47,7 +47,7 @@ class TabularHypergradient(ContextualHypergradient):
         """The leader's values, where there is one context; None for a general objective f(θ, π)."""
         only: ContextSolution = self._only("leader")
         given = only.model.given
-        return only.leader if given is None or only.leader is None else given.leader(only.leader)
+        return only.leader if given is None or only.leader is None else leader_of(given, only.leader)
 
     @cached_property
     def cotangent(self) -> Sensitivities | Stated | ContextualArrays:
@@ -63,7 +63,7 @@ class TabularHypergradient(ContextualHypergradient):
         models, weights = self.contextual_cotangent.models, self.linearised.model.probabilities
         triples = zip(models, self.contexts, weights, strict=True)
         found = ((sensitivities(arrays, solved, float(p)), solved.model.given) for arrays, solved, p in triples)
-        return tuple(x if given is None else given.cotangent(x) for x, given in found)
+        return tuple(x if given is None else cotangent_of(given, x) for x, given in found)
 
     @property
     def size(self) -> str:
