@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import boltzgrad as bg
 from boltzgrad.estimators import AMD, HPGD, ExactGradient, NaivePGD
 from boltzgrad.families.registry import witnesses
+from boltzgrad.families.tabular.later import later
 from boltzgrad.testing import assert_follower, bundles, check_hypergradient
 from boltzgrad.verify.estimator_record import BiasVerdict
 from boltzgrad.verify.mutants.recognise import mistakes
@@ -311,6 +312,19 @@ def test_what_cannot_count_steps():
     world.counted = 10**7
     with pytest.raises(bg.errors.InvalidModel, match=r"leader_horizon is 10000000: kernels on .* would hold"):
         world.problem.model(THETA)
+
+
+@pytest.mark.parametrize("case", ["undiscounted", "a leader who counts steps", "the leader's discount moves"])
+def test_a_mistake_in_half_of_the_steps_is_named_where_nothing_is_discounted(case):
+    problem = World(17, **WORLDS[case]).problem
+    rest = later(problem, THETA)
+    assert 0.0 < rest.weight <= 1.0
+    exact = bg.hypergradient(problem, THETA).gradient
+    alone = rest.weight * bg.hypergradient(rest.problem, THETA).gradient
+    check = check_hypergradient(exact + alone, problem, THETA, tolerance=1e-6)  # the later half counted twice
+    assert check.verdict == Verdict.DISAGREES
+    # From half of the steps on, and from the beginning: what is between them are the steps before.
+    assert 1e-3 < np.abs(alone).max() / np.abs(exact).max() < 1e3
 
 
 def test_contexts_of_unlike_kinds():

@@ -21,6 +21,17 @@ def half_of(discount: float, horizon: int | None = None) -> int:
     return int(np.ceil(np.log(0.5) / np.log(discount))) if discount > 0.0 else 1
 
 
+def half_of_chain(kernel: Array, start: Array, most: int = 20_000) -> int:
+    """The number n of steps after which half of the episodes are over, where nothing is discounted; at most `most`."""
+    whole = float(start.sum())
+    for n in range(most):
+        ahead = kernel.T @ start
+        if not float(ahead.sum()) > 0.0 or float(start.sum()) <= 0.5 * whole:
+            return n
+        start = ahead
+    return most
+
+
 def moved(kernel: Array, start: Array, n: int) -> tuple[Array, float]:
     """The law of s_n, and the probability that the episode still goes on."""
     for _ in range(n):

@@ -10,7 +10,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.families.family import Later
-from boltzgrad.families.later import half_of, moved
+from boltzgrad.families.later import half_of, half_of_chain, moved
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, as_contexts
 from boltzgrad.families.tabular.fixed_points import soft_fixed_point
 from boltzgrad.families.tabular.problem import ConfigurableMDP
@@ -25,8 +25,9 @@ def later(problem: ConfigurableMDP, theta: Array) -> Later | None:
     starts, weights = [], []
     for m, probability in zip(contexts.models, contexts.probabilities, strict=True):
         policy = soft_backup(m, planned(m), soft_fixed_point(m, np.zeros(m.n_states)))[1]
-        n = half_of(m.leader_discount)
-        start, mass = moved(state_kernel(matrix_of(m.transition), policy), m.initial, n)
+        kernel = state_kernel(matrix_of(m.transition), policy)
+        n = half_of_chain(kernel, m.initial) if m.leader_discount == 1.0 else half_of(m.leader_discount)
+        start, mass = moved(kernel, m.initial, n)
         starts.append(start)
         weights.append(float(probability) * m.leader_discount**n * mass)
     total = sum(weights)
