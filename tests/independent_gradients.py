@@ -147,13 +147,13 @@ def lqr(problem, theta):
     for column in linearised.columns():
         moved = {
             name: np.asarray(getattr(model, name)) + 1j * step * np.asarray(getattr(column, name))
-            for name in vars(column)
+            for name, _ in column.named()
         }
         out.append(np.imag(lqr_value(model, **moved)) / step)
     return np.array(out)
 
 
-def lqr_value(model, A, B, W, Q, R, mean, covariance, leader_Q, leader_R, leader_constant):
+def lqr_value(model, A, B, W, Q, R, mean, covariance, leader_Q, leader_R, leader_constant, shift=0.0):
     gamma, beta = model.follower_discount, model.leader_discount
     P = Q
     for _ in range(20_000):
@@ -178,7 +178,8 @@ def lqr_value(model, A, B, W, Q, R, mean, covariance, leader_Q, leader_R, leader
     m, C, total = mean, covariance, 0.0
     for t in range(steps):
         second = C + np.outer(m, m)
-        reward = leader_constant - (leader_Q * second).sum() - (leader_R * (K @ second @ K.T)).sum() - paid
+        spent = K + shift
+        reward = leader_constant - (leader_Q * second).sum() - (leader_R * (spent @ second @ spent.T)).sum() - paid
         if model.bump is not None:
             away, spread = m - model.bump.target, np.eye(len(A)) + C @ model.bump.precision
             reward += (

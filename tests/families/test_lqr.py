@@ -6,11 +6,15 @@ import autograd.numpy as anp
 import mpmath
 import numpy as np
 import pytest
+from scipy.linalg import solve_discrete_are
 
 import boltzgrad as bg
+from boltzgrad.estimators import BCHG
 from boltzgrad.families.registry import witnesses
 from boltzgrad.problems import Bump
 from boltzgrad.solvers.balls import Ball, lyapunov
+from boltzgrad.testing import assert_follower, bundles, check_hypergradient
+from boltzgrad.verify.tolerances import Verdict
 
 EXACT = ("covariance", "implicit", "unrolled", "unrolled-implicit", "complex-step")
 CASES = {
@@ -164,33 +168,37 @@ MEAN, COV = np.array([0.5, -1.0]), np.array([[1.0, 0.25], [0.25, 0.5]])
 THETA = np.array([0.25, -0.5])
 
 
-def float_problem(gamma_f, gamma_l, tau, observed, horizon, bump):
+N0 = np.array([[0.25], [-0.125]])
+
+
+def float_problem(gamma_f, gamma_l, tau, observed, horizon, bump, cross=False):
     def build(theta):
         return bg.LQModel(
             A0 + theta[0] * A1, B0 + theta[1] * B1, anp.exp(theta[0]) * W0, anp.exp(theta[1]) * Q0, R0, MEAN, COV,
             leader_Q=anp.exp(theta[1]) * LQ, leader_R=LR, leader_constant=theta[0],
             follower_discount=gamma_f, leader_discount=gamma_l, temperature=tau, observed=observed, horizon=horizon,
             bump=Bump(np.array([0.25, -0.5]), np.diag([2.0, 4.0])) if bump else None,
+            N=anp.exp(theta[0]) * N0 if cross else None,
         )  # fmt: skip
 
     return bg.LinearQuadratic(build, dim=2)
 
 
-def exact_j(theta, gamma_f, gamma_l, tau, observed, horizon, bump):
+def exact_j(theta, gamma_f, gamma_l, tau, observed, horizon, bump, cross=False):
     mp, m = mpmath, lambda x: mpmath.matrix(x.tolist())
     gf, gl, tau = mp.mpf(gamma_f), mp.mpf(gamma_l), mp.mpf(tau)
     A, B = m(A0) + theta[0] * m(A1), m(B0) + theta[1] * m(B1)
     W, Q, R = mp.exp(theta[0]) * m(W0), mp.exp(theta[1]) * m(Q0), m(R0)
-    P = Q
+    P, N = Q, (mp.exp(theta[0]) if cross else 0) * m(N0)
     for _ in range(3000):
-        M = R + gf * B.T * P * B
-        new = Q + gf * A.T * P * A - gf**2 * A.T * P * B * (M**-1) * B.T * P * A
+        M, across = R + gf * B.T * P * B, gf * A.T * P * B + N
+        new = Q + gf * A.T * P * A - across * (M**-1) * across.T
         moved = mp.mnorm(new - P, 1)
         P = new
         if moved < mp.mpf(10) ** (5 - mp.mp.dps):
             break
     M = R + gf * B.T * P * B
-    K, sigma = gf * M**-1 * B.T * P * A, tau / 2 * M**-1
+    K, sigma = M**-1 * (gf * A.T * P * B + N).T, tau / 2 * M**-1
     F, noise, action = A - B * K, W + B * sigma * B.T, sigma
     if observed:
         K_w = gf * M**-1 * B.T * P
@@ -212,9 +220,13 @@ def exact_j(theta, gamma_f, gamma_l, tau, observed, horizon, bump):
 
 @pytest.mark.parametrize("observed", [False, True])
 @pytest.mark.parametrize(("horizon", "bump"), [(None, False), (5, False), (5, True)])
-@pytest.mark.parametrize(("gamma_f", "gamma_l", "tau"), [(0.75, 0.5, 0.5), (0.875, 0.75, 0.0625)])
-def test_the_bound_in_fifty_digits(observed, horizon, bump, gamma_f, gamma_l, tau):
-    case = (gamma_f, gamma_l, tau, observed, horizon, bump)
+@pytest.mark.parametrize(
+    ("gamma_f", "gamma_l", "tau", "cross"),
+    [(0.75, 0.5, 0.5, False), (0.875, 0.75, 0.0625, False), (0.75, 0.5, 0.5, True), (1.0, 0.75, 0.25, True)],
+)
+def test_the_bound_in_fifty_digits(observed, horizon, bump, gamma_f, gamma_l, tau, cross):
+    gamma_l = 1.0 if horizon and gamma_f == 1.0 else gamma_l
+    case = (gamma_f, gamma_l, tau, observed, horizon, bump, cross)
     reference = bg.hypergradient(float_problem(*case), THETA)
     with mpmath.workdps(60):
         h, exact = mpmath.mpf(10) ** -18, []
@@ -226,9 +238,73 @@ def test_the_bound_in_fifty_digits(observed, horizon, bump, gamma_f, gamma_l, ta
     assert error.max() <= 16 * reference.error_estimate
     assert reference.error_bound <= 1e-8 * np.abs(reference.gradient).max()
     # The control: a discount that is off by 1e-6 is not covered.
-    wrong = bg.hypergradient(float_problem(gamma_f + 1e-6, *case[1:]), THETA)
+    wrong = bg.hypergradient(float_problem(gamma_f - 1e-6, *case[1:]), THETA)
     off = max(abs(float(mpmath.mpf(float(g)) - e)) for g, e in zip(wrong.gradient, exact, strict=True))
     assert off > wrong.error_bound
+
+
+@pytest.mark.parametrize("observed", [False, True])
+@pytest.mark.parametrize(
+    ("horizon", "bump", "gamma_l"), [(None, False, 0.75), (None, True, 0.75), (6, False, 1.0), (6, True, 1.0)]
+)
+def test_every_witness_agrees_undiscounted_and_with_a_cross_term(observed, horizon, bump, gamma_l):
+    problem = float_problem(1.0, gamma_l, 0.25, observed, horizon, bump, cross=True)
+    report = bg.verify(problem, THETA)
+    report.raise_if_disagree()
+    assert len(report.agreeing) >= 6, str(report)
+    exact = bg.hypergradient(problem, THETA).gradient
+    without = float_problem(1.0, gamma_l, 0.25, observed, horizon, bump)
+    check = check_hypergradient(bg.hypergradient(without, THETA).gradient, problem, THETA, tolerance=1e-6)
+    assert check.verdict == Verdict.DISAGREES, "N forgotten"
+    late = float_problem(0.999, gamma_l, 0.25, observed, horizon, bump, cross=True)
+    check = check_hypergradient(bg.hypergradient(late, THETA).gradient, problem, THETA, tolerance=1e-6)
+    assert check.verdict == Verdict.DISAGREES, "γ = .999 for 1"
+    assert check_hypergradient(exact, problem, THETA).ok
+
+
+def test_from_dlqr_is_dlqr(tmp_path):
+    """K is that of SciPy's Riccati solver with a cross term, and travels in bundles."""
+
+    def build(theta):
+        return bg.LQModel.from_dlqr(
+            A0 + theta[0] * A1,
+            B0,
+            Q0,
+            R0,
+            N0,
+            mean=MEAN,
+            temperature=0.1,
+            leader_discount=0.9,
+            leader_Q=LQ,
+            leader_R=LR,
+        )
+
+    problem = bg.LinearQuadratic(build, dim=1)
+    ref = bg.hypergradient(problem, THETA[:1])
+    A = A0 + THETA[0] * A1
+    P = solve_discrete_are(A, B0, Q0, R0, s=N0)
+    K = np.linalg.solve(R0 + B0.T @ P @ B0, B0.T @ P @ A + N0.T)
+    np.testing.assert_allclose(ref.follower.P, P, rtol=1e-12)
+    np.testing.assert_allclose(ref.follower.K, K, rtol=1e-12)
+    assert not ref.model.W.any()
+    assert not ref.model.covariance.any()
+    assert_follower({"K": K, "P": P}, problem, THETA[:1])
+    folder = bundles.export(problem, THETA[:1], tmp_path / "dlqr")
+    assert bundles.check(folder, ref.gradient).ok
+    assert not bundles.check(folder, 1.01 * ref.gradient).ok
+    with pytest.raises(bg.errors.InvalidOption, match=r"has one \(N\)"):
+        bg.check_estimator(BCHG(), problem, THETA[:1], n_batches=20)
+
+
+def test_bad_cross_terms():
+    with pytest.raises(bg.errors.InvalidModel, match=r"N has shape \(1, 2\), expected \(2, 1\) as B"):
+        bg.LQModel.from_dlqr(A0, B0, Q0, R0, N0.T, mean=MEAN, temperature=0.1, leader_discount=0.9)
+    with pytest.raises(bg.errors.InvalidModel, match=r"Q − N R⁻¹N' is not positive semidefinite"):
+        bg.LQModel.from_dlqr(A0, B0, Q0, R0, 10.0 * N0, mean=MEAN, temperature=0.1, leader_discount=0.9)
+    with pytest.raises(bg.errors.InvalidModel, match=r"is not stabilisable"):
+        bg.hypergradient(bg.LinearQuadratic(lambda t: bg.LQModel.from_dlqr(
+            np.diag([1.1, 0.5]) + 0.0 * t[0], np.array([[0.0], [1.0]]), Q0, R0, mean=MEAN, temperature=0.1, leader_discount=0.9,
+        ), dim=1), [0.0])  # fmt: skip
 
 
 def test_published_start_of_thermal_control():

@@ -31,12 +31,12 @@ class Rescaled(bg.LinearQuadratic):
                 A=by(m.A, D, 1 / D), B=by(m.B, D, 1 / E), W=by(m.W, D, D), Q=by(m.Q, 1 / D, 1 / D) * c,
                 R=by(m.R, 1 / E, 1 / E) * c, mean=m.mean * D, covariance=by(m.covariance, D, D),
                 leader_Q=by(m.leader_Q, 1 / D, 1 / D) * r, leader_R=by(m.leader_R, 1 / E, 1 / E) * r,
-                leader_constant=m.leader_constant * r,
+                leader_constant=m.leader_constant * r, shift=None if m.shift is None else by(m.shift, E, 1 / D),
             )  # fmt: skip
             b = m.bump
             bump = None if b is None else Bump(b.target * D, by(b.precision, 1 / D, 1 / D), b.height * float(r))
             return bg.LQModel(
-                *arrays.parts(), bump=bump, follower_discount=m.follower_discount, leader_discount=m.leader_discount,
+                **dict(arrays.named()), bump=bump, follower_discount=m.follower_discount, leader_discount=m.leader_discount,
                 temperature=m.temperature * float(c), horizon=m.horizon, observed=m.observed,
             )  # fmt: skip
 

@@ -170,7 +170,7 @@ def test_units_are_powers_of_two_and_nothing_is_lost():
         for x in (units.state, units.action, units.cost, units.reward):
             assert np.all(np.frexp(x)[0] == 0.5)
         there = units.model(at)
-        for x, y, s in zip(at.arrays().parts(), there.arrays().parts(), units.factors.parts(), strict=True):
+        for x, y, s in zip(at.arrays().parts(), there.arrays().parts(), units.factors_of(at.arrays()), strict=True):
             assert np.array_equal(x, y / s)
         P = solve_lqr(at).P * units.of_P
         np.testing.assert_allclose(solve_lqr(there).P, P, rtol=1e-12)

@@ -37,7 +37,8 @@ _COSTLIER = tuple(range(0, 61, 6))
 
 @dataclass(frozen=True, eq=False)
 class LQSolution:
-    """The follower's answer: cost matrix P, gains K and K_w (the latter zero unless the noise is observed), Σ, F.
+    """The follower's answer: cost matrix P, gains K (of what was given, cross term and all) and K_w (zero unless the noise is
+    observed), Σ, F.
 
     `residual` is ‖Ric(P) − P‖ (Frobenius) relative to ‖P‖ in natural `units`, `radius` the discounted spectral radius
     √γ_F ρ(F).  Everything else is in the user's units.
@@ -106,7 +107,7 @@ def solve_lqr(model: LQModel) -> LQSolution:
     covariance = 0.5 * balanced.temperature * np.linalg.inv(M)
     return LQSolution(
         P=P / units.of_P,
-        K=K * (e[:, None] / d),
+        K=K * (e[:, None] / d) + (0.0 if model.shift is None else model.shift),
         K_w=K_w * (e[:, None] / d),
         covariance=(covariance + covariance.T) / 2 * (e[:, None] * e),
         closed=F * (d[:, None] / d),

@@ -8,7 +8,7 @@ and those on ∇Q_F itself go through the Riccati equation by one adjoint Lyapun
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -267,7 +267,7 @@ class GaussianEpisodes:
         out = np.empty((w.lanes, w.thetas.shape[1]))
         for lane in range(w.lanes):
             world = w.worlds[w.lane_world[lane]]
-            parts = {f.name: getattr(self.arrays, f.name)[lane] for f in fields(LQArrays)}
+            parts = {name: x[lane] for name, x in self.arrays.named()}
             if np.any(self.P_bar[lane]) or self.constant_bar[lane]:
                 _through_riccati(world, self.P_bar[lane], float(self.constant_bar[lane]), parts)
             out[lane] = world.linearised.pullback(LQArrays(**parts))

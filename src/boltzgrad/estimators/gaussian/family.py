@@ -35,6 +35,10 @@ class GaussianFamily:
                 f"{label} for {self.problem!r}: this family needs noise that is not seen in advance and a quadratic leader; "
                 "a LinearQuadraticGame has estimators of its own (boltzgrad.estimators.LQGameBCHG)"
             )
+        if model.shift is not None:
+            raise InvalidOption(
+                f"{label} samples inputs of a cost without a cross term, and the follower of {self.problem!r} has one (N)"
+            )
         if self.moves().transition and np.linalg.eigvalsh(model.W).min() <= 0.0:
             raise InvalidOption(
                 f"{label} needs the score of the transition, but W of {self.problem!r} is singular: no density"

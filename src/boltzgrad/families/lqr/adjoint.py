@@ -39,6 +39,7 @@ class Loop:
 
     M_inv: Any
     K: Any
+    spent: Any  # the gain of u = −(K + C)x, which the leader pays for
     K_w: Any
     sigma: Any
     F: Any
@@ -63,7 +64,8 @@ def loop(model: LQModel, a: LQArrays, P: Any) -> Loop:
     else:
         K_w, G = None, eye
         noise, action = a.W + a.B @ sigma @ a.B.T, sigma
-    return Loop(M_inv, K, K_w, sigma, F, G, noise, action)
+    spent = K if a.shift is None else K + a.shift
+    return Loop(M_inv, K, spent, K_w, sigma, F, G, noise, action)
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,14 +112,14 @@ def infinite_leader(model: LQModel, a: LQArrays, at: Loop) -> LeaderAdjoint:
     total, ahead = 1.0 / (1.0 - gamma), gamma / (1.0 - gamma)
     start = a.covariance + _outer(a.mean, a.mean)
     Y = lyapunov(at.F, start + ahead * at.noise, gamma)
-    P_L = lyapunov(at.F.T, a.leader_Q + at.K.T @ a.leader_R @ at.K, gamma)
-    spent = at.K @ Y @ at.K.T + total * at.action
+    P_L = lyapunov(at.F.T, a.leader_Q + at.spent.T @ a.leader_R @ at.spent, gamma)
+    spent = at.spent @ Y @ at.spent.T + total * at.action
     value = total * a.leader_constant - trace(a.leader_Q @ Y) - trace(a.leader_R @ spent)
     return LeaderAdjoint(
         value=value,
         F=-2.0 * gamma * (P_L @ at.F @ Y),
         noise=-ahead * P_L,
-        K=-2.0 * (a.leader_R @ at.K @ Y),
+        K=-2.0 * (a.leader_R @ at.spent @ Y),
         action=-total * a.leader_R,
         mean=-2.0 * (P_L @ a.mean),
         covariance=-1.0 * P_L,
@@ -237,7 +239,7 @@ def _stepwise(model: LQModel, a: LQArrays, at: Loop, T: int, *, settled: bool = 
     weight = gamma ** np.arange(T)
     total = float(weight.sum())
     bumps = _bumps(model.bump, means, covariances)
-    state = a.leader_Q + at.K.T @ a.leader_R @ at.K  # cost of x through −Kx, too
+    state = a.leader_Q + at.spent.T @ a.leader_R @ at.spent  # cost of x through −Kx, too
     n = model.n_states
     Y: Any = np.zeros((n, n))
     m_bar: Any = np.zeros(n)
@@ -260,12 +262,12 @@ def _stepwise(model: LQModel, a: LQArrays, at: Loop, T: int, *, settled: bool = 
             height, slope, curve = bumps[t]
             reward = reward + w * height
             m_bar, s_bar = m_bar + w * slope, s_bar + w * curve
-    spent = at.K @ Y @ at.K.T + total * at.action
+    spent = at.spent @ Y @ at.spent.T + total * at.action
     return LeaderAdjoint(
         value=total * a.leader_constant + reward - trace(a.leader_Q @ Y) - trace(a.leader_R @ spent),
         F=F_bar,
         noise=noise_bar,
-        K=-2.0 * (a.leader_R @ at.K @ Y),
+        K=-2.0 * (a.leader_R @ at.spent @ Y),
         action=-total * a.leader_R,
         mean=m_bar,
         covariance=s_bar,
@@ -365,4 +367,5 @@ def cotangents(model: LQModel, a: LQArrays, P: Any) -> tuple[Any, LQArrays]:
         leader_Q=lead.leader_Q,
         leader_R=lead.leader_R,
         leader_constant=np.asarray(lead.constant),
+        shift=None if a.shift is None else lead.K,
     )

@@ -30,7 +30,6 @@ def content(reference: LQHypergradient) -> Content:
         **discounts(model),
     }
     columns = (
-        {f"model/{name}": np.asarray(x) for name, x in vars(column).items()}
-        for column in reference.linearised.columns()
+        {f"model/{name}": np.asarray(x) for name, x in column.named()} for column in reference.linearised.columns()
     )
     return Content(out, constants, columns)

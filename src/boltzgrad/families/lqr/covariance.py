@@ -39,6 +39,7 @@ def augmented(a: LQArrays, n: int, m: int) -> LQArrays:
         leader_Q=wide(a.leader_Q),
         leader_R=a.leader_R,
         leader_constant=a.leader_constant,
+        shift=None if a.shift is None else np.hstack([a.shift, np.zeros((m, n))]),
     )
 
 
@@ -76,7 +77,9 @@ def gradient_of(model: LQModel, columns: list[LQArrays], P: Array) -> tuple[floa
     K, F = gain(model, P)
     sigma = 0.5 * tau * scaled_solve(model.R + gamma_F * B.T @ P @ B, np.eye(model.n_inputs))
     noise = model.W + B @ sigma @ B.T
-    cost = model.leader_Q + K.T @ model.leader_R @ K
+    shift = np.zeros_like(K) if model.shift is None else model.shift
+    spent = K + shift  # the leader pays for u = −(K + C)x
+    cost = model.leader_Q + spent.T @ model.leader_R @ spent
     second, _, weights = _moments(model, F, noise)
     if model.horizon is None:
         to_go = [Powers(F, gamma_L).backward(cost)]
@@ -96,7 +99,7 @@ def gradient_of(model: LQModel, columns: list[LQArrays], P: Array) -> tuple[floa
     for S, P_L, weight, scale in zip(second, to_go, weights, scales, strict=True):
         S, S_noise = scale * S, weight  # Σ γ^t E[xx'] and Σ γ^t
         uu = model.leader_R + gamma_L * B.T @ P_L @ B
-        G_L = gamma_L * B.T @ P_L @ A - uu @ K
+        G_L = gamma_L * B.T @ P_L @ A - uu @ K - model.leader_R @ shift
         J -= S_noise * float(np.trace(model.leader_R @ sigma) + gamma_L * np.trace(P_L @ noise))
         for j, (c, dP) in enumerate(zip(columns, slopes, strict=True)):
             # Ḣ: the total derivative of Q_F's quadratic form.
@@ -104,7 +107,9 @@ def gradient_of(model: LQModel, columns: list[LQArrays], P: Array) -> tuple[floa
             duu = c.R + gamma_F * (c.B.T @ P @ B + B.T @ dP @ B + B.T @ P @ c.B)
             G = ux - duu @ K
             covariance = 2 * S_noise * np.trace(duu @ sigma @ uu @ sigma) + 4 * np.trace(G.T @ sigma @ G_L @ S)
-            reward = S_noise * c.leader_constant - np.trace((c.leader_Q + K.T @ c.leader_R @ K) @ S)
+            reward = S_noise * c.leader_constant - np.trace((c.leader_Q + spent.T @ c.leader_R @ spent) @ S)
+            if c.shift is not None:
+                reward -= 2.0 * np.trace(c.shift.T @ model.leader_R @ spent @ S)
             reward -= S_noise * np.trace(c.leader_R @ sigma)
             # ∇ of E[V_L(x')] over x' ~ N(Ax + Bu, W) at fixed V_L and (x, u).
             moved = 2 * np.trace(P_L @ (F @ S @ c.A.T)) + 2 * np.trace(

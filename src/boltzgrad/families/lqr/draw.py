@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
 from typing import Any
 
 import autograd.numpy as anp
@@ -68,6 +67,7 @@ def lq_models(
         temperature=draw(temperature),
         horizon=draw(st.sampled_from([None, 1, 2, 7])),
         observed=draw(st.booleans()),
+        shift=draw(quarters((m, n), most=4)) if draw(st.booleans()) else None,
     )
 
 
@@ -78,14 +78,15 @@ class DrawnLQ(LinearQuadratic):
         self.base, self.slopes = base, slopes
 
         def build(theta: Any) -> LQModel:
-            moved = {f.name: getattr(base, f.name) + anp.dot(getattr(slopes, f.name), theta) for f in fields(LQArrays)}
+            moved = {name: x + anp.dot(getattr(slopes, name), theta) for name, x in base.arrays().named()}
             return base.with_arrays(LQArrays(**moved))
 
         super().__init__(build, dim=dim, name="drawn")
 
     def __repr__(self) -> str:
-        parts = [f"{f.name}={listed(getattr(self.base, f.name))} + {listed(getattr(self.slopes, f.name))}·θ"
-                 for f in fields(LQArrays)]  # fmt: skip
+        parts = [
+            f"{name}={listed(x)} + {listed(getattr(self.slopes, name))}·θ" for name, x in self.base.arrays().named()
+        ]
         base = self.base
         rest = {"bump": base.bump, "follower_discount": base.follower_discount, "leader_discount": base.leader_discount,
                 "temperature": base.temperature, "horizon": base.horizon, "observed": base.observed}  # fmt: skip
@@ -127,6 +128,7 @@ def linear_quadratics(
         leader_Q=symmetric(n, 0.25),
         leader_R=symmetric(m, 0.25),
         leader_constant=draw(quarters((d,), most=4)),
+        shift=None if base.shift is None else draw(quarters((m, n, d), most=2)) / 16.0,
     )
     problem = DrawnLQ(base, slopes, d)
     for corner in (np.zeros(d), np.full(d, 2.0), np.full(d, -2.0)):

@@ -55,7 +55,7 @@ def coordinate_bounds(
     """The bound (d,) on each entry of the reference hypergradient; infinite where vacuous."""
     units = solution.units
     model, given = units.model(linearised.model), computed
-    computed = LQArrays(*(c / (s * units.reward) for c, s in zip(given.parts(), units.factors.parts(), strict=True)))
+    computed = LQArrays(*(c / (s * units.reward) for c, s in zip(given.parts(), units.factors_of(given), strict=True)))
     with np.errstate(all="ignore"):
         balls = LQArrays(*(Ball(x, eps * norm(np.asarray(x))) for x in model.arrays().parts()))
         T = coordinates(model, solution.P * units.of_P)
@@ -111,6 +111,7 @@ def _moved(model: LQModel, a: LQArrays, T: Array, T_inv: Ball) -> tuple[LQModel,
         leader_Q=T_inv.T @ a.leader_Q @ T_inv,
         leader_R=a.leader_R,
         leader_constant=a.leader_constant,
+        shift=None if a.shift is None else a.shift @ T_inv,
     )
     bump = model.bump
     if bump is not None:
@@ -132,6 +133,7 @@ def _moved_back(c: LQArrays, T: Array, T_inv: Ball) -> LQArrays:
         leader_Q=T_inv @ c.leader_Q @ T_inv.T,
         leader_R=c.leader_R,
         leader_constant=c.leader_constant,
+        shift=None if c.shift is None else c.shift @ T_inv.T,
     )
 
 

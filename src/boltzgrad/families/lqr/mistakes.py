@@ -173,7 +173,8 @@ class Formula(WrongFormula):
     def leader_terms(self, lead: LeaderAdjoint, c: LQArrays) -> float:
         """∇r_L."""
         costs = (lead.leader_Q * c.leader_Q).sum() + (lead.leader_R * c.leader_R).sum()
-        return float(costs + lead.constant * c.leader_constant)
+        spent = 0.0 if c.shift is None else (lead.K * c.shift).sum()
+        return float(costs + lead.constant * c.leader_constant + spent)
 
 
 class FrozenRiccati(Formula):
@@ -217,7 +218,7 @@ class FollowersDiscountInMoments(Formula):
             return right  # no such Y: moments and costs-to-go go step by step
         Y = -super().leader(replace(m, leader_discount=m.follower_discount), at).leader_Q
         moved = -2.0 * m.leader_discount * (-right.covariance @ at.F @ Y)
-        return replace(right, F=moved, K=-2.0 * (m.leader_R @ at.K @ Y), leader_Q=-Y)
+        return replace(right, F=moved, K=-2.0 * (m.leader_R @ at.spent @ Y), leader_Q=-Y)
 
 
 class FollowersDiscountInCostToGo(Formula):

@@ -60,7 +60,12 @@ class Units:
             leader_Q=(d[:, None] * d) / self.reward,
             leader_R=(e[:, None] * e) / self.reward,
             leader_constant=np.asarray(1.0 / self.reward),
+            shift=d / e[:, None],
         )
+
+    def factors_of(self, a: LQArrays) -> list[Array]:
+        """Those of the arrays that are there."""
+        return [getattr(self.factors, name) for name, _ in a.named()]
 
     @cached_property
     def of_P(self) -> Array:
@@ -69,7 +74,7 @@ class Units:
 
     def arrays(self, a: LQArrays) -> LQArrays:
         """Arrays, or tangents of them, in these units."""
-        return LQArrays(*(x * s for x, s in zip(a.parts(), self.factors.parts(), strict=True)))
+        return LQArrays(*(x * s for x, s in zip(a.parts(), self.factors_of(a), strict=True)))
 
     def scales(self, model: LQModel, steps: float) -> LQArrays:
         """The change of each entry that matters, in the user's units, where a closed loop's slowest mode remains `steps`.
@@ -96,6 +101,7 @@ class Units:
             leader_Q=1.0 / factors.leader_Q,
             leader_R=1.0 / factors.leader_R,
             leader_constant=np.asarray(self.reward),
+            shift=None if model.shift is None else 1.0 / factors.shift,
         )
 
     def model(self, model: LQModel) -> LQModel:
@@ -108,7 +114,7 @@ class Units:
 
     def cotangents(self, c: LQArrays) -> LQArrays:
         """∂J/∂X from ∂Ĵ/∂X̂."""
-        return LQArrays(*((self.reward * s) * x for x, s in zip(c.parts(), self.factors.parts(), strict=True)))
+        return LQArrays(*((self.reward * s) * x for x, s in zip(c.parts(), self.factors_of(c), strict=True)))
 
 
 def first_guess(model: LQModel) -> Units:

@@ -30,14 +30,12 @@ _DEFINITE = 1e-12
 _EXPECTED = {
     "A": "the (n, n) matrix of x' = A x + B u + w",
     "B": "the (n, m) matrix of x' = A x + B u + w",
-    "W": "the (n, n) covariance of the process noise; zeros if there is none",
     "Q": "the follower's (n, n) cost of the state",
     "R": "the follower's (m, m) cost of the input, positive definite",
     "mean": "the (n,) mean of the first state",
-    "covariance": "the (n, n) covariance of the first state; zeros if it is known",
     "leader_constant": "a number, the leader's reward of every step; zero if there is none",
-    "follower_discount": "a number in [0, 1)",
-    "leader_discount": "a number in [0, 1)",
+    "follower_discount": "a number in [0, 1]",
+    "leader_discount": "a number in [0, 1), or 1 with a horizon",
     "temperature": "a positive number",
 }
 
@@ -56,6 +54,9 @@ class LQArrays(ArrayRecord):
     leader_Q: Any = meaning("the leader's cost of the state", "state, state")
     leader_R: Any = meaning("the leader's cost of the input", "input, input")
     leader_constant: Any = meaning("the leader's constant reward", "")
+    shift: Any = meaning(
+        "C = R⁻¹N' of a cross term N: the input is v − Cx, v that of a cost without one", "input, state", default=None
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,28 +75,33 @@ class LQModel:
     **Dynamics.**  x' = A x + B u + w,  w ~ N(0, W) anew at every step,  x₀ ~ N(`mean`, `covariance`).
 
     **The follower** is the regulator.  It minimises, for ever, E Σ_t γ^t [x_t'Q x_t + u_t'R u_t − τ H(π(·|x_t))]: Q and R are
-    *costs* (its reward is minus the cost), there is *no ½* (x'Qx, not ½x'Qx: the Q and R of `dlqr` are used as they are), no
-    cross term, γ = `follower_discount` < 1, and an entropy bonus H, whose `temperature` τ has the unit of the cost.  Its
-    optimum, the Boltzmann policy ∝ exp(Q_F(x, u)/τ) of its own action value Q_F, is Gaussian:
+    *costs* (its reward is minus the cost), there is *no ½* (x'Qx, not ½x'Qx: the Q and R of `dlqr` are used as they are), a
+    cross term 2x_t'N u_t only with `N` (n, m), γ = `follower_discount` ≤ 1, and an entropy bonus H, whose `temperature` τ has
+    the unit of the cost.  Its optimum, the Boltzmann policy ∝ exp(Q_F(x, u)/τ) of its own action value Q_F, is Gaussian:
 
         u ~ N(−K x, (τ/2) M⁻¹),  M = R + γB'PB,  K = γM⁻¹B'PA,  P = Q + γA'PA − γ²A'PB M⁻¹B'PA.
 
-    K and P do not depend on τ, W or the start.  They are those of undiscounted `dlqr` on (√γ A, √γ B, Q, R): γ → 1 gives plain
-    `dlqr` of (A, B, Q, R), and so, for any γ, do the matrices A/√γ and B/√γ in place of A and B.  With `observed` the follower
-    sees w before it picks u, and u has the mean −K x − K_w w, K_w = γM⁻¹B'P.
+    K and P do not depend on τ, W or the start.  They are those of undiscounted `dlqr` on (√γ A, √γ B, Q, R): γ = 1 is plain
+    `dlqr` of (A, B, Q, R) (`LQModel.from_dlqr`; its cost for ever is infinite where there is noise, its policy is not).  As
+    τ → 0 the policy becomes u = −K x.  J and ∇J are affine in τ where no `bump` sees the spread, but τ must be positive all the
+    same: it is what makes the answer a Boltzmann policy.  With `observed` the follower sees w before it picks u, and u has the
+    mean −K x − K_w w, K_w = γM⁻¹B'P.
 
     **The leader** gets, with γ_L = `leader_discount` and without the follower's entropy,
 
         J = E Σ_t γ_L^t [c − x_t'Q_L x_t − u_t'R_L u_t + h exp(−½ (x_t − x̄)'Λ(x_t − x̄))],
 
-    t from 0, for ever or for `horizon` steps (the follower plans for ever all the same).  `leader_Q` and `leader_R` are
-    costs, too, zero if not given and not necessarily definite; c is `leader_constant`; the last term is `bump`, there if one
-    is given.  J is to be maximised.
+    t from 0, for ever or for `horizon` steps (the follower plans for ever all the same), and then with γ_L up to 1.  `leader_Q`
+    and `leader_R` are costs, too, zero if not given and not necessarily definite; c is `leader_constant`; the last term is
+    `bump`, there if one is given.  J is to be maximised.
 
-    Shapes: A (n, n), B (n, m), W (n, n) ⪰ 0 (zeros: no noise), Q (n, n) ⪰ 0, R (m, m) ≻ 0, `mean` (n,), `covariance`
-    (n, n) ⪰ 0, `leader_Q` (n, n), `leader_R` (m, m), `leader_constant` a number a step.
+    Shapes: A (n, n), B (n, m), W (n, n) ⪰ 0 (None: no noise), Q (n, n) ⪰ 0, R (m, m) ≻ 0, `mean` (n,), `covariance`
+    (n, n) ⪰ 0 (None: the first state is known), `leader_Q` (n, n), `leader_R` (m, m), `leader_constant` a number a step.
 
     Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), Props 1 and 2, (52)–(98).
+
+    With a cross term the formulas above hold for v = u + Cx, C = R⁻¹N', and what is kept are their matrices: A − BC, Q − NC and
+    `shift` C.  `follower.K` is the gain of u all the same.
 
     Assumes: (√γ A, √γ B) stabilisable, (√γ A, Q) detectable; √γ_L ρ(A − BK) < 1 unless there is a horizon.
 
@@ -116,11 +122,11 @@ class LQModel:
 
     A: Any
     B: Any
-    W: Any
-    Q: Any
-    R: Any
-    mean: Any
-    covariance: Any
+    W: Any = None
+    Q: Any = None
+    R: Any = None
+    mean: Any = None
+    covariance: Any = None
     leader_Q: Any = None
     leader_R: Any = None
     leader_constant: Any = 0.0
@@ -130,6 +136,8 @@ class LQModel:
     temperature: float = field(kw_only=True)
     horizon: int | None = field(kw_only=True, default=None)
     observed: bool = field(kw_only=True, default=False)
+    N: Any = field(kw_only=True, default=None)
+    shift: Any = field(kw_only=True, default=None, repr=False)
 
     def __post_init__(self) -> None:
         def put(name: str, value: Any) -> None:
@@ -143,10 +151,9 @@ class LQModel:
         n, m = self.B.shape
         if self.A.shape != (n, n):
             raise InvalidModel(f"A has shape {self.A.shape}, expected ({n}, {n}) as B has {n} rows")
-        if self.leader_Q is None:
-            put("leader_Q", np.zeros((n, n)))
-        if self.leader_R is None:
-            put("leader_R", np.zeros((m, m)))
+        for name, k in (("W", n), ("covariance", n), ("leader_Q", n), ("leader_R", m)):
+            if getattr(self, name) is None:
+                put(name, np.zeros((k, k)))
         for name, k in (("W", n), ("Q", n), ("R", m), ("covariance", n), ("leader_Q", n), ("leader_R", m)):
             put(name, numeric_array(name, getattr(self, name), ndim=2, axes=f"({k}, {k})"))
             if getattr(self, name).shape != (k, k):
@@ -157,15 +164,19 @@ class LQModel:
         put("mean", numeric_array("mean", self.mean, ndim=1, axes="(n,)"))
         if self.mean.shape != (n,):
             raise InvalidModel(f"mean has shape {self.mean.shape}, expected ({n},)")
+        self._take_cross_term(put)
         put("leader_constant", numeric_array("leader_constant", self.leader_constant, ndim=0))
         for name in ("follower_discount", "leader_discount"):
             value = real_number(name, getattr(self, name))
-            if not 0.0 <= value < 1.0:
-                raise InvalidModel(f"{name} is {value!r}; it must lie in [0, 1)")
+            if not 0.0 <= value <= 1.0 or (value == 1.0 and name == "leader_discount" and self.horizon is None):
+                raise InvalidModel(f"{name} is {value!r}; expected {_EXPECTED[name]}")
             put(name, value)
         put("temperature", real_number("temperature", self.temperature))
         if not (self.temperature > 0.0 and np.isfinite(self.temperature)):
-            raise InvalidModel(f"temperature is {self.temperature!r}; it must be positive and finite")
+            raise InvalidModel(
+                f"temperature is {self.temperature!r}; it must be positive and finite (the mean answer −Kx does not depend on "
+                "it: for a deterministic follower take a small one)"
+            )
         if self.horizon is not None and (not isinstance(self.horizon, (int, np.integer)) or self.horizon < 1):
             raise InvalidModel(f"horizon is {self.horizon!r}; expected None or a positive number of steps")
         if self.bump is not None:
@@ -182,6 +193,53 @@ class LQModel:
             _symmetric("the bump's precision", precision)
             _definite("the bump's precision", precision, strictly=True)
             put("bump", Bump(target, precision, real_number("the bump's height", self.bump.height)))
+
+    def _take_cross_term(self, put: Any) -> None:
+        """x'Qx + 2x'Nu + u'Ru = x'(Q − NR⁻¹N')x + v'Rv with v = u + R⁻¹N'x, in which x' = (A − BR⁻¹N')x + Bv + w."""
+        if self.shift is not None:
+            put("shift", numeric_array("shift", self.shift, ndim=2, axes="(m, n)"))
+        if self.N is None:
+            return
+        N = numeric_array("N", self.N, ndim=2, axes="(n, m)")
+        if N.shape != self.B.shape:
+            raise InvalidModel(f"N has shape {N.shape}, expected {self.B.shape} as B: x'Nu is a number")
+        if self.shift is not None:
+            raise InvalidModel(
+                "a copy of a model that has taken its cross term in is given another; make it anew with that"
+            )
+        shift = anp.linalg.solve(self.R, N.T)
+        put("A", self.A - anp.dot(self.B, shift))
+        rest = self.Q - anp.dot(N, shift)
+        put("Q", 0.5 * (rest + rest.T))
+        put("shift", shift)
+        put("N", None)
+        _definite("Q − N R⁻¹N'", np.real(untraced(self.Q)), strictly=False)
+
+    @classmethod
+    def from_dlqr(
+        cls,
+        A: Any,
+        B: Any,
+        Q: Any,
+        R: Any,
+        N: Any = None,
+        *,
+        mean: Any,
+        temperature: float,
+        leader_discount: float,
+        **rest: Any,
+    ) -> LQModel:
+        """The undiscounted regulator `dlqr(A, B, Q, R, N)`, of the cost x'Qx + u'Ru + 2x'Nu, as a follower.
+
+        `rest` as in `LQModel`, costs of the leader among them.
+
+        >>> model = LQModel.from_dlqr(np.eye(1), np.eye(1), np.eye(1), np.eye(1), mean=[1.0], temperature=0.1,
+        ...                           leader_discount=0.9, leader_Q=np.eye(1))
+        >>> model.follower_discount
+        1.0
+        """
+        rest |= {"follower_discount": 1.0, "leader_discount": leader_discount, "temperature": temperature}
+        return cls(A, B, Q=Q, R=R, N=N, mean=mean, **rest)
 
     @property
     def n_states(self) -> int:
@@ -326,7 +384,7 @@ class LinearQuadratic(ParametricProblem):
         values = tuple(np.asarray(x, float) for x in at.model.arrays().parts())
         return ArrayMap(
             theta=theta,
-            names=tuple(f.name for f in fields(LQArrays)),
+            names=tuple(name for name, _ in at.model.arrays().named()),
             values=values,
             scales=tuple(float(np.abs(x).max(initial=0.0)) or 1.0 for x in values),
             evaluate=lambda t: tuple(np.asarray(x) for x in self._checked_build(t).arrays().parts()),

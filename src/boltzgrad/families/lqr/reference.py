@@ -75,7 +75,7 @@ class LQHypergradient(Hypergradient):
             return symmetric(out) if out.ndim == 2 and np.array_equal(x, np.asarray(x).T) else out
 
         for _ in range(_PROBES):
-            parts = {name: rounded(x, x) for name, x in vars(model.arrays()).items()}
+            parts = {name: rounded(x, x) for name, x in model.arrays().named()}
             parts["Q"] = rounded(parts["Q"], P0)
             nudged = LQArrays(**parts)
             P = _refined(model, nudged, P0)
@@ -105,7 +105,7 @@ class LQHypergradient(Hypergradient):
     def _leaders_steps(self) -> float:
         """The same for the leader's own sums; where they are walked step by step, at least their discounted number."""
         model = self.model
-        forever = 1.0 / (1.0 - model.leader_discount)
+        forever = 1.0 / (1.0 - model.leader_discount) if model.leader_discount < 1.0 else np.inf
         if model.horizon is None and model.bump is None:
             return self._amplification(model.leader_discount)
         steps = forever if model.horizon is None else min(forever, float(model.horizon))

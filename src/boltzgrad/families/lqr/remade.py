@@ -15,7 +15,7 @@ def remade(theta: Array, constants: dict[str, Any], array: Load, name: str) -> L
     line = Line(theta, array)
     height, target, precision = constants.get("bump_height"), array("model/bump_target"), array("model/bump_precision")
     bump = None if height is None or target is None or precision is None else Bump(target, precision, height)
-    matrices = [f.name for f in fields(LQArrays)]
+    matrices = [f.name for f in fields(LQArrays) if f.name != "shift" or line.has("shift")]
     options = {"horizon": constants.get("horizon"), "observed": constants.get("observed"), **numbers(constants)}
 
     def build(t: Any) -> LQModel:

@@ -57,7 +57,8 @@ def value(model: LQModel, P: Any) -> Any:
         G = np.eye(model.n_states) - anp.dot(B, K_w)
         noise = anp.dot(G, anp.dot(W, G.T)) + anp.dot(B, anp.dot(sigma, B.T))
         action = sigma + anp.dot(K_w, anp.dot(W, K_w.T))
-    cost = model.leader_Q + anp.dot(K.T, anp.dot(model.leader_R, K))
+    spent = K if model.shift is None else K + model.shift
+    cost = model.leader_Q + anp.dot(spent.T, anp.dot(model.leader_R, spent))
     step = model.leader_constant - anp.trace(anp.dot(model.leader_R, action))
     if model.horizon is None and model.bump is None:
         return _forever(model, F, noise, cost, step)
