@@ -8,7 +8,8 @@ from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.core.softmaxes import log_softmax, sigmoid, softmax
 from boltzgrad.families.game.problem import LeaderPolicy, MarkovGame, softmax_table
 from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
-from boltzgrad.families.lqr.problem import Bump, LinearQuadratic, LinearQuadraticGame, LQArrays, LQModel
+from boltzgrad.families.lqr.model import Bump, LQArrays, LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic, LinearQuadraticGame
 from boltzgrad.families.tabular.average import AverageRewardModel
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel

@@ -15,6 +15,7 @@ from boltzgrad.derivations import (
     covariance,
     error_bound,
     gaussian,
+    general_followers,
     hpgd,
     lqr,
     markov_game,
@@ -29,7 +30,7 @@ from boltzgrad.derivations.derivation import Claim, Derivation, Mutant
 from boltzgrad.derivations.results import Check, Proof
 from boltzgrad.errors import unknown
 
-# In the order of a course: the follower, its answer, the leader, the papers side by side, games, LQR, cones, new results.
+# In the order of a course: the follower, its answer, the leader, the papers side by side, games, LQR, other followers, …
 TOPICS = {
     "soft-bellman": soft_bellman.DERIVATIONS,
     "sensitivities": sensitivities.DERIVATIONS,
@@ -39,6 +40,7 @@ TOPICS = {
     "sobirl": sobirl.DERIVATIONS,
     "markov-games": markov_game.DERIVATIONS,
     "lqr": (*lqr.DERIVATIONS, *gaussian.DERIVATIONS, *zoo_matrices.DERIVATIONS),
+    "general-followers": general_followers.DERIVATIONS,
     "conic": conic.DERIVATIONS,
     "new": (*variance_reduction.DERIVATIONS, *error_bound.DERIVATIONS),
 }

@@ -13,6 +13,7 @@ from boltzgrad.derivations.kit.methods import Operators, Reading
 from boltzgrad.derivations.kit.nodes import D, Nabla
 from boltzgrad.derivations.kit.numbers import merged
 from boltzgrad.derivations.kit.vocabulary import Rule, moved
+from boltzgrad.derivations.kit.words import NotATerm
 from boltzgrad.derivations.patterns import chain, concluded, solved
 from boltzgrad.derivations.sensitivities import envelope, follower_sensitivity
 from boltzgrad.derivations.symbols import actions as s
@@ -116,7 +117,10 @@ def _read(letter: object) -> object:
     if isinstance(letter, D):
         factor = Reading(g.GAME, _read).sides(letter.args[0])
         return lambda f: factor * f
-    return _AVERAGES.get(letter) or _VALUES[letter]
+    for table in (_AVERAGES, _VALUES):
+        if letter in table:
+            return table[letter]
+    raise NotATerm(f"{letter} has no reading at one pair")
 
 
 _AT_ONE_PAIR = Reading(g.GAME, _read)

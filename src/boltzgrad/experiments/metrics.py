@@ -8,7 +8,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.estimators.tabular.worlds import as_tabular
-from boltzgrad.families.lqr.problem import LQModel
+from boltzgrad.families.lqr.model import LQModel
 from boltzgrad.solvers import solve_follower
 from boltzgrad.solvers.lqr import solve_lqr
 

@@ -20,8 +20,8 @@ from scipy.linalg import solve_discrete_are
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidModel, NotConverged
+from boltzgrad.families.lqr.model import LQModel
 from boltzgrad.families.lqr.natural_units import Units, first_guess, units_of
-from boltzgrad.families.lqr.problem import LQModel
 from boltzgrad.solvers.balls import lyapunov
 
 EPS = float(np.finfo(float).eps)

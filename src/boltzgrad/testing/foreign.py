@@ -20,7 +20,8 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import untraced
 from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption
 from boltzgrad.families.game.problem import LeaderPolicy
-from boltzgrad.families.lqr.problem import LinearQuadratic, LQModel
+from boltzgrad.families.lqr.model import LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 

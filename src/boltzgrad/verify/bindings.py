@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.derivations.instances import actions, game, horizons, lqr, mdp
+from boltzgrad.derivations.instances import actions, averages, game, horizons, lqr, mdp
 from boltzgrad.derivations.kit.numbers import STEP, Draw, Instance, Merged, together
 from boltzgrad.derivations.symbols import actions as one
 from boltzgrad.derivations.symbols import game as g
@@ -24,6 +24,7 @@ from boltzgrad.families.lqr import sweeps as lqr_sweeps
 from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.registry import hypergradient
 from boltzgrad.families.tabular import sweeps as tabular_sweeps
+from boltzgrad.families.tabular.average import Average, AverageRewardModel
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.solvers.lqr import gain, solve_lqr
@@ -132,6 +133,24 @@ def _feasible(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.
     return mdp.iterate(arrays, solution, solution["V_F"].real + 1.0)
 
 
+def _averages(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
+    """The arrays of a table without its discounts: what `AverageRewardModel` makes of them."""
+    arrays, _, _ = _solved(problem, theta, direction)
+    p, reward, tau = arrays["p"], arrays["r_F"], float(arrays["tau"])
+    model = AverageRewardModel(p.real, None, reward.real, np.real(arrays["r_L"]), temperature=tau)
+    given = Average.of(model)
+    h, gain, policy = averages.relative_values(p, reward, tau)
+    bias = given.followers.bias - given.followers.bias[0]
+    return averages.letters(
+        p,
+        reward,
+        h=bias + 1j * np.imag(h),
+        gain=complex(given.followers.gain, gain.imag),
+        policy=given.policy + 1j * np.imag(policy),
+        stationary=given.followers.stationary,
+    )
+
+
 def _horizons(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
     return horizons.with_horizons(_tabular(problem, theta, direction, rng))
 
@@ -207,6 +226,7 @@ _BINDERS: dict[type, dict[Draw, Binder]] = {
         mdp.random_iterate: _iterate,
         mdp.low_iterate: _iterate,
         mdp.random_feasible: _feasible,
+        averages.random_average: _averages,
         horizons.random_horizons: _horizons,
         horizons.fixed_policy_horizons: _fixed_horizons,
     },

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from boltzgrad.families.lqr.problem import Bump, LinearQuadraticGame
+from boltzgrad.families.lqr.model import Bump
+from boltzgrad.families.lqr.problem import LinearQuadraticGame
 from boltzgrad.zoo.options import positive_integer
 
 

@@ -7,7 +7,8 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 
-from boltzgrad.families.lqr.problem import LinearQuadratic, LQModel
+from boltzgrad.families.lqr.model import LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.zoo.options import generator, one_of, positive_integer, real
 
 

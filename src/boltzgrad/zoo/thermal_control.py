@@ -10,7 +10,8 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 
-from boltzgrad.families.lqr.problem import LinearQuadratic, LQModel
+from boltzgrad.families.lqr.model import LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.zoo.options import positive_integer
 
 INPUT = np.array([[0.1, 0.0], [0.6, 0.0], [0.0, 0.55], [0.0, 0.3]])

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from boltzgrad.derivations.instances.mdp import moving, moving_probabilities
-from boltzgrad.derivations.kit.numbers import Instance
+from boltzgrad.derivations.kit.numbers import STEP, Instance
 from boltzgrad.derivations.symbols import actions as s
 
 ACTIONS = 4
@@ -24,6 +24,8 @@ def at_one_state(rng: np.random.Generator, functions: dict[str, Any]) -> Instanc
     functions["level"] = moving(rng)
     functions["mu_i"] = rng.uniform(0.5, 2.0, size=len(functions["q"]))
     functions["mu"] = moving_probabilities(rng, len(functions["q"]))
+    functions["kappa"] = moving_probabilities(rng, len(functions["q"]))
+    functions["T"] = float(rng.uniform(0.3, 1.0)) + 1j * STEP * rng.normal()
     functions["p"] = moving_probabilities(rng, len(functions["q"]))
     values: dict[Any, Any] = {
         s.A: len(functions["q"]),
@@ -37,5 +39,6 @@ def at_one_state(rng: np.random.Generator, functions: dict[str, Any]) -> Instanc
         s.u: float(rng.uniform(0.5, 2.0)),
         s.v: float(rng.uniform(0.5, 2.0)),
         s.x: 0.0,
+        s.e: float(rng.uniform(0.3, 0.9)),
     }
     return Instance(values, {}, functions)

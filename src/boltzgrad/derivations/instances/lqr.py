@@ -77,6 +77,8 @@ def letters(
         q.P_L: lyapunov(closed.real.T, noise, gamma),
         **extra,
     }
+    values[q.Cross] = np.cos(np.arange(B.size)).reshape(B.shape)
+    values[q.Shift] = np.linalg.solve(R, values[q.Cross].T)
     values[q.T] = np.linalg.inv(values[q.Lam] + np.linalg.inv(values[q.Sig]))
     values[q.Sigi] = np.linalg.inv(values[q.Sig])
     for symbol, turned in q.LQR.transposes.items():

@@ -44,6 +44,9 @@ q, y, w, h = (function(name) for name in "qywh")  # Q_F, Q_L, and any others
 level = sympy.Function("level", real=True)(x)  # a value of the state that need not be the soft value
 p = function("p", positive=True)  # the probabilities of one next state
 mu = function("mu", positive=True)  # any policy
+kappa = function("kappa", positive=True)  # a reference policy
+T = sympy.Function("T", positive=True)(x)  # a temperature that moves
+e = sympy.Symbol("e", real=True)  # how much of the leader's reward the follower is paid
 Z = over_actions(exp(q / tau))
 V = tau * log(Z)
 pi = exp(q / tau) / Z

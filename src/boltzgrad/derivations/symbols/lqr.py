@@ -42,6 +42,9 @@ Kw, Kwt = _pair("Kw", "K_w", "U", "X", "the follower's gain on an observed distu
 N, Nt = _pair("N", "N", "X", "X", "mixed term of the value when w is observed")
 Acl, Aclt = _pair("Acl", r"A_{cl}", "X", "X", "closed loop A − BK")
 
+Cross, Crosst = _pair("Cross", "N", "X", "U", "cross term of the follower's cost")
+Shift, Shiftt = _pair("Shift", "C", "U", "X", "R⁻¹N', what the input is shifted by")
+
 Q = LQR.matrix("Q", "Q", "X", "X", "the follower's state cost", symmetric=True)
 R = LQR.matrix("R", "R", "U", "U", "the follower's input cost", symmetric=True)
 P = LQR.matrix("P", "P", "X", "X", "solution of the Riccati equation", symmetric=True)
@@ -74,6 +77,7 @@ GAIN_W = (Rule(Kw, gamma * Mi * Bt * P, "K_w = γ M⁻¹B'P"), Rule(Kwt, gamma *
 RICCATI_RIGHT = Q + gamma * At * P * A - gamma**2 * At * P * B * Mi * Bt * P * A
 RICCATI = Rule(At * P * A, (P - Q + gamma**2 * At * P * B * Mi * Bt * P * A) / gamma, "the Riccati equation (59)")
 CLOSED_LOOP = (Rule(Acl, A - B * K, "A_cl = A − BK"), Rule(Aclt, At - Kt * Bt, "A_cl = A − BK"))
+SHIFT = (Rule(Crosst, R * Shift, "C = R⁻¹N'"), Rule(Cross, Shiftt * R, "C = R⁻¹N'"))
 POLICY_NOISE = Rule(Sigma_u, tau / 2 * Mi, "Σ_u = (τ/2) M⁻¹")
 INVERSE_MOVES = (
     Rule(LQR.d(Mi), -Mi * LQR.d(M) * Mi, "∇M⁻¹ = −M⁻¹ ∇M M⁻¹"),

@@ -18,7 +18,7 @@ from boltzgrad.estimators.gaussian.worlds import GaussianWorld, GaussianWorlds
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.traces import returns, trace
-from boltzgrad.families.lqr.problem import LQArrays
+from boltzgrad.families.lqr.model import LQArrays
 from boltzgrad.solvers.balls import lyapunov
 
 Segments = str | float

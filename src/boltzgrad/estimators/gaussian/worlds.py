@@ -13,7 +13,8 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.estimators.tabular.worlds import Moves
-from boltzgrad.families.lqr.problem import LinearisedLQ, LinearQuadratic, LQModel
+from boltzgrad.families.lqr.model import LQModel
+from boltzgrad.families.lqr.problem import LinearisedLQ, LinearQuadratic
 from boltzgrad.solvers.balls import lyapunov
 from boltzgrad.solvers.lqr import check_leader_stable, solve_lqr
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.families.lqr.problem import Bump, LQArrays, LQModel
+from boltzgrad.families.lqr.model import Bump, LQArrays, LQModel
 from boltzgrad.solvers.balls import Ball, as_ball, inverse, lyapunov, stretch, trace
 
 # An infinite sum of bumps is left to its tail where its terms, or its moments, are below this part of the first.

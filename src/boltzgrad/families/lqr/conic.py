@@ -24,8 +24,9 @@ from boltzgrad.core.route import Route, RouteResult
 from boltzgrad.errors import MissingExtra, Unfinished
 from boltzgrad.families.lqr.doubling import Powers, cost_matrix, gain
 from boltzgrad.families.lqr.explicit import explicit, riccati_forcing
+from boltzgrad.families.lqr.model import LQArrays, LQModel
 from boltzgrad.families.lqr.natural_units import units_of
-from boltzgrad.families.lqr.problem import LinearQuadratic, LQArrays, LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.lqr.sweeps import backup, value_rounding
 
 _TOLERANCES = (1e-12, 1e-10, 1e-8)

@@ -17,7 +17,8 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.route import Route, RouteResult
 from boltzgrad.families.lqr.doubling import Powers, cost_matrix, gain, newton, scaled_solve
 from boltzgrad.families.lqr.explicit import riccati_forcing
-from boltzgrad.families.lqr.problem import LinearQuadratic, LQArrays, LQModel
+from boltzgrad.families.lqr.model import LQArrays, LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.lqr.sweeps import value_rounding
 
 

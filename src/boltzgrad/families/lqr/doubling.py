@@ -26,7 +26,7 @@ from scipy.linalg import solve_triangular
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import Unfinished
-from boltzgrad.families.lqr.problem import LQModel
+from boltzgrad.families.lqr.model import LQModel
 
 EPS = float(np.finfo(float).eps)
 _LOG_LEFT = 92.0  # sums are cut where ρ^2t is below e^(-2·92) = 1e-80: derivatives and transients have their share

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidModel
 from boltzgrad.families.drawing.scalars import a_strategy, discounts, listed, quarters, temperatures
-from boltzgrad.families.lqr.problem import Bump, LinearQuadratic, LQArrays, LQModel
+from boltzgrad.families.lqr.model import Bump, LQArrays, LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.lqr.reference import lqr_hypergradient
 
 _HIGHEST = 0.99

@@ -20,7 +20,8 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.lqr.adjoint import cotangents, loop
-from boltzgrad.families.lqr.problem import Bump, LinearisedLQ, LQArrays, LQModel
+from boltzgrad.families.lqr.model import Bump, LQArrays, LQModel
+from boltzgrad.families.lqr.problem import LinearisedLQ
 from boltzgrad.solvers.balls import EPS, Ball, as_ball, inverse, lyapunov, norm, stretch
 from boltzgrad.solvers.lqr import LQSolution, gain
 

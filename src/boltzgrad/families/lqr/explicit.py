@@ -11,7 +11,7 @@ from autograd.core import make_vjp
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.linearise import constants_allowed
 from boltzgrad.families.lqr.doubling import gain
-from boltzgrad.families.lqr.problem import LQArrays, LQModel
+from boltzgrad.families.lqr.model import LQArrays, LQModel
 from boltzgrad.families.lqr.sweeps import value
 
 

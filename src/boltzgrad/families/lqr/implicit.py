@@ -11,7 +11,8 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.route import Route, RouteResult
 from boltzgrad.families.lqr.doubling import Powers, cost_matrix, newton
 from boltzgrad.families.lqr.explicit import explicit, riccati_forcing
-from boltzgrad.families.lqr.problem import LinearQuadratic, LQArrays, LQModel
+from boltzgrad.families.lqr.model import LQArrays, LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.lqr.sweeps import value_rounding
 
 

@@ -9,7 +9,8 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.families.family import Later
 from boltzgrad.families.later import half_of
 from boltzgrad.families.lqr.adjoint import loop
-from boltzgrad.families.lqr.problem import LinearQuadratic, LQModel
+from boltzgrad.families.lqr.model import LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.lqr.sweeps import cost_matrix
 
 

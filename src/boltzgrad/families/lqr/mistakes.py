@@ -11,8 +11,9 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.lqr.adjoint import LeaderAdjoint, Loop, finite_leader, infinite_leader, loop
 from boltzgrad.families.lqr.explicit import riccati_forcing
+from boltzgrad.families.lqr.model import LQArrays, LQModel
 from boltzgrad.families.lqr.natural_units import Units, units_of
-from boltzgrad.families.lqr.problem import LinearQuadratic, LQArrays, LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.lqr.sweeps import backup, cost_matrix
 from boltzgrad.families.mistake import WrongFormula, mutants_of
 

@@ -30,7 +30,7 @@ from functools import cached_property
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.families.lqr.problem import Bump, LQArrays, LQModel
+from boltzgrad.families.lqr.model import Bump, LQArrays, LQModel
 
 _FURTHEST = 400  # binary orders of magnitude: products of a few factors stay in float64's range
 

@@ -13,7 +13,8 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.families.lqr.adjoint import cotangents, symmetric
 from boltzgrad.families.lqr.error_bound import coordinate_bounds
-from boltzgrad.families.lqr.problem import LinearisedLQ, LinearQuadratic, LQArrays, LQModel
+from boltzgrad.families.lqr.model import LQArrays, LQModel
+from boltzgrad.families.lqr.problem import LinearisedLQ, LinearQuadratic
 from boltzgrad.solvers.balls import lyapunov, stretch
 from boltzgrad.solvers.lqr import LQSolution, check_leader_stable, solve_lqr
 

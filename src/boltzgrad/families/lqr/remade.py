@@ -6,7 +6,8 @@ from dataclasses import fields
 from typing import Any
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.families.lqr.problem import Bump, LinearQuadratic, LQArrays, LQModel
+from boltzgrad.families.lqr.model import Bump, LQArrays, LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.remade import Line, Load, numbers
 
 

@@ -15,7 +15,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import untraced
 from boltzgrad.errors import InvalidModel
 from boltzgrad.families.lqr.doubling import cost_matrix, doublings, newton
-from boltzgrad.families.lqr.problem import LQArrays, LQModel
+from boltzgrad.families.lqr.model import LQArrays, LQModel
 
 __all__ = ["backup", "cost_matrix", "solve", "value", "value_rounding"]
 

@@ -19,7 +19,8 @@ from boltzgrad.core.linearise import constants_allowed
 from boltzgrad.core.route import Route, RouteResult
 from boltzgrad.errors import NotDifferentiable, Unfinished
 from boltzgrad.families.lqr.doubling import Powers, cost_matrix, gain
-from boltzgrad.families.lqr.problem import LinearQuadratic, LQModel
+from boltzgrad.families.lqr.model import LQModel
+from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.lqr.sweeps import backup, value, value_rounding
 from boltzgrad.witnesses.tape import Arrays, FixedPoint, taped
 
