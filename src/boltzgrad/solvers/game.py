@@ -17,7 +17,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.softmaxes import centred
-from boltzgrad.families.game.problem import MarkovGame, Sees
+from boltzgrad.families.game.problem import MarkovGame, Sees, joint_under
 from boltzgrad.solvers.follower import FollowerSolution, solve_follower
 from boltzgrad.solvers.leader import LeaderSolution, evaluate_leader
 from boltzgrad.solvers.soft_bellman import Soften, boltzmann
@@ -86,7 +86,7 @@ def solve_game(
         policy = np.repeat(planned[:, None, :], A, axis=1)
     same = game.plans_on == game.acts_on
     acting = None if same else (f[:, :, None] * policy).reshape(S, A * B)
-    leader = evaluate_leader(joint, follower, policy=acting)
+    leader = evaluate_leader(joint_under(game, f), follower, policy=acting)
     q_leader = leader.q.reshape(S, A, B)
     # Centring Q_L − V_L rather than Q_L: the same number, with V_L's digits already cancelled.
     near = leader.advantage.reshape(S, A, B)

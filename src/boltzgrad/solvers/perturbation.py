@@ -129,19 +129,21 @@ def leader_errors(
     *,
     stored: Array,
     moved: Array | float = 0.0,
+    paid: Array | float = 0.0,
 ) -> tuple[Array, Array, Array]:
     """Step 3: (e_L (S,), e_QL (S, A), error of `stored` (S, A), the leader's advantage or Benefit), for the float64 values.
 
-    `moved` λ (S, A) is how far log π may be off, which a leader that regularises it is paid for.
+    `moved` λ (S, A) is how far log π may be off, which a leader that regularises it is paid for; `paid` (S, A) what else its
+    reward may be off by.
     """
     gamma, v = model.leader_discount, leader.value
     q = leader.reward + gamma * model.kernel.expect_extended(v.astype(np.longdouble))
     residual = np.abs((policy * q).sum(axis=1) - v).astype(float)
     sizes = np.abs(model.leader_reward) + gamma * model.kernel.expect(np.abs(v))
-    e_paid: Array | float = 0.0
+    e_paid: Array | float = paid
     if model.leader_temperature:
         sizes = sizes + np.abs(leader.reward - model.leader_reward)
-        e_paid = model.leader_temperature * (moved + 4 * EPS * (1.0 - np.log(np.maximum(policy, 5e-324))))
+        e_paid = paid + model.leader_temperature * (moved + 4 * EPS * (1.0 - np.log(np.maximum(policy, 5e-324))))
     n = EXTENDED_EPS * (model.kernel.longest_sum + model.n_actions + 8)
     benefit = (q - v[:, None]).astype(float)
     b = (

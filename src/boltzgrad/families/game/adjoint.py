@@ -3,7 +3,9 @@ r"""The reference for Markov games: the cotangent of J in the leader's policy f 
 The follower sees the action (BC-HG Theorem 2 in adjoint form), with B_L centred over b:
 
     w(s,a,b) = ν(s) f(a|s) g(b|s,a) B_L(s,a,b) / τ,      y = (I − γ_F P_fg)⁻ᵀ γ_F Σ p w,
-    ∂J/∂f(a|s) = ν(s) Σ_b g Q_L(s,a,b) + y(s) V_F(s,a).
+    ∂J/∂f(a|s) = ν(s) (Σ_b g Q_L(s,a,b) − τ_L) + y(s) V_F(s,a),
+
+where Q_L holds the leader's own entropy, −τ_L (log f − log f⁰).
 
 It plans on the state (footnote 1, or as published), with h(b|s) its planning policy: U(s) moves with f(a|s) by
 Σ_b h Q_F(s,a,b), so that takes V_F's place and P_fh that of P_fg.  If it acts on the state, too, then
@@ -41,4 +43,5 @@ def policy_cotangent(game: MarkovGame, s: GameSolution, w: Array, y: Array) -> A
     out = s.leader.occupancy[:, None] * (s.policy * s.q_leader).sum(axis=2) + y[:, None] * worth_of_action(game, s)
     if game.acts_on == "state":
         out = out + np.einsum("sb,sab->sa", w.sum(axis=1), s.q)  # Σ_a f w̄ = w̄
-    return np.asarray(out)
+    # f moves its own log: f ∂(−τ_L log f)/∂f is −τ_L, whatever the action.
+    return np.asarray(out - game.leader_temperature * s.leader.occupancy[:, None])

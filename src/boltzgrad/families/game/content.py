@@ -36,5 +36,7 @@ def content(reference: GameHypergradient) -> Content:
     out["leader/V"] = Entry(reference.leader.value, "V_L", "state")
     out["leader/Q"] = Entry(solved.q_leader, "Q_L", axes)
     constants = {"follower_acts_on": problem.acts_on, "follower_plans_on": problem.plans_on, **discounts(problem.joint)}
+    if problem.leader_temperature:
+        constants["leader_temperature"] = problem.leader_temperature
     columns = ({"model/policy": np.asarray(reference.linearised.pushforward(u))} for u in np.eye(reference.theta.size))
     return Content(out, constants, columns)

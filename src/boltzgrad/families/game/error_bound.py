@@ -15,7 +15,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.game.adjoint import worth_of_action
-from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.game.problem import MarkovGame, joint_under
 from boltzgrad.solvers.game import GameSolution, mixture
 from boltzgrad.solvers.perturbation import adjoint_errors, follower_errors, leader_errors, occupancy_errors
 
@@ -38,7 +38,11 @@ def _bounds(game: MarkovGame, s: GameSolution, w: Array, y: Array) -> Array:
     relative = np.broadcast_to(errors.relative.max(axis=1)[:, None], flat)
     e_acting = relative * acting + 4 * EPS * acting + 1e-300
     kappa = max(errors.kappa, float((1 + eps) * (1 + relative.max()) * (1 + (joint.n_actions + 8) * EPS) - 1))
-    _, e_QL, e_d = leader_errors(joint, s.leader, acting, e_acting, kappa, eps, stored=s.leader.advantage)
+    tau_L, size = game.leader_temperature, np.abs(np.log(np.maximum(f, 5e-324)))
+    e_log = np.repeat(tau_L * (eps + 4 * EPS * (1.0 + size)), B, axis=1)  # log f, f being right to a relative ε
+    _, e_QL, e_d = leader_errors(
+        joint_under(game, f), s.leader, acting, e_acting, kappa, eps, stored=s.leader.advantage, paid=e_log
+    )
     e_nu = occupancy_errors(joint, s.leader, acting, e_acting, kappa, eps)
     nu = s.leader.occupancy[:, None, None]
     e_nu3, rel3 = e_nu[:, None, None], relative.reshape(shape)
@@ -64,6 +68,7 @@ def _bounds(game: MarkovGame, s: GameSolution, w: Array, y: Array) -> Array:
     q_l = np.abs(s.q_leader)
     e_q_l = e_QL.reshape(shape)
     e_direct = (e_visits * (q_l + e_q_l) + visits * e_q_l + (B + 2) * EPS * visits * q_l).sum(axis=2)
+    e_direct = e_direct + tau_L * (e_nu[:, None] + 4 * EPS * s.leader.occupancy[:, None])
     size_y, worth = np.abs(y)[:, None], np.abs(worth_of_action(game, s))
     e_q = errors.q.reshape(shape)
     q = np.abs(s.q)

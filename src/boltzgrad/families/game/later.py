@@ -9,7 +9,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.families.family import Later
 from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.game.sweeps import acting_policy, follower_values, q_follower
-from boltzgrad.families.later import half_of, moved
+from boltzgrad.families.later import half_of, half_of_chain, moved
 from boltzgrad.families.tabular.sweeps import matrix_of, state_kernel
 
 
@@ -18,8 +18,9 @@ def later(problem: MarkovGame, theta: Array) -> Later | None:
     f = problem.leader_policy(theta)
     g = acting_policy(problem, f, q_follower(problem, follower_values(problem, f).x))
     joint = problem.joint
-    n = half_of(joint.leader_discount)
     kernel = state_kernel(matrix_of(joint.transition), (f[:, :, None] * g).reshape(len(f), -1))
+    undiscounted = joint.leader_discount == 1.0
+    n = half_of_chain(kernel, joint.initial) if undiscounted else half_of(joint.leader_discount)
     start, mass = moved(kernel, joint.initial, n)
     weight = joint.leader_discount**n * mass
     if weight == 0.0:

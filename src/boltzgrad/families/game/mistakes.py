@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.families.game.problem import paid_to_leader
 from boltzgrad.families.game.sweeps import lse
 from boltzgrad.families.mistake import WrongFormula, mutants_of
 from boltzgrad.families.tabular.fixed_points import at_rest
@@ -70,7 +71,8 @@ class Formula(WrongFormula):
 
     def leader_reward(self, g: Array) -> Array:
         """r_L (S, A, B), as V_L and Q_L have it."""
-        return np.asarray(self.problem.joint.leader_reward.reshape(g.shape))
+        f = self.problem.leader_policy(self.theta)
+        return np.asarray(paid_to_leader(self.problem, f).reshape(g.shape))
 
     def v_leader(self, weights: Array, g: Array) -> Array:
         """V_L under both policies."""
@@ -140,7 +142,9 @@ class Formula(WrongFormula):
 
     def direct(self, f: Array, slopes: Array, g: Array, q_leader: Array, occupancy: Array) -> Array:
         """Σ ν ∇f g Q_L."""
-        return np.asarray(np.einsum("s,sad,sab,sab->d", occupancy, slopes, g, q_leader))
+        moved = np.einsum("s,sad->d", occupancy, slopes)  # f ∇log f
+        direct = np.einsum("s,sad,sab,sab->d", occupancy, slopes, g, q_leader)
+        return np.asarray(direct - self.problem.leader_temperature * moved)
 
     def indirect(self, weights: Array, occupancy: Array, grad_q: Array, benefit: Array) -> Array:
         """(1/τ) Σ ν f g ∇Q_F B_L."""

@@ -17,7 +17,7 @@ from scipy import sparse
 
 from boltzgrad.core.array_map import ArrayMap
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.checks import numeric_array
+from boltzgrad.core.checks import check_policy, numeric_array, real_number, untraced
 from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.core.linearise import Linearised, RoundedBuild, traced_jvp, traced_vjp
 from boltzgrad.core.problem import ParametricProblem
@@ -83,6 +83,13 @@ class MarkovGame(ParametricProblem):
     the state only (BC-HG footnote 1).  `as_published=True`: it *acts* on the action it sees but *plans* as if it would
     not see the next one, as the published code does (the log-sum-exp stands outside the average over a').
 
+    `reference` π⁰(b|s,a), (S, A, B) or (S, B), is what the follower is kept near, at −τ KL; it is positive and, where the
+    follower does not see a, says nothing of a.  What is kept is the same follower with entropy, whose reward and Q_F hold
+    τ log π⁰.
+    `leader_temperature` τ_L ≥ 0 is the weight of the leader's own entropy, or of −KL(f_θ(·|s) ‖ f⁰(·|s)) with a
+    `leader_reference` f⁰ (S, A): its reward is r_L − τ_L (log f_θ − log f⁰).  A follower with one action and this is a policy
+    gradient with a regulariser.
+
     `state_names` are for pictures.  Raises: InvalidModel naming the entry; InvalidOption.
 
     >>> game = MarkovGame(np.ones((1, 2, 2, 1)), [1.0], np.zeros((1, 2, 2)), np.zeros((1, 2, 2)),
@@ -101,6 +108,9 @@ class MarkovGame(ParametricProblem):
         follower_discount: float,
         leader_discount: float,
         temperature: float,
+        reference: Any = None,
+        leader_temperature: float = 0.0,
+        leader_reference: Any = None,
         policy: LeaderPolicy | None = None,
         observes: bool = True,
         as_published: bool = False,
@@ -125,6 +135,15 @@ class MarkovGame(ParametricProblem):
         if state_names is not None and len(state_names) != S:
             raise InvalidOption(f"state_names has {len(state_names)} names, expected {S}")
         self.n_states, self.n_leader_actions, self.n_follower_actions = S, A, B
+        self.leader_temperature = real_number("leader_temperature", leader_temperature)
+        if not 0.0 <= self.leader_temperature < np.inf:
+            raise InvalidModel(f"leader_temperature is {self.leader_temperature!r}; it must be at least 0 and finite")
+        if reference is not None:
+            log = _log_reference(reference, (S, A, B), sees_action=observes and not as_published)
+            follower_reward = follower_reward + real_number("temperature", temperature) * log
+        if leader_reference is not None:
+            log = np.log(_positive_policy("leader_reference", leader_reference, [(S, A)]))
+            leader_reward = leader_reward + self.leader_temperature * log[:, :, None]
         self.state_names = None if state_names is None else list(state_names)
         # The joint model: pairs (a, b) are its actions, so every check and every kernel operation applies.
         try:
@@ -228,6 +247,7 @@ class MarkovGame(ParametricProblem):
     def _lifted(self, theta: Any) -> TabularModel:
         S, A, B = self.n_states, self.n_leader_actions, self.n_follower_actions
         f, joint = self.policy.function(theta), self.joint
+        paid = paid_to_leader(self, f)
         if isinstance(joint.kernel, DenseKernel):
             p = joint.kernel.values.reshape(S * A, B, S, 1)
             kernel: Any = anp.reshape(p * anp.reshape(f, (1, 1, S, A)), (S * A, B, S * A))
@@ -240,7 +260,7 @@ class MarkovGame(ParametricProblem):
             kernel,
             anp.ravel(joint.initial[:, None] * f),
             joint.follower_reward.reshape(S * A, B),
-            joint.leader_reward.reshape(S * A, B),
+            anp.reshape(paid, (S * A, B)),
             **self._constants(),
         )
 
@@ -256,7 +276,7 @@ class MarkovGame(ParametricProblem):
             kernel,
             joint.initial,
             anp.sum(f * joint.follower_reward.reshape(S, A, B), axis=1),
-            anp.sum(f * joint.leader_reward.reshape(S, A, B), axis=1),
+            anp.sum(f * anp.reshape(paid_to_leader(self, anp.reshape(f, (S, A))), (S, A, B)), axis=1),
             **self._constants(),
         )
 
@@ -296,6 +316,47 @@ class MarkovGame(ParametricProblem):
             s = int(np.argmax(off))
             raise InvalidModel(f"the leader's policy[{s}] sums to {f[s].sum():.12g}; it must be a distribution")
         return np.asarray(f)
+
+
+def paid_to_leader(game: MarkovGame, f: Any) -> Any:
+    """The leader's reward of every pair (S, A·B): r_L − τ_L (log f − log f⁰); f (S, A) may be traced, or complex."""
+    joint = game.joint
+    if not game.leader_temperature:
+        return joint.leader_reward
+    # An action that is never taken pays nothing: f log f is zero.
+    log = anp.log(anp.where(np.real(untraced(f)) > 0.0, f, 1.0))
+    own = anp.reshape(log, (*np.shape(untraced(f)), 1)) * np.ones(game.n_follower_actions)
+    return joint.leader_reward - game.leader_temperature * anp.reshape(own, joint.leader_reward.shape)
+
+
+def joint_under(game: MarkovGame, f: Array) -> TabularModel:
+    """The joint model with what the leader is paid under f (S, A)."""
+    if not game.leader_temperature:
+        return game.joint
+    out = copy.copy(game.joint)
+    object.__setattr__(out, "leader_reward", paid_to_leader(game, f))
+    return out
+
+
+def _log_reference(reference: Any, shape: tuple[int, int, int], *, sees_action: bool) -> Array:
+    """The log of π⁰ (S, A, B), or (S, 1, B).  Raises: InvalidModel."""
+    S, _, B = shape
+    shapes: list[tuple[int, ...]] = [shape, (S, B)] if sees_action else [(S, B)]
+    if not sees_action and np.shape(reference) == shape:
+        raise InvalidModel(
+            f"reference has shape {shape}, but this follower plans without the leader's action: expected ({S}, {B})"
+        )
+    log = np.log(_positive_policy("reference", reference, shapes))
+    return log if log.ndim == 3 else log[:, None, :]
+
+
+def _positive_policy(name: str, x: Any, shapes: Sequence[tuple[int, ...]]) -> Array:
+    policy = np.asarray(numeric_array(name, x), float)
+    positive = check_policy(name, policy, shapes)
+    if not positive.all():
+        at = ", ".join(map(str, np.argwhere(~positive)[0]))
+        raise InvalidModel(f"{name}[{at}] is 0: its log is infinite; leave the action out of the game")
+    return policy
 
 
 def _in_pairs(message: str, n_follower_actions: int) -> str:

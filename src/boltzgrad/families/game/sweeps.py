@@ -8,7 +8,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.sweep import Swept, sweep
-from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.game.problem import MarkovGame, paid_to_leader
 from boltzgrad.families.tabular.sweeps import affordable, matrix_of, state_kernel
 
 
@@ -72,10 +72,11 @@ def leader_values(game: MarkovGame, weights: Array, start: Array | None = None) 
     """V_L (S,) by sweeps, under the joint policy `weights` (S, A, B)."""
     joint, matrix = game.joint, matrix_of(game.joint.transition)
     flat = weights.reshape(joint.leader_reward.shape)
+    paid = paid_to_leader(game, weights.sum(axis=2)) if game.leader_temperature else joint.leader_reward
     v = np.zeros(game.n_states) if start is None else start
 
     def step(x: Array) -> Any:
-        q = joint.leader_reward + joint.leader_discount * (matrix @ x).reshape(flat.shape)
+        q = paid + joint.leader_discount * (matrix @ x).reshape(flat.shape)
         return (flat * q).sum(axis=1)
 
     def jacobian(x: Array) -> Array:

@@ -12,7 +12,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.route import Route, RouteResult
-from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.game.problem import MarkovGame, paid_to_leader
 from boltzgrad.families.game.sweeps import acting_policy, follower_values, leader_values, lse, q_follower
 from boltzgrad.families.tabular.sweeps import matrix_of, state_kernel
 
@@ -31,11 +31,12 @@ def expectation(game: MarkovGame, f: Array, slopes: Array, u: Array) -> tuple[fl
     gamma = np.linalg.solve(eye - joint.follower_discount * kernel, np.einsum("sad,sa->sd", slopes, v))
     grad_q = joint.follower_discount * (matrix @ gamma).reshape(S, A, B, d)
     v_leader = leader_values(game, joint_policy).x
-    q_leader = joint.leader_reward + joint.leader_discount * (matrix @ v_leader).reshape(S, A * B)
+    q_leader = paid_to_leader(game, f) + joint.leader_discount * (matrix @ v_leader).reshape(S, A * B)
     q_leader = q_leader.reshape(S, A, B)
     benefit = q_leader - (g * q_leader).sum(axis=2, keepdims=True)
     occupancy = np.linalg.solve(eye - joint.leader_discount * kernel.T, joint.initial)
     direct = np.einsum("s,sad,sab,sab->d", occupancy, slopes, g, q_leader)
+    direct = direct - game.leader_temperature * np.einsum("s,sad->d", occupancy, slopes)  # f ∇log f
     indirect = np.einsum("s,sab,sabd,sab->d", occupancy, joint_policy, grad_q, benefit) / tau
     return float(joint.initial @ v_leader), direct + indirect
 

@@ -13,7 +13,7 @@ from boltzgrad.core.checks import untraced
 from boltzgrad.core.linearise import constants_allowed
 from boltzgrad.core.route import Route, RouteResult
 from boltzgrad.errors import NotDifferentiable
-from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.game.problem import MarkovGame, paid_to_leader
 from boltzgrad.families.game.sweeps import acting_policy, follower_values, leader_values, q_follower
 from boltzgrad.families.tabular.sweeps import matrix_of, remaining
 from boltzgrad.witnesses.tape import Arrays, FixedPoint, implicit, kernel_product, soft_maximum, taped, taped_work
@@ -55,9 +55,9 @@ def _differentiate(game: MarkovGame, theta: Array, fixed_point: FixedPoint) -> R
         return soft_maximum(_average(f, q), tau, 1)
 
     def leader_step(v: Any, arrays: Arrays) -> Any:
-        (weights,) = arrays
+        weights, paid = arrays
         carried = kernel_product(joint.kernel, joint.kernel.values, v, (S, A * B))
-        return anp.sum(weights * (joint.leader_reward + joint.leader_discount * carried), axis=1)
+        return anp.sum(weights * (paid + joint.leader_discount * carried), axis=1)
 
     def J(theta: Any) -> Any:
         f = game.policy.function(theta)
@@ -68,7 +68,7 @@ def _differentiate(game: MarkovGame, theta: Array, fixed_point: FixedPoint) -> R
         else:
             policy = anp.reshape(_softmax(_average(f, q), tau), (S, 1, B)) * np.ones((1, A, 1))
         weights = anp.reshape(anp.reshape(f, (S, A, 1)) * policy, (S, A * B))
-        return anp.sum(joint.initial * fixed_point(leader_step, (weights,), v0, sweeps))
+        return anp.sum(joint.initial * fixed_point(leader_step, (weights, paid_to_leader(game, f)), v0, sweeps))
 
     try:
         with constants_allowed():
