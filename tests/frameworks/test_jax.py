@@ -484,39 +484,101 @@ def test_a_pytree_returned():
 
 
 def test_a_temperature_that_depends_on_theta():
-    """It is refused, in words that say what to do instead; and that is right."""
+    """As a constant it is refused, in words that say where to put it; the wrong way round, too."""
     with pytest.raises(
-        bg.errors.InvalidOption, match=r"temperature is a function; expected a number: .* divide follower_reward"
+        bg.errors.InvalidOption, match=r"temperature is a function; expected a number\. Where .* return it"
     ):
         adapter.configurable_mdp(arrays, dim=D, **{**CONSTANTS, "temperature": lambda theta: jnp.exp(theta[0])})
-    odd = adapter.configurable_mdp(lambda t: {**arrays(t), "temperature": jnp.exp(t[0])}, dim=D, **CONSTANTS)
-    with pytest.raises(
-        bg.errors.InvalidModel, match=r"returned 'temperature'; .*is a constant of the problem .*temperature=1.0"
-    ):
-        bg.hypergradient(odd, THETA)
     odd = adapter.configurable_mdp(lambda t: {**arrays(t), "leader_discount": 0.9}, dim=D, **CONSTANTS)
     with pytest.raises(
-        bg.errors.InvalidModel, match=r"leader_discount is a constant of the problem and does not depend on theta$"
+        bg.errors.InvalidModel, match=r"returned 'leader_discount', which is given as a constant; .* out$"
     ):
         bg.hypergradient(odd, THETA)
     with pytest.raises(bg.errors.InvalidOption, match="divide Q and R by it"):
         adapter.linear_quadratic(arrays, dim=D, **{**CONSTANTS, "temperature": lambda theta: theta[0]})
+    with pytest.raises(bg.errors.InvalidModel, match="missing 1 required keyword-only argument: 'temperature'"):
+        bg.hypergradient(adapter.configurable_mdp(arrays, dim=D, follower_discount=0.9, leader_discount=0.9), THETA)
+    with pytest.raises(bg.errors.InvalidOption, match=r"leader_discount is 0\.9, and averages have none"):
+        adapter.configurable_mdp(arrays, dim=D, leader_discount=0.9, temperature=0.5, average=True)
+    unknown = adapter.configurable_mdp(lambda t: {**arrays(t), "colour": REWARD}, dim=D, **CONSTANTS)
+    with pytest.raises(bg.errors.InvalidModel, match="an array 'colour'; expected some of transition, ") as caught:
+        bg.hypergradient(unknown, THETA)
+    assert not any(own in str(caught.value) for own in ("made_with", "given", "unit", "moving"))
 
-    def tau(theta):
-        return 0.5 + theta[0] ** 2
 
-    def divided(theta):
-        return {**arrays(theta), "follower_reward": arrays(theta)["follower_reward"] / tau(theta)}
+def table(theta, xp):
+    """The arrays above in either autograd.numpy or JAX."""
+    e = xp.exp(LOGITS + xp.dot(TILT, theta))
+    return {
+        "transition": e / xp.sum(e, axis=-1, keepdims=True),
+        "follower_reward": REWARD + xp.dot(SLOPE, theta),
+        "leader_reward": REWARD**2,
+    }
 
-    problem = adapter.configurable_mdp(divided, dim=D, **{**CONSTANTS, "temperature": 1.0})
 
-    def value(theta):
-        fixed = adapter.configurable_mdp(arrays, dim=D, **{**CONSTANTS, "temperature": float(tau(theta))})
-        return bg.hypergradient(fixed, theta).value
+def policy_of(theta, xp):
+    e = xp.exp(REWARD[::-1] + np.arange(3.0) * theta[1])
+    return e / xp.sum(e, axis=-1, keepdims=True)
 
-    steps = 1e-5 * np.eye(D)
-    found = np.array([(value(THETA + e) - value(THETA - e)) / 2e-5 for e in steps])
-    assert bg.hypergradient(problem, THETA).gradient == pytest.approx(found, rel=1e-6)
+
+# What depends on θ (in either framework), what does not, and the model of the library.
+KINDS = {
+    "rates": (
+        lambda t, xp: {"initial": START, "temperature": xp.exp(t[0]), "follower_discount": 1.0 / (1.0 + xp.exp(-t[1]))},
+        {"leader_discount": 0.9},
+        bg.TabularModel,
+    ),
+    "a temperature for each state": (
+        lambda t, xp: {"initial": START, "temperature": xp.exp(t[0] * np.arange(4.0) / 4)},
+        {"leader_discount": 0.9, "follower_discount": 0.8},
+        bg.TabularModel,
+    ),
+    "a reference, a leader who counts": (
+        lambda t, xp: {"initial": START, "reference": policy_of(t, xp)},
+        {
+            "leader_discount": 1.0,
+            "follower_discount": 0.8,
+            "temperature": 0.5,
+            "leader_horizon": 4,
+            "leader_temperature": 0.3,
+        },
+        bg.TabularModel,
+    ),
+    "a horizon": (
+        lambda t, xp: {
+            "initial": START,
+            "terminal_follower_reward": t[0] * np.arange(4.0),
+            "temperature": xp.exp(t[1]),
+        },
+        {"leader_discount": 1.0, "follower_discount": 1.0, "horizon": 3, "available": REWARD < 1.5},
+        bg.FiniteHorizonModel,
+    ),
+    "averages": (
+        lambda t, xp: {"reference": policy_of(t, xp), "temperature": xp.exp(t[1])},
+        {"leader_temperature": 0.2},
+        bg.AverageRewardModel,
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_of_follower(kind):
+    """Written in JAX and in autograd.numpy, it has one hypergradient; differences and the others agree with it."""
+    import autograd.numpy as anp
+
+    more, constants, model = KINDS[kind]
+    average = {"average": True} if model is bg.AverageRewardModel else {}
+    problem = adapter.configurable_mdp(lambda t: {**table(t, jnp), **more(t, jnp)}, dim=D, **constants, **average)
+    initial = {"initial": None} if average else {}
+    same = bg.ConfigurableMDP(lambda t: model(**table(t, anp), **more(t, anp), **initial, **constants), dim=D)
+    expected, found = bg.hypergradient(same, THETA), bg.hypergradient(problem, THETA)
+    assert found.value == pytest.approx(expected.value, rel=1e-12)
+    np.testing.assert_allclose(found.gradient, expected.gradient, rtol=1e-10, atol=1e-13)
+    report = bg.verify(problem, THETA)
+    assert report.ok, str(report)
+    inside = jax.grad(adapter.value(problem))(jnp.asarray(THETA))
+    np.testing.assert_allclose(inside, expected.gradient, rtol=1e-10, atol=1e-13)
+    assert not bg.testing.check_hypergradient(1.01 * expected.gradient, problem, THETA, tolerance=1e-6).ok
 
 
 @pytest.mark.parametrize("problem", [object(), lambda theta: theta, None, jnp.zeros(3)])

@@ -320,9 +320,35 @@ def test_parameters_in_pieces(use):
 def test_a_temperature_that_is_a_parameter():
     for odd in (torch.nn.Parameter(torch.tensor(0.5)), lambda theta: theta[0]):
         with pytest.raises(
-            bg.errors.InvalidOption, match=r"temperature is a .*; expected a number: .* divide follower_reward"
+            bg.errors.InvalidOption,
+            match=r"temperature is a .*; expected a number\. Where .* return it among the arrays",
         ):
             adapter.configurable_mdp(arrays, dim=D, **{**CONSTANTS, "temperature": odd})
+
+
+def test_rates_and_averages():
+    """What θ moves is returned among the arrays; averages need no discounts."""
+
+    def moving(theta):
+        found = {**arrays(theta), "temperature": torch.exp(theta[0])}
+        found.pop("initial")
+        return found
+
+    problem = adapter.configurable_mdp(moving, dim=D, average=True)
+    report = bg.verify(problem, THETA)
+    assert report.ok, str(report)
+    counted = {"leader_discount": 1.0, "leader_horizon": 3}
+    rates = adapter.configurable_mdp(
+        lambda t: {**arrays(t), "temperature": torch.exp(t[0]), "follower_discount": torch.sigmoid(t[1])},
+        dim=D,
+        **counted,
+    )
+    assert bg.verify(rates, THETA).ok
+    exact = bg.hypergradient(rates, THETA).gradient
+    numbers = {"temperature": float(np.exp(THETA[0])), "follower_discount": float(1 / (1 + np.exp(-THETA[1])))}
+    lost = bg.hypergradient(adapter.configurable_mdp(arrays, dim=D, **numbers, **counted), THETA).gradient
+    assert not bg.testing.check_hypergradient(lost, rates, THETA, tolerance=1e-6).ok, "the rates' own derivatives"
+    np.testing.assert_allclose(lost[2:], exact[2:], rtol=1e-10)
 
 
 def test_a_module_is_no_problem():

@@ -20,16 +20,18 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import untraced
 from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption
 from boltzgrad.families.game.problem import LeaderPolicy
+from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.lqr.model import LQModel
 from boltzgrad.families.lqr.problem import LinearQuadratic
+from boltzgrad.families.tabular.average import AverageRewardModel
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 # Rows of single precision miss one by less than this; more is an episode that may end.
 _SINGLE = 1e-5
 _ROUNDED = 1e-10
-_PROBABILITIES = ("transition", "follower_transition", "initial", "policy", "reference")
-_OWN = ("unit", "moving", "plain")  # what a model says of its own form
+_PROBABILITIES = ("transition", "follower_transition", "initial", "policy", "reference", "leader_reference")
+_OWN = ("unit", "moving", "made_with", "given", "patterns", "shift")  # what a model says of its own form
 
 Parts = dict[str, Array]
 
@@ -166,10 +168,7 @@ def refuse_nested(name: str, x: Any) -> None:
         )
 
 
-_DIVIDE = {
-    "TabularModel": "divide follower_reward by it, and give temperature=1.0: the follower's policy is the same",
-    "LQModel": "divide Q and R by it, and give temperature=1.0: the follower's policy is the same",
-}
+_DIVIDE = "divide Q and R by it, and give temperature=1.0: the follower's policy is the same"
 
 
 def _refuse_moving(kind: type, constants: Mapping[str, Any]) -> None:
@@ -182,8 +181,10 @@ def _refuse_moving(kind: type, constants: Mapping[str, Any]) -> None:
 
 
 def _constant(kind: type, name: str) -> str:
+    if kind is not LQModel:
+        return f"expected a number. Where {name} depends on theta, return it among the arrays, and leave {name}= out"
     said = f"expected a number: {name} is a constant of the problem and does not depend on theta"
-    return f"{said}. Where yours does, {_DIVIDE[kind.__name__]}" if name == "temperature" else said
+    return f"{said}. Where yours does, {_DIVIDE}" if name == "temperature" else said
 
 
 def checked(out: Any) -> dict[str, Any]:
@@ -221,9 +222,13 @@ class ForeignBuild:
         known = [f.name for f in fields(self.kind) if f.init and f.name not in (*self.constants, *_OWN)]
         wrong = [name for name in arrays if name not in known]
         if wrong and wrong[0] in self.constants:
-            raise InvalidModel(f"the function returned {wrong[0]!r}; {_constant(self.kind, wrong[0])}")
+            raise InvalidModel(
+                f"the function returned {wrong[0]!r}, which is given as a constant; {_constant(self.kind, wrong[0])}"
+            )
         if wrong:
             raise InvalidModel(f"the function returned an array {wrong[0]!r}; expected some of {', '.join(known)}")
+        if self.kind is AverageRewardModel:
+            arrays.setdefault("initial", None)
         try:
             return self.kind(**arrays, **self.constants)
         except TypeError as error:
@@ -248,9 +253,23 @@ class ForeignTable:
         return self.arrays(theta)["policy"]
 
 
-def configurable_mdp(foreign: Foreign, dim: int, options: dict[str, Any], **constants: float) -> ConfigurableMDP:
-    """A `ConfigurableMDP` whose arrays come from elsewhere; `constants` are discounts and temperature."""
-    return ConfigurableMDP(ForeignBuild(foreign, TabularModel, constants), dim=dim, **options)
+def configurable_mdp(
+    foreign: Foreign, dim: int, options: dict[str, Any], *, average: bool, **constants: Any
+) -> ConfigurableMDP:
+    """A `ConfigurableMDP` whose arrays come from elsewhere; `constants` do not depend on θ, and are None where not given.
+
+    With a `horizon` it is that of `FiniteHorizonModel`s, with `average` of `AverageRewardModel`s.
+    """
+    given = {name: x for name, x in constants.items() if x is not None}
+    kind: type = TabularModel
+    if average:
+        kind = AverageRewardModel
+        for name in ("follower_discount", "leader_discount", "leader_horizon", "horizon"):
+            if name in given:
+                raise InvalidOption(f"{name} is {given[name]!r}, and averages have none: leave it out, or average=")
+    elif "horizon" in given:
+        kind = FiniteHorizonModel
+    return ConfigurableMDP(ForeignBuild(foreign, kind, given), dim=dim, **options)
 
 
 def linear_quadratic(foreign: Foreign, dim: int, options: dict[str, Any], **constants: Any) -> LinearQuadratic:

@@ -111,21 +111,41 @@ def _explained(error: Exception) -> BoltzgradError:
 
 
 def configurable_mdp(
-    arrays: Arrays, *, dim: int, follower_discount: float, leader_discount: float, temperature: float, **options: Any
+    arrays: Arrays,
+    *,
+    dim: int,
+    follower_discount: float | None = None,
+    leader_discount: float | None = None,
+    temperature: Any = None,
+    available: Any = None,
+    leader_temperature: float | None = None,
+    leader_horizon: int | None = None,
+    horizon: int | None = None,
+    average: bool = False,
+    **options: Any,
 ) -> ConfigurableMDP:
-    """A `ConfigurableMDP` from a JAX function θ (d,) -> dict of `transition` (S, A, S), `initial` (S,), `follower_reward`,
-    `leader_reward` (S, A), and `follower_transition` if the follower plans with a kernel of its own.
+    """A `ConfigurableMDP` from a JAX function θ (d,) -> dict of arrays by the names of `boltzgrad.TabularModel`:
+    `transition` (S, A, S), `initial` (S,), `follower_reward`, `leader_reward` (S, A), and as needed `follower_transition`,
+    `reference`, `leader_reference`.  Discounts and temperature (a number, or (S,)) are given here, or are among the arrays
+    where θ moves them.
 
+    With a `horizon` it is a `boltzgrad.FiniteHorizonModel` (arrays also one for each step, `terminal_follower_reward`,
+    `terminal_leader_reward`), with `average` a `boltzgrad.AverageRewardModel` (no `initial`, no discounts).
     `options` are those of `boltzgrad.ConfigurableMDP`: `objective`, `regulariser`, `initial_scale`, `name`.
-    Raises, when it is used: InvalidModel, NotDifferentiable with JAX's own words.
+    Raises: InvalidOption; when it is used, InvalidModel, NotDifferentiable with JAX's own words.
     """
     return foreign.configurable_mdp(
         _Jax(arrays),
         dim,
         options,
+        average=average,
         follower_discount=follower_discount,
         leader_discount=leader_discount,
         temperature=temperature,
+        available=available,
+        leader_temperature=leader_temperature,
+        leader_horizon=leader_horizon,
+        horizon=horizon,
     )
 
 

@@ -170,8 +170,8 @@ class ConfigurableMDP(ParametricProblem):
             raise InvalidOption(f"objective is {objective!r}; expected 'return' or a PolicyObjective")
         if regulariser is not None and not isinstance(regulariser, Regulariser):
             regulariser = Regulariser(regulariser)
-        traced = pullback is None and getattr(build, "traced", True)
-        self.build = _OneForm(build) if traced and not isinstance(build, _OneForm) else build
+        # Another framework's build, too: what autograd sees of it is one operation.
+        self.build = _OneForm(build) if pullback is None and not isinstance(build, _OneForm) else build
         self.objective, self.regulariser = objective, regulariser
         self._pullback, self._pushforward = pullback, pushforward
         self._kind: type[BuiltModel] | None = None
@@ -323,7 +323,7 @@ class ConfigurableMDP(ParametricProblem):
             if solved_form(m) is not m:
                 raise InvalidModel(
                     f"build returned a {type(m).__name__} that is solved as another table (leader_horizon, averages), which a "
-                    "derivative by hand, or of another framework, does not know: write build in autograd.numpy"
+                    "derivative by hand does not know: write build in autograd.numpy"
                 )
             if isinstance(m, TabularModel) and m.given is not None and not self._judges(m.given):
                 raise InvalidModel(
