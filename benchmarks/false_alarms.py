@@ -163,6 +163,7 @@ STRATEGIES = {
     "strategies: table": bst.configurable_mdps,
     "strategies: horizon": bst.finite_horizon_mdps,
     "strategies: average": bst.average_reward_mdps,
+    "strategies: general": bst.general_mdps,
     "strategies: game": bst.markov_games,
     # Bumps and horizons are summed step by step: at γ_L = .9999 a witness takes minutes.
     "strategies: lqr": lambda: bst.linear_quadratics(discount=st.sampled_from([0.0, 0.5, 0.9, 0.95])),

@@ -28,6 +28,7 @@ PROBLEM_FILES = {
     "average.py",
     "clocked.py",
     "contexts.py",
+    "cycles.py",
     "given.py",
     "linearise.py",
     "model.py",

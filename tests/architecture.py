@@ -26,6 +26,7 @@ MODELS = (
     "average",
     "clocked",
     "contexts",
+    "cycles",
     "given",
     "linearise",
     "model",

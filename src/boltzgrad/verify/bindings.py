@@ -24,7 +24,8 @@ from boltzgrad.families.lqr import sweeps as lqr_sweeps
 from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.registry import hypergradient
 from boltzgrad.families.tabular import sweeps as tabular_sweeps
-from boltzgrad.families.tabular.average import Average, AverageRewardModel
+from boltzgrad.families.tabular.average import AverageRewardModel
+from boltzgrad.families.tabular.cycles import averages_of
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.solvers.lqr import gain, solve_lqr
@@ -138,7 +139,7 @@ def _averages(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.
     arrays, _, _ = _solved(problem, theta, direction)
     p, reward, tau = arrays["p"], arrays["r_F"], float(arrays["tau"])
     model = AverageRewardModel(p.real, None, reward.real, np.real(arrays["r_L"]), temperature=tau)
-    given = Average.of(model)
+    given = averages_of(model)
     h, gain, policy = averages.relative_values(p, reward, tau)
     bias = given.followers.bias - given.followers.bias[0]
     return averages.letters(

@@ -129,7 +129,7 @@ class TabularWorlds:
                 f"the contexts of {problem!r} differ in shape, discounts or temperature; they must be alike"
             )
         self.S, self.A = first.n_states, first.n_actions
-        self.gamma_F, self.gamma_L, self.tau = first.follower_discount, first.leader_discount, first.temperature
+        self.gamma_F, self.gamma_L, self.tau = first.follower_discount, first.leader_discount, float(first.temperature)
         self.r_F = np.stack([m.follower_reward for m in models])
         self.r_L = np.stack([m.leader_reward for m in models])
         self.initial = np.stack([m.initial for m in models])

@@ -1,31 +1,13 @@
-r"""Followers and leaders who count long-run averages, as a table of cycles.
-
-With s₀ a state that every state reaches, J the leader's average, N the length of a cycle and g the follower's average:
-
-- the follower's bias h is the soft value of the reward r_F − g in a chain that ends as it enters s₀ again, undiscounted;
-- the reward (c − J)/N + J p(s₀|s,a), summed over one cycle from s₀, is J, and its derivative is that of J: J₀ and N₀ at this θ
-  are constants, since Σ (c − J) over a cycle is zero; the second summand is J for every policy.
-
-g is a function of θ.  With π, h and the stationary distribution d at this θ held fixed,
-
-    g = Σ_s d(s) [Σ_a π (r_F + P h) − τ KL(π ‖ π⁰) − h](s)
-
-has g's value and, π being optimal and d stationary, g's derivative.  So the tabular reference, its bound and its routes serve
-averages.  Complex steps and differences do without all this: they sweep the average's own equations (`valued.py`).
-
-Source: the average-reward optimality equation with entropy; the adjoint form is w, y, m of BC-HG (5) with the group inverse.
-"""
+"""Followers and leaders who count long-run averages, as numbers at one θ; solved as a table of cycles (`cycles.py`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import autograd.numpy as anp
 import numpy as np
 
 from boltzgrad.core.arrays import Array, ArrayRecord, meaning
-from boltzgrad.core.arrival import arrival_reward
 from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.checks import ROW_SLACK, check_available, check_policy, numeric_array, real_number, untraced
 from boltzgrad.core.kernel import Kernel
@@ -33,7 +15,9 @@ from boltzgrad.errors import InvalidModel
 from boltzgrad.families.tabular.given import Given
 from boltzgrad.families.tabular.model import TabularModel, kernel_of
 from boltzgrad.families.tabular.plain_form import row_sums
-from boltzgrad.solvers.average import Cycle, cycle, recurrent_class, soft_average, without_column
+
+if TYPE_CHECKING:
+    from boltzgrad.solvers.average import Cycle
 
 _NEXT = "state, action, next state"
 
@@ -184,35 +168,15 @@ class AverageRewardModel(BuiltModel):
 
     def plain(self) -> TabularModel:
         """The table of cycles.  Raises: InvalidModel where the chain has several classes; NotConverged."""
-        given = Average.of(self)
-        g, cycles = given.traced_gain(self), given.leaders
-        world = without_column(self.kernel, given.leaders.state)
-        own = self.own_kernel
-        arrives = arrival_reward(self.kernel, np.eye(1, self.n_states, given.leaders.state)[0])
-        return TabularModel(
-            world,
-            np.eye(1, self.n_states, given.leaders.state)[0],
-            self.follower_reward - g,
-            (self.leader_reward - cycles.gain) / cycles.length + cycles.gain * arrives,
-            without_column(self.follower_kernel, given.followers.state) if own else None,
-            follower_discount=1.0,
-            leader_discount=1.0,
-            temperature=self.temperature,
-            reference=self.reference,
-            available=self.available,
-            leader_temperature=self.leader_temperature / cycles.length,
-            leader_reference=self.leader_reference,
-            given=given,
-        )
+        # When a table is made, not before: what witnesses are made of loads without any solver.
+        from boltzgrad.families.tabular.cycles import table_of
+
+        return table_of(self)
 
 
-def _real(x: Any) -> Any:
+def real(x: Any) -> Any:
     """The real numbers of an array that may be traced, or complex."""
     return None if x is None else np.real(np.asarray(untraced(x)))
-
-
-def _real_kernel(kernel: Kernel) -> Kernel:
-    return kernel.with_values(_real(kernel.values))
 
 
 def over_actions(tau: Any) -> Any:
@@ -222,7 +186,7 @@ def over_actions(tau: Any) -> Any:
 
 def paid_to(model: AverageRewardModel, policy: Array) -> Array:
     """r_L − τ_L (log π − log π⁰_L) (S, A), in real numbers."""
-    reward, beside = _real(model.leader_reward), _real(model.leader_reference)
+    reward, beside = real(model.leader_reward), real(model.leader_reference)
     if not model.leader_temperature:
         return np.asarray(reward)
     log = np.log(np.where(policy > 0.0, policy, 1.0))
@@ -246,20 +210,6 @@ class Average(Given):
     policies = True
     words = ", long-run averages"
 
-    @classmethod
-    def of(cls, model: AverageRewardModel) -> Average:
-        """The averages of a model, traced or complex, at the real numbers that it holds."""
-        world, plans = _real_kernel(model.kernel), _real_kernel(model.follower_kernel)
-        tau = over_actions(_real(model.temperature))
-        weights = _real(model.reference) if model.reference is not None else model.there.astype(float)
-        inside = recurrent_class("transition", world, model.there)
-        inside_plans = recurrent_class("follower_transition", plans, model.there) if model.own_kernel else inside
-        everywhere = model.reference is None and bool(model.there.all())
-        found, policy = soft_average(
-            plans, _real(model.follower_reward), tau, None if everywhere else weights, inside_plans
-        )
-        return cls(model, found, cycle(world, policy, paid_to(model, policy), inside), policy)
-
     @property
     def n_states(self) -> int:  # type: ignore[override]
         """Number of states S."""
@@ -273,20 +223,9 @@ class Average(Given):
     @property
     def relative(self) -> Array:
         """The log of π over π⁰ (S, A), zero where an action is never taken."""
-        taken, weights = self.policy > 0.0, _real(self.model.reference)
+        taken, weights = self.policy > 0.0, real(self.model.reference)
         log = np.log(np.where(taken, self.policy, 1.0))
         return np.asarray(log if weights is None else log - np.log(np.where(taken & (weights > 0.0), weights, 1.0)))
-
-    def traced_gain(self, model: AverageRewardModel) -> Any:
-        """g, for autograd, as a function of a model's arrays near these: see the top of the file."""
-        h, pi = self.followers.bias, self.policy
-        taken = pi > 0.0
-        log = np.log(np.where(taken, pi, 1.0))
-        if model.reference is not None:
-            log = log - anp.log(anp.where(taken, model.reference, 1.0))
-        ahead = model.follower_reward + arrival_reward(model.follower_kernel, h)
-        worth = anp.sum(pi * (ahead - over_actions(model.temperature) * log - h[:, None]), axis=1)
-        return anp.sum(self.followers.stationary * worth) / self.followers.stationary.sum()
 
     def untraced(self) -> Average:
         """The same in plain numbers."""

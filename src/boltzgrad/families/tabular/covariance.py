@@ -19,7 +19,7 @@ from boltzgrad.families.tabular.problem import ConfigurableMDP
 def indirect(at: Ingredients) -> Array:
     """Σ π (1/τ) ∇Q_F (worth − its mean): ∇Q_F against the centred Benefit."""
     benefit = at.worth - (at.policy * at.worth).sum(axis=1, keepdims=True)
-    return np.asarray(np.einsum("sa,sa,sad->d", at.policy, benefit, at.grad_q)) / at.model.temperature
+    return np.asarray(np.einsum("sa,sa,sad->d", at.policy, benefit, at.grad_q) / at.model.temperature)
 
 
 def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:

@@ -96,7 +96,7 @@ def rounding_of(model: TabularModel, v: Array, policy: Array, v_leader: Array) -
     world = matrix_of(model.transition)
     q_leader = np.real(paid(model, policy)) + model.leader_discount * (world @ v_leader).reshape(policy.shape)
     benefit = float((policy * np.abs(q_leader - v_leader[:, None])).sum(axis=1).max())
-    cold = float(np.abs(v).max()) / model.temperature
+    cold = float(np.abs(v).max() / model.temperature)
     # Beyond first order a weight of 10⁻³⁰ may become one: the policy itself is open, and J with it.
     left_open = min(4.0 * EPS * cold, 1.0) if 4.0 * EPS * cold > _OPEN else 0.0
     wide_open = left_open * float(np.ptp(q_leader, axis=1).max())

@@ -151,7 +151,9 @@ def _underflow(s: ContextSolution) -> float:
     Each of them is carried on by factors no larger than the steps that remain, the values and 1/τ.
     """
     model = s.model
-    grown = s.follower.system.remaining_steps * max(1.0, 1.0 / model.temperature, float(np.abs(s.follower.value).max()))
+    grown = s.follower.system.remaining_steps * max(
+        1.0, float(1.0 / model.temperature), float(np.abs(s.follower.value).max())
+    )
     if s.leader is not None:
         grown *= s.leader.system.remaining_steps * max(1.0, float(np.abs(s.leader.value).max()))
     return 64.0 * model.n_states * model.n_actions * float(np.finfo(float).smallest_subnormal) * max(1.0, grown)

@@ -256,7 +256,7 @@ class Formula(WrongFormula):
 
     def indirect(self, m: TabularModel, policy: Array, benefit: Array, grad_q: Array) -> Array:
         """(1/τ) Σ ν π ∇Q_F B."""
-        return np.asarray(np.einsum("sa,sa,sad->d", policy, benefit, grad_q)) / m.temperature
+        return np.asarray(np.einsum("sa,sa,sad->d", policy, benefit, grad_q) / m.temperature)
 
 
 # Mistakes with discounts.
@@ -406,7 +406,7 @@ class TemperatureTwice(Formula):
     hidden_by = ("garnet", {"temperature": 1.0})
 
     def indirect(self, m: TabularModel, policy: Array, benefit: Array, grad_q: Array) -> Array:
-        return super().indirect(m, policy, benefit, grad_q) / m.temperature
+        return np.asarray(super().indirect(m, policy, benefit, grad_q) / m.temperature)
 
 
 class LostTemperature(Formula):
@@ -415,7 +415,7 @@ class LostTemperature(Formula):
     hidden_by = ("garnet", {"temperature": 1.0})
 
     def indirect(self, m: TabularModel, policy: Array, benefit: Array, grad_q: Array) -> Array:
-        return m.temperature * super().indirect(m, policy, benefit, grad_q)
+        return np.asarray(m.temperature * super().indirect(m, policy, benefit, grad_q))
 
 
 class FlippedSign(Formula):

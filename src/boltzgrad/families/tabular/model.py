@@ -102,7 +102,7 @@ class TabularModel(BuiltModel):
     follower_transition: Any = None
     follower_discount: float = field(kw_only=True)
     leader_discount: float = field(kw_only=True)
-    temperature: float = field(kw_only=True)
+    temperature: Any = field(kw_only=True)
     reference: Any = field(kw_only=True, default=None)
     available: Any = field(kw_only=True, default=None)
     leader_temperature: float = field(kw_only=True, default=0.0)
@@ -271,7 +271,7 @@ class TabularModel(BuiltModel):
     def scales(self) -> tuple[float, ...]:
         """The size of change of each array that matters: probabilities 1, the follower's reward τ or its own size."""
 
-        def scale(name: str, x: Any) -> float:
+        def scale(name: str, x: Any) -> Any:
             size = float(np.abs(x).max(initial=0.0))
             if name == "follower_reward":
                 return min(self.temperature, size) if size else self.temperature
@@ -279,7 +279,7 @@ class TabularModel(BuiltModel):
                 return size if size else self.temperature
             return 1.0
 
-        return tuple(scale(name, x) for name, x in self.arrays().named())
+        return tuple(float(scale(name, x)) for name, x in self.arrays().named())
 
     def with_arrays(self, arrays: TabularArrays) -> TabularModel:
         """The model with other numbers in its arrays; patterns, discounts and temperature stay."""

@@ -18,6 +18,7 @@ from boltzgrad.families.game.draw import markov_games
 from boltzgrad.families.horizon.draw import finite_horizon_mdps
 from boltzgrad.families.lqr.draw import linear_quadratics, lq_models
 from boltzgrad.families.tabular.draw import average_reward_mdps, configurable_mdps, tabular_models
+from boltzgrad.families.tabular.draw_general import general_mdps
 from boltzgrad.testing.strategies.problems import problems, problems_at
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "discounts",
     "distributions",
     "finite_horizon_mdps",
+    "general_mdps",
     "kernels",
     "linear_quadratics",
     "lq_models",
