@@ -18,16 +18,22 @@ Source: derivation `average-gain`; the adjoint form is w, y, m of BC-HG (5) with
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import autograd.numpy as anp
 import numpy as np
 
+from boltzgrad.core.arrays import Array
 from boltzgrad.core.arrival import arrival_reward
-from boltzgrad.core.kernel import Kernel
+from boltzgrad.core.kernel import Kernel, SparseKernel
 from boltzgrad.families.tabular.average import Average, AverageRewardModel, over_actions, paid_to, real
 from boltzgrad.families.tabular.model import TabularModel
-from boltzgrad.solvers.average import cycle, recurrent_class, soft_average, without_column
+from boltzgrad.solvers.average import Cycle, cycle, recurrent_class, soft_average, without_column
+
+# A build is called many times at one θ (traced, for its value, at complex steps): it is solved once.
+_KEPT = 4
+_solved: dict[bytes, tuple[Cycle, Cycle, Array]] = {}
 
 
 def table_of(model: AverageRewardModel) -> TabularModel:
@@ -56,6 +62,27 @@ def table_of(model: AverageRewardModel) -> TabularModel:
 
 def averages_of(model: AverageRewardModel) -> Average:
     """The averages of a model, traced or complex, at the real numbers that it holds."""
+    key = _digest(model)
+    if key not in _solved:
+        if len(_solved) >= _KEPT:
+            del _solved[next(iter(_solved))]
+        _solved[key] = _averages(model)
+    return Average(model, *_solved[key])
+
+
+def _digest(model: AverageRewardModel) -> bytes:
+    """What the averages depend on, in a few bytes."""
+    found = hashlib.blake2b()
+    kernels = (model.kernel, model.follower_kernel)
+    patterns = [(k.pattern.indptr, k.pattern.indices) for k in kernels if isinstance(k, SparseKernel)]
+    arrays = [real(x) for x in model.arrays().parts()]
+    for x in (*arrays, *(x for pair in patterns for x in pair), model.there, np.asarray(model.leader_temperature)):
+        found.update(repr((x.shape, x.dtype)).encode())
+        found.update(np.ascontiguousarray(x).tobytes())
+    return found.digest()
+
+
+def _averages(model: AverageRewardModel) -> tuple[Cycle, Cycle, Array]:
     world, plans = _real_kernel(model.kernel), _real_kernel(model.follower_kernel)
     tau = over_actions(real(model.temperature))
     weights = real(model.reference) if model.reference is not None else model.there.astype(float)
@@ -63,7 +90,7 @@ def averages_of(model: AverageRewardModel) -> Average:
     inside_plans = recurrent_class("follower_transition", plans, model.there) if model.own_kernel else inside
     everywhere = model.reference is None and bool(model.there.all())
     found, policy = soft_average(plans, real(model.follower_reward), tau, None if everywhere else weights, inside_plans)
-    return Average(model, found, cycle(world, policy, paid_to(model, policy), inside), policy)
+    return found, cycle(world, policy, paid_to(model, policy), inside), policy
 
 
 def traced_gain(given: Average, model: AverageRewardModel) -> Any:
