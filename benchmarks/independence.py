@@ -95,6 +95,9 @@ def page():
         "`covariance` differ in where the centring sits, `unrolled` and `unrolled-implicit` in what the tape keeps, "
         "`complex-step` and `differences` in the step.  `lifted-adjoint` is the reference of the game written as an "
         "MDP: the game's own solver is held against it.",
+        "",
+        "A leader who counts steps, and long-run averages, are solved as tables of another shape: there all routes share that "
+        "table, which is part of the build, but `complex-step` and `differences`, which sweep the model as it was given.",
     ]
     for family in PROBLEMS:
         reference, routes = recorded(family)

@@ -7,6 +7,7 @@ import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from scipy import sparse
 
 import boltzgrad as bg
@@ -435,3 +436,35 @@ def test_bad_input():
     by_hand = bg.ConfigurableMDP(chain.build, dim=3, pullback=lambda t, c: t, pushforward=lambda t, u: u)
     with pytest.raises(bg.errors.InvalidModel, match="solved as another table"):
         by_hand.model(THETA)
+
+
+@settings(max_examples=examples(8))
+@given(
+    bst.problems_at(bst.average_reward_mdps(temperature=bst.temperatures(lowest=0.01))),
+    st.integers(-10, 10),
+    st.integers(-10, 10),
+    st.integers(0, 100),
+)
+def test_units_do_not_matter(case, costs, rewards, units):
+    """θ, the follower's rewards with its temperature, and the leader's in other units: the same verdicts, word for word."""
+    problem, theta = case
+    unit = 10.0 ** np.random.default_rng(units).integers(-10, 11, size=problem.dim)
+    c, r = 10.0**costs, 10.0**rewards
+
+    def build(t):
+        m = problem.source(t / unit)
+        return replace(
+            m, follower_reward=c * m.follower_reward, temperature=c * m.temperature, leader_reward=r * m.leader_reward,
+            leader_temperature=r * m.leader_temperature,
+        )  # fmt: skip
+
+    routes = ["covariance", "implicit", "complex-step"]
+    here = bg.verify(problem, theta, routes=routes)
+    there = bg.verify(bg.ConfigurableMDP(build, dim=problem.dim), theta * unit, routes=routes)
+    assert [row.verdict for row in here.rows] == [row.verdict for row in there.rows]
+    np.testing.assert_allclose(
+        there.reference.gradient * unit / r,
+        here.reference.gradient,
+        rtol=1e-9,
+        atol=1e-13 * here.reference.term_sizes.max(),
+    )
