@@ -336,6 +336,30 @@ def test_follower_and_bundle(case, tmp_path):
     assert not bundles.check(folder, 1.001 * ref.gradient).ok
 
 
+def test_a_cold_follower_that_would_first_look_elsewhere():
+    """Greedy for r_F − g alone, it never comes to the state where its cycles begin: Newton has to begin at the bias."""
+    stay, go, leave = [0.875, 0.125, 0.0], [0.0, 0.125, 0.875], [0.0, 1.0, 0.0]
+    p = np.array([[stay, stay, go], [stay, stay, go], [stay, stay, leave]])
+    rewards = np.array([[0.75, 0.25, 0.25], [0.75, 0.25, 0.75], [0.75, 0.25, 0.75]])
+    slopes = np.zeros((3, 3, 2))
+    slopes[0, 1, 0], slopes[1, 1, 0], slopes[1, 2, 1], slopes[2, 0], slopes[2, 1, 0] = (
+        0.75,
+        -0.75,
+        -1.0,
+        (1.0, 0.5),
+        -0.25,
+    )
+    for temperature in (1e-3, 1e-2, 1.0):
+
+        def build(t, tau=temperature):
+            return bg.AverageRewardModel(p, None, rewards + anp.dot(slopes, t), rewards, temperature=tau)
+
+        problem = bg.ConfigurableMDP(build, dim=2)
+        report = bg.verify(problem, np.array([0.5, 0.25]), routes=["covariance", "implicit", "complex-step"])
+        assert not report.against, str(report)
+        assert np.isfinite(report.reference.error_bound)
+
+
 def test_sparse_is_dense():
     chain = Chain(9, own=True)
 

@@ -123,6 +123,8 @@ def solve_context(
     tolerance: float | None = None,
 ) -> ContextSolution:
     """Solve one model and its adjoint.  Raises: NotConverged, NotDifferentiable."""
+    if warm_start is None and model.given is not None:
+        warm_start = model.given.start(model.unit)
     follower = solve_follower(model, warm_start=warm_start, tolerance=tolerance)
     return adjoin(model, follower, evaluate(model, problem, theta, follower))
 

@@ -230,3 +230,7 @@ class Average(Given):
     def untraced(self) -> Average:
         """The same in plain numbers."""
         return replace(self, model=self.model.untraced())
+
+    def start(self, unit: Array | float) -> Array:
+        """The bias: from zero, Newton's first policies may never come to the state where cycles begin."""
+        return np.asarray(self.followers.bias / unit)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 
+from boltzgrad.core.arrays import Array
+
 
 class Given(ABC):
     """A model as it was given, S states, beside the table that it is solved as.
@@ -23,3 +25,7 @@ class Given(ABC):
     @abstractmethod
     def untraced(self) -> Given:
         """The same in plain numbers."""
+
+    def start(self, unit: Array | float) -> Array | None:
+        """Where the follower's values of the table begin, in `unit`s, if anything is known of them."""
+        return None
