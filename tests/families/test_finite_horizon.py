@@ -154,10 +154,7 @@ def test_witnesses_agree_on_random_problems(count, routes):
 def agree(problem, theta, routes):
     report = bg.verify(problem, theta, routes=routes)
     assert not report.against, str(report)
-    # A cone program cannot tell where J is zero, and the root of 10⁻²⁸⁰ is no number to divide by.
-    tiny = {r.route for r in report.rows if "too small to divide by its root" in r.note}
-    assert tiny <= {"expanded-hessian"}
-    said = {r.verdict for r in report.rows[1:] if r.route not in ("expanded-conic", *tiny)}
+    said = {r.verdict for r in report.rows[1:] if r.route != "expanded-conic"}  # which cannot tell where J is zero
     assert said <= {Verdict.AGREES, Verdict.ZERO, Verdict.SKIPPED}, str(report)
     scale = float(np.abs(report.reference.term_sizes).max())
     for row in report.rows[1:]:
@@ -552,11 +549,8 @@ def test_what_is_not_for_it_says_so():
         )
     with pytest.raises(bg.errors.InvalidOption, match="the penalty method is for"):
         bg.penalty_gradient(PROBLEM, THETA, weight=2.0)
-    with pytest.raises(bg.errors.InvalidOption, match="has a leader_temperature besides"):
+    with pytest.raises(bg.errors.InvalidModel, match="temperature is one for each state"):
         bg.check_estimator(bg.estimators.BCHG(), PROBLEM, THETA, n_batches=20, seed=0)
-    warm = bg.ConfigurableMDP(lambda t: dataclasses.replace(everything_moves(t), leader_temperature=0.0), dim=D)
-    with pytest.raises(bg.errors.InvalidOption, match="or each state has a temperature of its own"):
-        bg.check_estimator(bg.estimators.BCHG(), warm, THETA, n_batches=20, seed=0)
     seen = bg.ConfigurableMDP(everything_moves, dim=D, objective=bg.LogLikelihood(np.ones((H, S, A))))
     with pytest.raises(bg.errors.InvalidOption, match="finite horizon"):
         bg.check_estimator(bg.estimators.MSoBiRL(), seen, THETA, n_batches=20, seed=0)

@@ -15,6 +15,7 @@ from boltzgrad.core.hypergradient import open_policy
 from boltzgrad.errors import InvalidOption
 from boltzgrad.families.tabular.adjoint import ContextSolution, assemble, solve_context
 from boltzgrad.families.tabular.as_given import Stated, cotangent_of, leader_of
+from boltzgrad.families.tabular.average import Average
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.contextual import ContextualHypergradient
 from boltzgrad.families.tabular.error_bound import coordinate_bounds
@@ -77,6 +78,25 @@ class TabularHypergradient(ContextualHypergradient):
     def solution(self) -> str:
         """How each context's follower was solved, and how well."""
         return "; ".join(s.follower.describe() for s in self.contexts)
+
+    @cached_property
+    def units(self) -> Array:
+        """See `Hypergradient.units`; of averages those of the arrays as they were given."""
+        average = any(isinstance(s.model.given, Average) for s in self.contexts)
+        return (self._checked_map() if average else self.array_map).units
+
+    def _term_sizes(self) -> Array:
+        """Of averages also in the arrays as they were given: the table's reward has lost what is the same for all actions."""
+        plain = super()._term_sizes()
+        if not any(isinstance(s.model.given, Average) for s in self.contexts):
+            return plain
+        weights: list[Array] = []
+        for s, found in zip(self.contexts, self.sensitivities, strict=True):
+            assert isinstance(s.model.given, Average)
+            for name, x in s.model.given.model.arrays().named():
+                weights.append(np.abs(np.broadcast_to(getattr(found, name, 0.0), np.shape(x))))
+        values = np.array([s.value for s in self.contexts])
+        return np.asarray(np.maximum(plain, self._checked_map().root_sum_squares((*weights, values))))
 
     def _checked_map(self) -> ArrayMap:
         if all(s.model.given is None for s in self.contexts):
