@@ -45,7 +45,11 @@ class Regularised:
 
     def value(self, t):
         """J by sweeps with π⁰ exp(Q/τ)."""
-        f, tau = np.asarray(self.policy(np.asarray(t, float)))[:, :, None], 0.5
+        return self.value_of(np.asarray(self.policy(np.asarray(t, float))))
+
+    def value_of(self, table):
+        """The same as a function of f (S, A), whose rows need not sum to one."""
+        f, tau = table[:, :, None], 0.5
         weights = 1.0 if self.reference is None else self.reference
         weights = weights if np.ndim(weights) == 3 or np.ndim(weights) == 0 else weights[:, None, :]
         u = np.zeros(S)
@@ -116,6 +120,20 @@ def test_complex_steps_agree_to_eleven_digits(seed, kind, case):
             found = route.run(world.game, world.theta)
             digits = 1e-11 if route.name == "complex-step" else 1e-9
             assert np.abs(found.gradient - ref.gradient).max() <= digits * size, route.name
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_cotangent_takes_the_entries_of_f_as_independent(kind):
+    """No θ feels what is the same for all actions of a state; ∂J/∂f has it all the same."""
+    world = Regularised(6, kind, reference=kind == "sees")  # else τ log π⁰ itself is averaged over f
+    f = np.asarray(world.policy(world.theta))
+    found = np.zeros_like(f)
+    for at in np.ndindex(*f.shape):
+        one = np.zeros_like(f)
+        one[at] = 1.0
+        wide, narrow = ((world.value_of(f + h * one) - world.value_of(f - h * one)) / (2 * h) for h in (1e-3, 5e-4))
+        found[at] = (4 * narrow - wide) / 3
+    np.testing.assert_allclose(bg.hypergradient(world.game, world.theta).cotangent, found, rtol=1e-7, atol=1e-8)
 
 
 def test_a_policy_gradient_is_a_leader_without_a_follower():
