@@ -211,16 +211,6 @@ class Average(Given):
     words = ", long-run averages"
 
     @property
-    def n_states(self) -> int:  # type: ignore[override]
-        """Number of states S."""
-        return self.model.n_states
-
-    @property
-    def n_actions(self) -> int:  # type: ignore[override]
-        """Number of actions A."""
-        return self.model.n_actions
-
-    @property
     def relative(self) -> Array:
         """The log of π over π⁰ (S, A), zero where an action is never taken."""
         taken, weights = self.policy > 0.0, real(self.model.reference)

@@ -98,16 +98,6 @@ class Clocked(Given):
     setting = "leader_horizon"
 
     @property
-    def n_states(self) -> int:  # type: ignore[override]
-        """Number of states S."""
-        return self.model.n_states
-
-    @property
-    def n_actions(self) -> int:  # type: ignore[override]
-        """Number of actions A."""
-        return self.model.n_actions
-
-    @property
     def steps(self) -> int:
         """How many the leader counts."""
         assert self.model.leader_horizon is not None

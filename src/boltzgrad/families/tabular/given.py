@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import Any
 
 from boltzgrad.core.arrays import Array
 
@@ -13,14 +14,23 @@ class Given(ABC):
     How what is found is said in the model's own shape: `families/tabular/as_given.py`; J without the table: `valued.py`.
     """
 
-    n_states: int
-    n_actions: int
+    model: Any
     setting: str
     """The name of what makes it one, in messages."""
     policies: bool = False
     """Whether the table's policies are the model's, so that a general f(θ, π) can judge them."""
     words: str
     """What is to be said of it besides states and actions."""
+
+    @property
+    def n_states(self) -> int:
+        """Number of states S."""
+        return int(self.model.n_states)
+
+    @property
+    def n_actions(self) -> int:
+        """Number of actions A."""
+        return int(self.model.n_actions)
 
     @abstractmethod
     def untraced(self) -> Given:
