@@ -2,6 +2,7 @@
 
 import dataclasses
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -141,3 +142,27 @@ def test_an_objective_that_takes_no_complex_numbers():
     )  # fmt: skip
     report = bg.verify(problem, problem.initial_theta(seed=1), routes=BOTH)
     assert [str(row.verdict) for row in report.rows] == ["reference", "agrees", "agrees"]
+
+
+@pytest.mark.parametrize("temperature", [0.01, 0.003, 0.001])
+def test_the_penalty_keeps_its_digits_where_one_action_is_nearly_certain(temperature):
+    """What all actions' rewards share tilts none of them, and its rounding must not pass for a tilt: here π = 10⁻⁴ … 10⁻⁴¹."""
+
+    def build(theta):
+        stay = anp.array([[0.875, 0.5], [1.0, 1.0]]) * anp.array([[1.0], [0.0]]) * theta[0]
+        ends = anp.array([[0.0, 0.125 * theta[1]], [0.25, 0.25]])
+        return bg.TabularModel(
+            anp.stack([anp.zeros((2, 2)), stay], axis=-1),
+            np.array([1.0, 0.0]),
+            ends[:, ::-1] * anp.array([[0.0], [1.0]]),
+            anp.array([[0.0, 0.125], [0.0, 0.125]]) * theta[1],
+            follower_discount=1.0,
+            leader_discount=0.0,
+            temperature=temperature,
+        )
+
+    problem = bg.ConfigurableMDP(build, dim=2)
+    theta = np.array([1.0, 1.0])
+    report = bg.verify(problem, theta, routes=["penalty"])
+    assert report.ok, str(report)
+    assert np.all(report.rows[1].difference <= 1e-12 * np.abs(report.reference.gradient).max())

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.core.arrays import Array
+from boltzgrad.core.arrays import Array, largest
 from boltzgrad.core.sweep import Swept, sweep
 from boltzgrad.families.game.problem import MarkovGame, paid_to_leader
 from boltzgrad.families.tabular.sweeps import affordable, matrix_of, state_kernel
@@ -14,7 +14,7 @@ from boltzgrad.families.tabular.sweeps import affordable, matrix_of, state_kerne
 
 def lse(q: Array, temperature: float) -> tuple[Array, Array]:
     """(τ log Σ exp(q/τ), softmax) over the last axis; real or complex."""
-    top = q.real.max(axis=-1, keepdims=True)
+    top = largest(q)
     e = np.exp((q - top) / temperature)
     z = e.sum(axis=-1, keepdims=True)
     return (top + temperature * np.log(z))[..., 0], e / z

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from boltzgrad.core.arrays import Array
+from boltzgrad.core.arrays import Array, largest
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import CALL
 from boltzgrad.core.sweep import EPS
@@ -69,21 +69,21 @@ def planned(model: FiniteHorizonModel) -> tuple[list[Array], float, float]:
     shape, H = (model.n_states, model.n_actions), model.horizon
     kernels = matrices(model, "follower_transition" if model.own_kernel else "transition")
     tau = np.broadcast_to(np.asarray(model.temperature), (shape[0],))[:, None]
-    worth, largest = model.terminal_follower_reward, 0.0
+    worth, greatest = model.terminal_follower_reward, 0.0
     policies: list[Array] = []
     for t in range(H - 1, -1, -1):
         q = _of(model.follower_reward, t) + model.follower_discount * (kernels[t] @ worth).reshape(shape)
-        largest = max(largest, float(np.abs(q).max()))
+        greatest = max(greatest, float(np.abs(q).max()))
         tilted = q + tau * _of(model.log_reference, t)
         if model.mask is not None:
             mask = model.mask if model.mask.ndim == 2 else model.mask[t]
             tilted = np.where(mask, tilted, tilted.real.min() - 2000.0 * tau.real)
-        best = tilted.real.max(axis=1, keepdims=True)
+        best = largest(tilted)
         odds = np.exp((tilted - best) / tau)
         whole = odds.sum(axis=1, keepdims=True)
         policies.insert(0, odds / whole)
         worth = (best + tau * np.log(whole))[:, 0]
-    return policies, float(np.abs(tau).min()), largest
+    return policies, float(np.abs(tau).min()), greatest
 
 
 def collected(model: FiniteHorizonModel, policies: list[Array]) -> tuple[complex, float]:

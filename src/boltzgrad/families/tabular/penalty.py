@@ -54,8 +54,12 @@ def _positive(x: Array, policy: Array) -> Array:
     return np.asarray(x + 2.0 * (policy * np.abs(x)).sum(axis=1).max())
 
 
-def _sensitivity(m: TabularModel, c: Array, start: Array, begin: Array) -> tuple[Array, Array, float]:
+def _sensitivity(
+    m: TabularModel, c: Array, start: Array, begin: Array, slip: Array | float = 0.0
+) -> tuple[Array, Array, float]:
     """(dx/dε (S, A), what one more sweep of everything makes of it, steps that remain) for the reward r_F + ε c.
+
+    `slip` is added to dπ/dε, for what its rounding does.
 
     The policy's derivative is a complex step through the soft fixed point; ε tilts it by about 10⁻³⁰, however large c is.
     Occupancy and its derivative are brought to rest together, so that a derivative that is zero rests beside the other.
@@ -68,7 +72,7 @@ def _sensitivity(m: TabularModel, c: Array, start: Array, begin: Array) -> tuple
     both = np.concatenate([begin, np.zeros(S)])
     for _ in range(2):
         values, tilted = soft_backup(perturbed, plan, values)
-        policy, tilt = tilted.real, tilted.imag / COMPLEX_STEP
+        policy, tilt = tilted.real, tilted.imag / COMPLEX_STEP + slip * (step / COMPLEX_STEP)
 
         def onward(x: Array, policy: Array = policy, tilt: Array = tilt) -> Array:
             d, e = x[:S, None], x[S:, None]
@@ -84,6 +88,14 @@ def _sensitivity(m: TabularModel, c: Array, start: Array, begin: Array) -> tuple
         both = onward(both) if found else sweep(onward, both, max_sweeps=most, jacobian=jacobian).x
         found.append((both[:S, None] * tilt + both[S:, None] * policy) * COMPLEX_STEP / step)
     return found[0], found[1], float(both[:S].sum())
+
+
+def _size_of_tilt(m: TabularModel, policy: Array, size: Array) -> Array:
+    """The terms (S, A) of dπ/dε, each compared with the likeliest action's, as a softmax computes it; `size` is |dQ/dε|."""
+    likeliest = policy.argmax(axis=1)[:, None]
+    over = size + np.take_along_axis(size, likeliest, axis=1)
+    np.put_along_axis(over, likeliest, 0.0, axis=1)
+    return np.asarray(policy * (over + (policy * over).sum(axis=1, keepdims=True)) / m.temperature)
 
 
 def _context(
@@ -117,9 +129,8 @@ def _context(
     rng, found = np.random.default_rng(_SEED), [first, further]
     for _ in range(_PROBES):
         rounded = c + 2.0 * EPS * size * rng.choice((-1.0, 1.0), size=c.shape)
-        tilt = (size + (policy * size).sum(axis=1)[:, None]) * crowd * policy / m.temperature  # what is centred in one
-        own = 2.0 * EPS * tilt * rng.choice((-1.0, 1.0), size=c.shape)
-        found.append(_sensitivity(m, rounded, v, begin)[0] + own)
+        slip = 2.0 * EPS * _size_of_tilt(m, policy, size) * rng.choice((-1.0, 1.0), size=c.shape)
+        found.append(_sensitivity(m, rounded, v, begin, slip)[0])
     out = []
     for x in found:
         own = m.follower_discount * _outer(plan, x, v)

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from boltzgrad.core.arrays import Array
+from boltzgrad.core.arrays import Array, largest
 from boltzgrad.core.route import CALL
 from boltzgrad.core.sweep import (
     BEFORE_SOLVES,
@@ -40,7 +40,7 @@ def planned(model: TabularModel) -> Any:
 def soft_backup(model: TabularModel, matrix: Any, v: Array) -> tuple[Array, Array]:
     """(τ log Σ exp(Q/τ), π) for Q = r + γ P v; real or complex."""
     q = model.follower_reward + model.follower_discount * (matrix @ v).reshape(model.follower_reward.shape)
-    top = q.real.max(axis=1, keepdims=True)
+    top = largest(q)
     e = np.exp((q - top) / model.temperature)
     z = e.sum(axis=1, keepdims=True)
     return (top + model.temperature * np.log(z))[:, 0], e / z
