@@ -16,6 +16,7 @@ ROOMS = (
     "families",  # the rest of each: numbers ↦ gradients
     "gradients",
     "verify",
+    "followers",
     "estimators",
     "experiments",
     "testing",

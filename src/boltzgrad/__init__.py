@@ -6,11 +6,12 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from boltzgrad import derivations, errors, estimators, problems, solvers, testing
+    from boltzgrad import derivations, errors, estimators, followers, problems, solvers, testing
     from boltzgrad.core.hypergradient import Hypergradient
     from boltzgrad.families.registry import hypergradient
     from boltzgrad.families.tabular.hessian import parl_gradient
     from boltzgrad.families.tabular.penalty_gradient import penalty_gradient
+    from boltzgrad.followers import ApproximateFollower, approximate, required_accuracy
     from boltzgrad.problems import (
         AverageRewardModel,
         ConfigurableMDP,
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AgreementReport",
+    "ApproximateFollower",
     "AverageRewardModel",
     "ConfigurableMDP",
     "ContextualModel",
@@ -57,17 +59,20 @@ __all__ = [
     "SparseKernel",
     "SparsePattern",
     "TabularModel",
+    "approximate",
     "arrival_reward",
     "check_estimator",
     "check_samples",
     "derivations",
     "errors",
     "estimators",
+    "followers",
     "hypergradient",
     "log_softmax",
     "parl_gradient",
     "penalty_gradient",
     "problems",
+    "required_accuracy",
     "sigmoid",
     "softmax",
     "solvers",
@@ -77,9 +82,12 @@ __all__ = [
 
 # Everything is imported when it is first used: the pytest plugin below this package is loaded in every pytest run of
 # its users' environments, and must not bring NumPy and SciPy with it.
-_ROOMS = ("derivations", "errors", "estimators", "gradients", "problems", "solvers", "testing")
+_ROOMS = ("derivations", "errors", "estimators", "followers", "gradients", "problems", "solvers", "testing")
 _FROM_VERIFY = ("AgreementReport", "EstimatorCheck", "check_estimator", "check_samples", "verify")
 _ELSEWHERE = {
+    "ApproximateFollower": "followers",
+    "approximate": "followers",
+    "required_accuracy": "followers",
     "Hypergradient": "core.hypergradient",
     "hypergradient": "families.registry",
     "parl_gradient": "families.tabular.hessian",

@@ -102,6 +102,10 @@ class NotDeterministic(InvalidCandidate):
     """A function that is to return a gradient returns another one when it is called again."""
 
 
+class InvalidFollower(BoltzgradError):
+    """A follower's policy or table Q that was handed in is none: wrong shape, not finite, not probabilities, zeros."""
+
+
 class FollowerMismatch(BoltzgradError, AssertionError):
     """Somebody's V, Q or policy is not the follower's answer."""
 

@@ -8,6 +8,7 @@ import pytest
 
 import boltzgrad as bg
 from boltzgrad.families.registry import witnesses
+from boltzgrad.testing import check as check_record
 from boltzgrad.testing import check_hypergradient, comparison, second_opinions
 from boltzgrad.verify import Verdict, agreement
 from boltzgrad.verify.mutants import FAMILIES
@@ -355,7 +356,7 @@ def test_thorough_has_the_reference_confirmed_first(monkeypatch):
     def unconfirmed(reference, *, thorough, known):
         return bg.AgreementReport(problem, reference, ())
 
-    monkeypatch.setattr(comparison, "second_opinions", unconfirmed)
+    monkeypatch.setattr(check_record, "second_opinions", unconfirmed)
     with pytest.raises(bg.errors.GradientMismatch, match="no witness could confirm"):
         check_hypergradient(exact, problem, theta, thorough=True)
 

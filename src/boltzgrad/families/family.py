@@ -13,6 +13,7 @@ from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.core.route import Route
 from boltzgrad.errors import InvalidOption
+from boltzgrad.families.laid_out import Table
 from boltzgrad.families.mistake import Catalogue
 
 if TYPE_CHECKING:
@@ -85,6 +86,7 @@ class Family:
     - `factors(reference)`: the factors of its model that people lose, by name;
     - `later(problem, theta)`: the second half of its horizon;
     - `answer(problem, theta, context)`: the follower's exact answer, for `assert_follower`;
+    - `table(problem, theta)`: the same problem as a table, for what is known of followers on tables, or why there is none;
     - `draw()`: a Hypothesis strategy of its problems;
     - `content(reference)`: what a bundle holds of it; `remade(theta, constants, array, name)`: the problem made of that again,
       None where a bundle does not hold it all; `formulas`: what its arrays mean, for the bundle's README;
@@ -103,6 +105,7 @@ class Family:
     factors: Callable[[Any], dict[str, float]] = lambda reference: {}
     later: Callable[[Any, Array], Later | None] = lambda problem, theta: None
     answer: Callable[[Any, Array, int], Answer] | None = None
+    table: Callable[[Any, Array], Table | str] | None = None
     draw: Callable[[], SearchStrategy[Any]] | None = None
     content: Callable[[Any], Content] | None = None
     remade: Remade | None = None

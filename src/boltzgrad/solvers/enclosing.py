@@ -6,7 +6,8 @@ b > 0 let x ≥ 0 satisfy (I − γP) x ≥ (1 − δ) b.  Then (I − γP') x �
 
     0 ≤ (I − γP')⁻¹ c ≤ x / (1 − η)     for every 0 ≤ c ≤ b.
 
-The same holds for transposes.  No condition number enters: the solve itself says how far an error can travel.
+The same holds for transposes.  No condition number enters: the solve itself says how far an error can travel.  Where γ times
+the heaviest row is c < 1, any policy's inverse has ‖·‖_∞ ≤ 1/(1 − c), whatever κ is, and its transpose ‖·‖₁.
 
 **The value along a path.**  Let R = TV̂ − V̂.  V(t) = TV(t) − (1 − t)R leads from V̂ to V*, with dV/dt = (I − γP_{π_V(t)})⁻¹R.
 While |V(t) − V̂| ≤ r, every policy on the way has P' ≤ (1 + κ(r)) P_π̂, so |dV/dt| ≤ e, the bound of the lemma with κ(r).  If
@@ -28,13 +29,24 @@ _WIDENINGS = 4
 _FLOORS = (1e-3, 1.0)
 
 
-def enclose(system: LinearSystem, b: Array, kappa: float, *, transposed: bool = False) -> Array:
-    """An upper bound (S,) on |(I − γP')⁻¹ c| for all |c| ≤ b and all P' ≤ (1 + κ)P; infinite if vacuous."""
+def enclose(
+    system: LinearSystem, b: Array, kappa: float, *, transposed: bool = False, eps: float | None = None
+) -> Array:
+    """An upper bound (S,) on |(I − γP')⁻¹ c| for all |c| ≤ b and all P' ≤ (1 + κ)P; infinite if vacuous.
+
+    With `eps`, P' is also known to be a policy's, of a kernel whose entries are those stored up to that relative error.
+    """
     top = float(b.max(initial=0.0))
     if top == 0.0:
         return np.zeros_like(b)
+    best = np.full_like(b, np.inf)
+    if np.isfinite(top) and eps is not None:
+        contraction = system.discount * system.heaviest * (1.0 + eps) * (1.0 + 4.0 * EPS)
+        if contraction < 1.0:
+            whole = float(b.sum()) if transposed else top
+            best = np.full_like(b, whole / (1.0 - contraction) * (1.0 + 1e-12))
     if not (np.isfinite(top) and np.isfinite(kappa)):
-        return np.full_like(b, np.inf)
+        return best
     for floor in _FLOORS:
         raised = np.maximum(b, floor * top)
         solve = system.solve_transposed if transposed else system.solve
@@ -44,9 +56,11 @@ def enclose(system: LinearSystem, b: Array, kappa: float, *, transposed: bool = 
         rounding = (system.terms + 2) * EPS * (x + np.abs(carried))
         delta = float(np.max((raised - applied + rounding) / raised))
         eta = max(delta, 0.0) + kappa * float(np.max((carried + rounding) / raised))
+        if eta < 1.0:
+            best = np.minimum(best, x / (1.0 - eta) * (1.0 + 1e-12))
         if eta < 0.5:
-            return np.asarray(x / (1.0 - eta) * (1.0 + 1e-12))
-    return np.full_like(b, np.inf)
+            break
+    return best
 
 
 def enclose_value(system: LinearSystem, b: Array, kappa: Callable[[float], float]) -> Array:

@@ -152,7 +152,7 @@ def leader_errors(
         + ((policy + e_policy) * ((eps + n) * sizes + e_paid)).sum(axis=1)
         + (model.n_actions + 2) * EPS * np.abs(v)
     )
-    e_L = enclose(leader.system, b, kappa)
+    e_L = enclose(leader.system, b, kappa, eps=eps)
     e_Q = (1 + eps) * gamma * model.kernel.expect(e_L) + (eps + n) * sizes + e_paid
     e_benefit = e_Q + e_L[:, None] + np.abs(benefit - stored) + 2 * EPS * np.abs(stored)
     return e_L, np.asarray(e_Q + 2 * EPS * sizes), np.asarray(e_benefit)
@@ -172,7 +172,7 @@ def occupancy_errors(
         + n * (model.initial + carried + size)
         + gamma * model.kernel.accumulate(((1 + eps) * e_policy + eps * policy) * size[:, None])
     )
-    return enclose(leader.system, b, kappa, transposed=True)
+    return enclose(leader.system, b, kappa, transposed=True, eps=eps)
 
 
 def adjoint_errors(
@@ -196,4 +196,4 @@ def adjoint_errors(
             (1 + eps) * e_w + eps * size_w + ((1 + eps) * errors.policy + eps * policy) * size_y[:, None]
         )
     )
-    return enclose(follower.system, b, errors.kappa, transposed=True)
+    return enclose(follower.system, b, errors.kappa, transposed=True, eps=eps)

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from boltzgrad.testing import bundles, jax, strategies, torch
     from boltzgrad.testing.assertions import assert_follower, assert_hypergradient, assert_unbiased
-    from boltzgrad.testing.comparison import HypergradientCheck, check_hypergradient
+    from boltzgrad.testing.check import HypergradientCheck
+    from boltzgrad.testing.comparison import check_hypergradient
+    from boltzgrad.testing.trained import TrainedCheck
 
 __all__ = [
     "HypergradientCheck",
+    "TrainedCheck",
     "assert_follower",
     "assert_hypergradient",
     "assert_unbiased",
@@ -25,7 +28,7 @@ __all__ = [
 ]
 
 _ROOMS = ("bundles", "jax", "strategies", "torch")
-_FROM_COMPARISON = ("HypergradientCheck", "check_hypergradient")
+_ELSEWHERE = {"HypergradientCheck": "check", "TrainedCheck": "trained", "check_hypergradient": "comparison"}
 
 
 def __getattr__(name: str) -> Any:
@@ -33,8 +36,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module(f"boltzgrad.testing.{name}")
     if name not in __all__:
         raise AttributeError(f"module 'boltzgrad.testing' has no attribute {name!r}")
-    module = "comparison" if name in _FROM_COMPARISON else "assertions"
-    return getattr(importlib.import_module(f"boltzgrad.testing.{module}"), name)
+    return getattr(importlib.import_module(f"boltzgrad.testing.{_ELSEWHERE.get(name, 'assertions')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -8,7 +8,8 @@ from typing import Any
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.errors import FollowerMismatch
-from boltzgrad.testing.comparison import HypergradientCheck, check_hypergradient
+from boltzgrad.testing.check import HypergradientCheck
+from boltzgrad.testing.comparison import check_hypergradient
 from boltzgrad.testing.follower import check_follower
 from boltzgrad.verify import EstimatorCheck, check_estimator
 
@@ -22,10 +23,12 @@ def assert_hypergradient(
     thorough: bool = False,
     reference: Hypergradient | None = None,
     feed: Callable[[Array], Any] | None = None,
+    follower: Any = None,
 ) -> HypergradientCheck:
     """Raise GradientMismatch unless `candidate`, a gradient (d,) or a function θ -> gradient, is the hypergradient.
 
-    The arguments are those of `check_hypergradient`, whose record is returned.  The message says which coordinate, how far,
+    The arguments are those of `check_hypergradient`, whose record is returned; with a `follower` the candidate has to be
+    what the right formula makes of that one.  The message says which coordinate, how far,
     what was allowed, what the other routes say, and which known mistake it looks like.
 
     Raises: GradientMismatch; InvalidCandidate, NotDeterministic; what `check_hypergradient` raises.
@@ -38,7 +41,14 @@ def assert_hypergradient(
     """
     __tracebackhide__ = True
     check = check_hypergradient(
-        candidate, problem, theta, tolerance=tolerance, thorough=thorough, reference=reference, feed=feed
+        candidate,
+        problem,
+        theta,
+        tolerance=tolerance,
+        thorough=thorough,
+        reference=reference,
+        feed=feed,
+        follower=follower,
     )
     check.raise_if_wrong()
     return check

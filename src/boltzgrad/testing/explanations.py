@@ -10,7 +10,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.verify.tolerances import RESOLUTION, candidate_allowance
 
 if TYPE_CHECKING:
-    from boltzgrad.testing.comparison import HypergradientCheck
+    from boltzgrad.testing.check import HypergradientCheck
 
 _SHOWN = 3
 # A mistake that leaves more than this part of the difference unexplained is not named: of many, one is always a little nearer.
@@ -55,7 +55,7 @@ def apart(check: HypergradientCheck, one: Array, other: Array) -> float:
     """How far two gradients (d,) are from each other, relative to the largest entry of ∇J, all in natural steps [1]."""
     units = check.yardstick.units
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return float((np.abs(one - other) * units).max() / (np.abs(check.reference.gradient) * units).max())
+        return float((np.abs(one - other) * units).max() / (np.abs(check.target) * units).max())
 
 
 def _is_slight(check: HypergradientCheck) -> bool:
@@ -65,7 +65,7 @@ def _is_slight(check: HypergradientCheck) -> bool:
 
 def _distortions(check: HypergradientCheck) -> list[str]:
     """Another factor, another order."""
-    yours, exact, units = check.gradient, check.reference.gradient, check.yardstick.units
+    yours, exact, units = check.gradient, check.target, check.yardstick.units
     with np.errstate(over="ignore", invalid="ignore"):
         # In natural steps, so that no unit of θ decides which entries count.
         yours, exact = yours * units, exact * units
@@ -83,7 +83,7 @@ def _distortions(check: HypergradientCheck) -> list[str]:
         and abs(factor - 1.0) > _SAME_FACTOR
     ):
         return [f"it is {factor:.9g} × ∇J: right in direction, wrong in length"]
-    yours, exact = check.gradient, check.reference.gradient
+    yours, exact = check.gradient, check.target
     near = min(max(float(check.allowances.max()), 1e-6 * float(np.abs(exact).max())), 0.01 * float(check.off.max()))
     if yours.size > 2 and np.abs(np.sort(yours) - np.sort(exact)).max() <= near:
         for rows in range(2, yours.size):

@@ -31,7 +31,7 @@ from boltzgrad.families.registry import family_of, hypergradient
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.testing import assertions, foreign
 from boltzgrad.testing.candidate import read_theta
-from boltzgrad.testing.comparison import HypergradientCheck
+from boltzgrad.testing.check import HypergradientCheck
 
 try:
     import jax
@@ -247,6 +247,7 @@ def assert_hypergradient(
     dtype: Any = None,
     tolerance: float | None = None,
     thorough: bool = False,
+    follower: Any = None,
 ) -> HypergradientCheck:
     """`boltzgrad.testing.assert_hypergradient` for a JAX function θ -> gradient: it is given a JAX array.
 
@@ -264,5 +265,11 @@ def assert_hypergradient(
         raise InvalidOption('dtype is float64; call jax.config.update("jax_enable_x64", True) first')
     seen = read_theta(problem, theta).astype(chosen).astype(np.float64)
     return assertions.assert_hypergradient(
-        gradient, problem, seen, tolerance=tolerance, thorough=thorough, feed=lambda x: jnp.asarray(x, chosen)
+        gradient,
+        problem,
+        seen,
+        tolerance=tolerance,
+        thorough=thorough,
+        follower=follower,
+        feed=lambda x: jnp.asarray(x, chosen),
     )

@@ -31,7 +31,7 @@ from boltzgrad.families.registry import family_of, hypergradient
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.testing import assertions, foreign
 from boltzgrad.testing.candidate import read_theta
-from boltzgrad.testing.comparison import HypergradientCheck
+from boltzgrad.testing.check import HypergradientCheck
 
 try:
     import torch
@@ -228,7 +228,7 @@ def value(problem: Any) -> Callable[[Any], Any]:
 
 def assert_hypergradient(
     gradient: Any, problem: Any, theta: Any, *, dtype: Any = torch.float64, tolerance: float | None = None,
-    thorough: bool = False,
+    thorough: bool = False, follower: Any = None,
 ) -> HypergradientCheck:  # fmt: skip
     """`boltzgrad.testing.assert_hypergradient` for a PyTorch function θ -> gradient: it is given a tensor of `dtype`.
 
@@ -239,5 +239,11 @@ def assert_hypergradient(
         raise InvalidOption(f"dtype is {dtype}; expected torch.float32 or torch.float64")
     seen = torch.from_numpy(read_theta(problem, theta)).to(dtype).to(torch.float64).numpy()
     return assertions.assert_hypergradient(
-        gradient, problem, seen, tolerance=tolerance, thorough=thorough, feed=lambda x: torch.from_numpy(x).to(dtype)
+        gradient,
+        problem,
+        seen,
+        tolerance=tolerance,
+        thorough=thorough,
+        follower=follower,
+        feed=lambda x: torch.from_numpy(x).to(dtype),
     )

@@ -12,7 +12,7 @@ from boltzgrad.verify import Row, Verdict
 from boltzgrad.verify.tolerances import SAFETY, SINGLE_SAFETY, relative
 
 if TYPE_CHECKING:
-    from boltzgrad.testing.comparison import HypergradientCheck
+    from boltzgrad.testing.check import HypergradientCheck
 
 _SHOWN = 3
 
@@ -79,7 +79,7 @@ def _allowance(check: HypergradientCheck) -> str:
 
 def _of_entry(check: HypergradientCheck, x: float) -> str:
     """A number relative to the entry of ∇J that the verdict hangs on, or to its terms where that is zero."""
-    size = abs(float(check.reference.gradient[check.where]))
+    size = abs(float(check.target[check.where]))
     if check.yardstick.zero[check.where]:
         terms = float(check.yardstick.terms[check.where])
         return f"{x / terms:.1e} of its terms" if terms else f"{x:.1e}"
@@ -97,7 +97,7 @@ def _negligible(check: HypergradientCheck) -> str:
 
 
 def _zero(check: HypergradientCheck) -> str:
-    size = float(np.abs(check.reference.gradient).max())
+    size = float(np.abs(check.target).max())
     return (
         f"{Verdict.ZERO}: ∇J is zero as far as its rounding tells (‖∇J‖_∞ = {size:.1e}, its rounding here "
         f"{float(check.yardstick.rounding.max()):.1e}), and so is yours; that confirms nothing, its negative would pass as "
@@ -122,7 +122,7 @@ def _cannot_tell(check: HypergradientCheck) -> str:
             "small beside the largest entry"
         )
     else:
-        exact = check.reference.gradient[check.where]
+        exact = check.target[check.where]
         reasons.append(f"half of entry {check.where} ({0.5 * exact:.3g} for {exact:.3g}) would have passed as well")
     milder = "a problem that amplifies rounding less (higher temperature, lower discounts)"
     if check.precision == "float32":
@@ -133,7 +133,7 @@ def _cannot_tell(check: HypergradientCheck) -> str:
 
 
 def _extent(check: HypergradientCheck) -> str:
-    yours, exact = check.gradient, check.reference.gradient
+    yours, exact = check.gradient, check.target
     with np.errstate(over="ignore", invalid="ignore"):
         return _sizes(check, yours, exact)
 
@@ -206,7 +206,7 @@ def _opinions(check: HypergradientCheck) -> list[str]:
 
 def record(check: HypergradientCheck) -> dict[str, Any]:
     """The outcome as plain numbers and text."""
-    reference: Array = check.reference.gradient
+    reference: Array = check.target
     return {
         "problem": getattr(check.problem, "name", ""),
         "ok": check.ok,

@@ -31,14 +31,22 @@ def _sparse_product(values: Any, v: Any, pattern: SparsePattern) -> Array:
     return pattern.row_sums(values * v[pattern.indices]).ravel()
 
 
+@primitive
+def _spread(g: Any, pattern: SparsePattern) -> Array:
+    """A number for each row, for each of its entries; a primitive, so that a pull-back can itself be looked at by a tracer."""
+    return np.repeat(g, pattern.row_lengths)
+
+
+@primitive
+def _collected(entries: Any, pattern: SparsePattern) -> Array:
+    """The sum of the entries of each column; a primitive for the same reason."""
+    return np.bincount(pattern.indices, weights=entries, minlength=pattern.n_states)
+
+
 defvjp(
     _sparse_product,
-    lambda ans, values, v, pattern: lambda g: np.repeat(g, pattern.row_lengths) * v[pattern.indices],
-    lambda ans, values, v, pattern: (
-        lambda g: np.bincount(
-            pattern.indices, weights=np.repeat(g, pattern.row_lengths) * values, minlength=pattern.n_states
-        )
-    ),
+    lambda ans, values, v, pattern: lambda g: _spread(g, pattern) * v[pattern.indices],
+    lambda ans, values, v, pattern: lambda g: _collected(_spread(g, pattern) * values, pattern),
     argnums=(0, 1),
 )
 

@@ -18,6 +18,7 @@ from boltzgrad.families.game.reference import GameHypergradient, game_hypergradi
 from boltzgrad.families.game.remade import remade
 from boltzgrad.families.game.theorem2 import THEOREM2
 from boltzgrad.families.game.unrolled import UNROLLED, UNROLLED_IMPLICIT
+from boltzgrad.families.laid_out import Table
 from boltzgrad.families.mistake import Catalogue
 from boltzgrad.families.tabular import mistakes as of_tables
 from boltzgrad.families.tabular.family import too_many
@@ -54,6 +55,16 @@ def factors(reference: GameHypergradient) -> dict[str, float]:
     return discounts_lost(joint.leader_discount, joint.follower_discount, joint.temperature)
 
 
+def table(problem: MarkovGame, theta: Array) -> Table | str:
+    """Pairs (state, leader's action) where the follower sees it, else states."""
+    if problem.plans_on != problem.acts_on:
+        return "as published, the follower plans otherwise than it acts: no table has it as its optimum"
+    S, A, B = problem.n_states, problem.n_leader_actions, problem.n_follower_actions
+    sees = problem.acts_on == "action"
+    axes = "(states, leader's actions, follower's actions)" if sees else "(states, follower's actions)"
+    return Table(problem.as_configurable_mdp(), ((S, A, B) if sees else (S, B),), axes)
+
+
 def draw() -> SearchStrategy[MarkovGame]:
     """Small random games."""
     from boltzgrad.families.game.draw import markov_games
@@ -73,6 +84,7 @@ GAME = Family(
     factors=factors,
     later=later,
     answer=answer,
+    table=table,
     draw=draw,
     content=content,
     remade=remade,

@@ -119,7 +119,7 @@ def _on_pairs(objective: PolicyObjective, problem: ConfigurableMDP, at: Array) -
     return PolicyObjective(lambda theta, policy: objective.function(theta, shaped(policy)), gradient)
 
 
-def _unlike(problem: ConfigurableMDP, theta: Array) -> str:
+def no_table(problem: ConfigurableMDP, theta: Array) -> str:
     """Why there is no such table, or ""."""
     if not problem.traced:
         return "the table's derivative would be autograd's, and this problem has its own"
@@ -143,7 +143,7 @@ def on_pairs(route: Route) -> Route:
         return route.run(expanded(problem, theta), theta)
 
     def skip(problem: ConfigurableMDP, theta: Array) -> str:
-        return _unlike(problem, theta) or route.skip(expanded(problem, theta), theta)
+        return no_table(problem, theta) or route.skip(expanded(problem, theta), theta)
 
     return Route(f"expanded-{route.name}", f"on (step, state): {route.summary}", run, skip, route.independent)
 
@@ -154,6 +154,6 @@ def _adjoint(problem: ConfigurableMDP, theta: Array) -> RouteResult:
 
 
 EXPANDED = (
-    Route("expanded-adjoint", "on (step, state): the tabular reference, by Newton", _adjoint, _unlike),
+    Route("expanded-adjoint", "on (step, state): the tabular reference, by Newton", _adjoint, no_table),
     *map(on_pairs, (COVARIANCE, HPGD, IMPLICIT, PENALTY, HESSIAN, CONIC)),
 )

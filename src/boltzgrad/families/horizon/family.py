@@ -12,11 +12,12 @@ from boltzgrad.families.horizon import mistakes
 from boltzgrad.families.horizon.answer import answer
 from boltzgrad.families.horizon.content import content, remade
 from boltzgrad.families.horizon.differences import COMPLEX, DIFFERENCES
-from boltzgrad.families.horizon.expanded import EXPANDED
+from boltzgrad.families.horizon.expanded import EXPANDED, expanded, no_table
 from boltzgrad.families.horizon.later import later
 from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.horizon.reference import HorizonHypergradient, horizon_hypergradient
 from boltzgrad.families.horizon.unrolled import UNROLLED
+from boltzgrad.families.laid_out import Table
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 if TYPE_CHECKING:
@@ -54,6 +55,15 @@ def factors(reference: HorizonHypergradient) -> dict[str, float]:
     return gammas | {"τ": tau, "1/τ": 1.0 / tau, "H": H, "1/H": 1.0 / H}
 
 
+def table(problem: ConfigurableMDP, theta: Array) -> Table | str:
+    """Pairs (step, state)."""
+    why = no_table(problem, theta)
+    if why:
+        return why
+    shapes = tuple((m.horizon, m.n_states, m.n_actions) for m in problem.contexts(theta).models)
+    return Table(expanded(problem, theta), shapes, "(steps, states, actions)")
+
+
 def draw() -> SearchStrategy[ConfigurableMDP]:
     """Small random problems."""
     from boltzgrad.families.horizon.draw import finite_horizon_mdps
@@ -73,6 +83,7 @@ HORIZON = Family(
     factors=factors,
     later=later,
     answer=answer,
+    table=table,
     draw=draw,
     content=content,
     remade=remade,

@@ -31,7 +31,13 @@ from boltzgrad.families.tabular.build_rounding import Again, build_rounding, sol
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.model import TabularArrays
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
-from boltzgrad.solvers.perturbation import adjoint_errors, follower_errors, leader_errors, occupancy_errors
+from boltzgrad.solvers.perturbation import (
+    FollowerErrors,
+    adjoint_errors,
+    follower_errors,
+    leader_errors,
+    occupancy_errors,
+)
 
 EPS = float(np.finfo(float).eps)
 MEASURED = 8.0
@@ -53,7 +59,8 @@ def coordinate_bounds(
     errors, beside, values = [], np.zeros(problem.dim), []
     with np.errstate(invalid="ignore", over="ignore"):
         for weight, solution in zip(weights, solutions, strict=True):
-            error, direct, value = _cotangent_error(problem, theta, solution, eps)
+            known = follower_errors(solution.model, solution.follower, eps)
+            error, direct, value = cotangent_error(problem, theta, solution, eps, known)
             w = float(weight)
             errors.append(error.scaled(w * (1.0 + eps)))
             beside += w * direct
@@ -82,14 +89,14 @@ def through_columns(
     bounds = beside + 4.0 * EPS * (len(error.models) + 1) * np.abs(outside)
     for j in among:
         column = linearised.pushforward(np.eye(1, problem.dim, j)[0])
-        bounds[j] += _paired(column, cotangent, error, eps)
+        bounds[j] += paired(column, cotangent, error, eps)
         # What the pull-back made of the cotangents, against the same sum by the push-forward.
         bounds[j] += abs(float(gradient[j] - outside[j]) - cotangent.dot(column))
     bounds += MEASURED * build_rounding(problem, theta, linearised, cotangent, gradient, again)
     return np.where(np.isnan(bounds), np.inf, bounds)[list(among)]
 
 
-def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays, eps: float) -> float:
+def paired(column: ContextualArrays, cotangent: ContextualArrays, error: ContextualArrays, eps: float) -> float:
     """Σ |∂(array)/∂θ_j| (e_cotangent + (2ε + n u)|cotangent|): what one entry of the gradient may be off by."""
     out, terms = 0.0, 0
     for slope, c, fault in zip(column.parts(), cotangent.parts(), error.parts(), strict=True):
@@ -103,12 +110,11 @@ def _paired(column: ContextualArrays, cotangent: ContextualArrays, error: Contex
     return out
 
 
-def _cotangent_error(
-    problem: ConfigurableMDP, theta: Array, s: ContextSolution, eps: float
+def cotangent_error(
+    problem: ConfigurableMDP, theta: Array, s: ContextSolution, eps: float, errors: FollowerErrors
 ) -> tuple[TabularArrays, Array, float]:
-    """(error of each cotangent array, error of ∂f/∂θ at fixed π, error of the value) of one context."""
+    """(error of each cotangent array, error of ∂f/∂θ at fixed π, error of the value) of one context, given the follower's."""
     model, follower, policy, tau = s.model, s.follower, s.follower.policy, s.model.temperature
-    errors = follower_errors(model, follower, eps)
     e_pi = errors.policy
     if s.leader is None:
         assert isinstance(problem.objective, PolicyObjective)

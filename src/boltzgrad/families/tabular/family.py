@@ -9,8 +9,10 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.family import Family, discounts_lost
+from boltzgrad.families.laid_out import Table
 from boltzgrad.families.tabular import mistakes
 from boltzgrad.families.tabular.answer import answer
+from boltzgrad.families.tabular.average import Average
 from boltzgrad.families.tabular.conic import CONIC
 from boltzgrad.families.tabular.content import content
 from boltzgrad.families.tabular.covariance import COVARIANCE
@@ -65,6 +67,18 @@ def factors(reference: TabularHypergradient) -> dict[str, float]:
     return discounts_lost(model.leader_discount, model.follower_discount, model.temperature)
 
 
+def table(problem: ConfigurableMDP, theta: Array) -> Table | str:
+    """The problem itself; a leader who counts steps has the follower's rows once for each."""
+    models, copies = problem.contexts(theta).models, 1
+    for m in models:
+        if isinstance(m.given, Average):
+            return "the table of a long-run average has the optimum's own average in it, and another policy has another"
+        if m.given is not None:
+            copies = m.n_states // m.given.n_states
+    shapes = tuple((m.n_states // copies, m.n_actions) for m in models)
+    return Table(problem, shapes, "(states, actions)", copies)
+
+
 def draw() -> SearchStrategy[ConfigurableMDP]:
     """Small random problems."""
     from boltzgrad.families.tabular.draw import configurable_mdps
@@ -84,6 +98,7 @@ TABULAR = Family(
     factors=factors,
     later=later,
     answer=answer,
+    table=table,
     draw=draw,
     content=content,
     remade=remade,

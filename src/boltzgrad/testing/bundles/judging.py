@@ -17,7 +17,8 @@ from boltzgrad.families.registry import hypergradient
 from boltzgrad.testing.bundles.layout import YARDSTICK, array_of, text_of
 from boltzgrad.testing.bundles.reading import Bundle, read
 from boltzgrad.testing.candidate import as_gradient, relative_tolerance
-from boltzgrad.testing.comparison import HypergradientCheck, check_hypergradient
+from boltzgrad.testing.check import HypergradientCheck
+from boltzgrad.testing.comparison import check_hypergradient
 from boltzgrad.testing.judged import Judged
 from boltzgrad.verify import Verdict
 from boltzgrad.verify.tolerances import (

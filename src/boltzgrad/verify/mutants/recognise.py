@@ -97,15 +97,29 @@ def _strain(off: Array, allowed: Array) -> Array:
 
 def mistakes(reference: Hypergradient) -> Mistakes:
     """Every known mistake made on the reference's problem at its θ, as far as it makes a difference there."""
-    yardstick = Yardstick.of(reference)
-    wrong_lengths = _lengths(reference, yardstick)
-    formula = _formula(reference, yardstick)
-    if isinstance(formula, str):
-        return Mistakes(yardstick, (), 0, formula, wrong_lengths)
-    catalogue, problem = formula
+    yardstick, family = Yardstick.of(reference), family_of(reference.problem)
+    found = family.catalogue(reference.problem)
+    factors = family.factors(reference)
+    if isinstance(found, str):
+        return made(yardstick, found, None, reference.theta, factors)
+    too_large = family.too_large(reference.problem, reference.theta)
+    if too_large:
+        return made(yardstick, f"known mistakes were not tried: {too_large}", None, reference.theta, factors)
+    return made(yardstick, *found, reference.theta, factors)
+
+
+def made(
+    yardstick: Yardstick, catalogue: Catalogue | str, problem: Any, theta: Array, factors: dict[str, float]
+) -> Mistakes:
+    """The mistakes of a catalogue (or why there is none) made on a problem, where the right gradient is the yardstick's."""
+    wrong_lengths = _lengths(yardstick, factors)
+    if not isinstance(catalogue, str) and not _right(catalogue, problem, theta, yardstick):
+        catalogue = "known mistakes were not tried: their formula is not right for this problem to begin with"
+    if isinstance(catalogue, str):
+        return Mistakes(yardstick, (), 0, catalogue, wrong_lengths)
     shown, failed = [], []
     for mutant in catalogue.MUTANTS:
-        wrong = _evaluated(mutant.formula, problem, reference.theta)
+        wrong = _evaluated(mutant.formula, problem, theta)
         if wrong is None:
             failed.append(mutant.mistake)
             continue
@@ -120,27 +134,17 @@ def _shows(yardstick: Yardstick, wrong: Array) -> bool:
     return bool(np.any(np.abs(wrong - yardstick.gradient) > least))
 
 
-def _formula(reference: Hypergradient, yardstick: Yardstick) -> tuple[Catalogue, Any] | str:
-    """The family's formulas and the problem that they apply to, or why none does."""
-    family, theta = family_of(reference.problem), reference.theta
-    found = family.catalogue(reference.problem)
-    if isinstance(found, str):
-        return found
-    too_large = family.too_large(reference.problem, theta)
-    if too_large:
-        return f"known mistakes were not tried: {too_large}"
-    catalogue, problem = found
+def _right(catalogue: Catalogue, problem: Any, theta: Array, yardstick: Yardstick) -> bool:
+    """Whether a catalogue's own formula gives the yardstick's gradient."""
     right = _evaluated(catalogue.Formula, problem, theta)
     least = RESOLUTION * yardstick.terms + witness_allowance(yardstick, 0.0)
-    if right is None or not np.all(np.abs(right - reference.gradient) <= least):
-        return "known mistakes were not tried: their formula is not right for this problem to begin with"
-    return catalogue, problem
+    return right is not None and bool(np.all(np.abs(right - yardstick.gradient) <= least))
 
 
-def _lengths(reference: Hypergradient, yardstick: Yardstick) -> tuple[Mistake, ...]:
+def _lengths(yardstick: Yardstick, lost: dict[str, float]) -> tuple[Mistake, ...]:
     """∇J times the factors that people lose or count twice."""
-    exact = reference.gradient
-    factors = {"½": 0.5, "2": 2.0, **family_of(reference.problem).factors(reference), "1/d": 1.0 / exact.size}
+    exact = yardstick.gradient
+    factors = {"½": 0.5, "2": 2.0, **lost, "1/d": 1.0 / exact.size}
     named = {
         f"{name} × ∇J: right in direction, wrong in length": value
         for name, value in factors.items()
