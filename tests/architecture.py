@@ -15,6 +15,7 @@ ROOMS = (
     "witnesses",
     "families",  # the rest of each: numbers ↦ gradients
     "gradients",
+    "worlds",
     "verify",
     "followers",
     "estimators",

@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from boltzgrad import derivations, errors, estimators, followers, problems, solvers, testing
+    from boltzgrad import derivations, errors, estimators, followers, problems, solvers, testing, worlds
     from boltzgrad.core.hypergradient import Hypergradient
     from boltzgrad.families.registry import hypergradient
     from boltzgrad.families.tabular.hessian import parl_gradient
@@ -78,11 +78,12 @@ __all__ = [
     "solvers",
     "testing",
     "verify",
+    "worlds",
 ]
 
 # Everything is imported when it is first used: the pytest plugin below this package is loaded in every pytest run of
 # its users' environments, and must not bring NumPy and SciPy with it.
-_ROOMS = ("derivations", "errors", "estimators", "followers", "gradients", "problems", "solvers", "testing")
+_ROOMS = ("derivations", "errors", "estimators", "followers", "gradients", "problems", "solvers", "testing", "worlds")
 _FROM_VERIFY = ("AgreementReport", "EstimatorCheck", "check_estimator", "check_samples", "verify")
 _ELSEWHERE = {
     "ApproximateFollower": "followers",

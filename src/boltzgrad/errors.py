@@ -18,6 +18,10 @@ class InvalidModel(BoltzgradError):
     """An entry of a model is not what it has to be (shape, sign, row sum, discount, temperature, …)."""
 
 
+class InvalidWorld(BoltzgradError):
+    """An environment or its tables are not a world: no table, an entry that is no probability, a state that is not there."""
+
+
 class InvalidTheta(BoltzgradError):
     """The leader's decision has the wrong length, type or values."""
 

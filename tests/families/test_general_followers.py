@@ -620,3 +620,20 @@ def test_a_constant_that_numpy_made_is_a_constant():
     moving = World(10, rates=("follower_discount",)).problem
     assert set(moving.model(THETA).moving) == {"follower_discount"}
     assert moving.model(THETA).n_states == 4
+
+
+def test_an_action_that_is_not_there_does_not_seem_to_move_with_the_temperature():
+    """Its weight exp(−1000) is −1000 τ/τ, which rounds: where it is all that a τ(s) moves, that was called a wrong derivative."""
+    mask = np.array([[True, True], [True, True], [True, False]])
+    move = np.zeros((3, 2, 3))
+    move[0, 0, 0], move[0, 1, :2], move[1, 0, 0], move[1, 1, 0] = 1.0, (0.3, 0.7), 0.5, 1.0
+
+    def build(theta):
+        return bg.TabularModel(
+            move, [0.6, 0.4, 0.0], np.array([[0.0, 0.7], [-1.0, 3.0], [0.0, 0.0]]), np.array([[0, 0], [1, 1], [0, 0]]),
+            follower_discount=0.85, leader_discount=0.85, temperature=0.5 * anp.exp(theta), available=mask,
+        )  # fmt: skip
+
+    problem = bg.ConfigurableMDP(build, dim=3)
+    for seed in range(40):
+        assert bg.hypergradient(problem, problem.initial_theta(seed=seed)).model_check.ok

@@ -39,7 +39,7 @@ def arrival_reward(transition: Any, reward: Any) -> Any:
         )
     if shape == (S,):
         paid = paid[kernel.pattern.indices]
-    return anp.reshape(_row_sums(kernel.values * paid, kernel.pattern), (S, A))
+    return anp.reshape(row_sums(kernel.values * paid, kernel.pattern), (S, A))
 
 
 def _row_of(pattern: SparsePattern) -> Array:
@@ -47,7 +47,8 @@ def _row_of(pattern: SparsePattern) -> Array:
 
 
 @primitive
-def _row_sums(values: Array, pattern: SparsePattern) -> Array:
+def row_sums(values: Any, pattern: SparsePattern) -> Any:
+    """Sums (S·A,) of a sparse kernel's entries (nnz,) over each row; traced by autograd."""
     out = np.zeros(pattern.indptr.size - 1, values.dtype)
     filled = np.flatnonzero(pattern.row_lengths)
     if filled.size:
@@ -55,5 +56,5 @@ def _row_sums(values: Array, pattern: SparsePattern) -> Array:
     return out
 
 
-defvjp(_row_sums, lambda ans, values, pattern: lambda g: g[_row_of(pattern)], argnums=(0,))
-defjvp(_row_sums, lambda g, ans, values, pattern: _row_sums(g, pattern), argnums=(0,))
+defvjp(row_sums, lambda ans, values, pattern: lambda g: g[_row_of(pattern)], argnums=(0,))
+defjvp(row_sums, lambda g, ans, values, pattern: row_sums(g, pattern), argnums=(0,))

@@ -148,7 +148,7 @@ def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
     if "temperature" in moving:
         tau = moving["temperature"]
         each = np.ndim(untraced(tau)) == 1
-        put("follower_reward", model.follower_reward / (tau[:, None] if each else tau))
+        put("follower_reward", _in_units(model, tau[:, None] if each else tau))
         put("unit", np.real(np.asarray(untraced(tau))) if each else model.unit * float(np.real(untraced(tau))))
         put("temperature", 1.0)
         if each:
@@ -165,6 +165,15 @@ def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
         put("follower_kernel", plans)
         _publish(model, put, True)
     put("moving", {**model.moving, **{name: np.real(untraced(x)) for name, x in moving.items()}})
+
+
+def _in_units(model: TabularModel, tau: Any) -> Any:
+    """r_F/τ; an action that is not there stays exactly `_NEVER` below its stand-in, and −`_NEVER` τ/τ does not seem to move."""
+    reward = model.follower_reward / tau
+    if model.available is None:
+        return reward
+    instead = np.argmax(model.available, axis=1)[:, None]
+    return anp.where(model.available, reward, reward[np.arange(len(instead))[:, None], instead] - _NEVER)
 
 
 def _weighted(kernel: Kernel, tau: Any) -> Kernel:
