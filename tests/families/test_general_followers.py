@@ -623,7 +623,7 @@ def test_a_constant_that_numpy_made_is_a_constant():
 
 
 def test_an_action_that_is_not_there_does_not_seem_to_move_with_the_temperature():
-    """Its weight exp(−1000) is −1000 τ/τ, which rounds: where it is all that a τ(s) moves, that was called a wrong derivative."""
+    """Its weight is exp(−1000 τ/τ), which rounds: where that is all a τ(s) moves, it was called a wrong derivative."""
     mask = np.array([[True, True], [True, True], [True, False]])
     move = np.zeros((3, 2, 3))
     move[0, 0, 0], move[0, 1, :2], move[1, 0, 0], move[1, 1, 0] = 1.0, (0.3, 0.7), 0.5, 1.0
