@@ -178,10 +178,24 @@ def test_the_bound_breaks_for_a_wrong_gradient():
 
 
 def test_a_vacuous_bound_is_infinite():
-    problem = bg.problems.load("garnet", temperature=1e-4, follower_discount=0.9999)
+    rates = {"follower_discount": 1.0, "leader_discount": 1.0, "ending": 0.01}
+    problem = bg.problems.load("garnet", temperature=1e-6, **rates)
     reference = bg.hypergradient(problem, problem.initial_theta())
     assert reference.error_bound == np.inf
-    assert "vacuous" in str(bg.verify(problem, problem.initial_theta(), routes=["covariance"]))
+    assert "(vacuous)" in str(bg.verify(problem, problem.initial_theta(), routes=["covariance"]))
+
+
+def test_a_bound_larger_than_the_gradient_is_called_vacuous():
+    """A discount keeps it finite, by ‖(I − γP)⁻¹‖ ≤ 1/(1 − γ) alone; that of a gradient that is zero is not called so."""
+    problem = bg.problems.load("garnet", temperature=1e-4, follower_discount=0.9999)
+    reference = bg.hypergradient(problem, problem.initial_theta())
+    assert np.abs(reference.gradient).max() < reference.error_bound < np.inf
+    assert reference.vacuous
+    assert "(vacuous)" in str(bg.verify(problem, problem.initial_theta(), routes=["covariance"]))
+    usual = bg.problems.load("garnet")
+    assert not bg.hypergradient(usual, usual.initial_theta()).vacuous
+    nothing = bg.problems.load("garnet", n_actions=1)
+    assert not bg.hypergradient(nothing, nothing.initial_theta()).vacuous
 
 
 def test_a_general_objective_without_variation_has_no_proved_bound(make_problem):

@@ -80,6 +80,12 @@ class Hypergradient(ABC):
         """
         return float(self.coordinate_bounds.max())
 
+    @property
+    def vacuous(self) -> bool:
+        """Whether `error_bound` says nothing: it is infinite, or larger than every entry of a gradient that is not zero."""
+        largest = float(np.abs(self.gradient).max())
+        return not self.error_bound <= largest and not largest <= 4.0 * float(self.rounding.max())
+
     @cached_property
     def coordinate_estimates(self) -> Array:
         """A sharp first-order estimate of each entry's error (d,) [J/θ_j]: what roundings of the model's entries do to it."""

@@ -23,6 +23,7 @@ from boltzgrad.derivations import (
     sobirl,
     soft_bellman,
     theorem_1,
+    trained_followers,
     variance_reduction,
     zoo_matrices,
 )
@@ -41,6 +42,7 @@ TOPICS = {
     "markov-games": markov_game.DERIVATIONS,
     "lqr": (*lqr.DERIVATIONS, *gaussian.DERIVATIONS, *zoo_matrices.DERIVATIONS),
     "general-followers": general_followers.DERIVATIONS,
+    "trained-followers": trained_followers.DERIVATIONS,
     "conic": conic.DERIVATIONS,
     "new": (*variance_reduction.DERIVATIONS, *error_bound.DERIVATIONS),
 }

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.derivations.instances import actions, averages, game, horizons, lqr, mdp
+from boltzgrad.derivations.instances import actions, averages, game, horizons, lqr, mdp, suboptimal
 from boltzgrad.derivations.kit.numbers import STEP, Draw, Instance, Merged, together
 from boltzgrad.derivations.symbols import actions as one
 from boltzgrad.derivations.symbols import game as g
@@ -29,6 +29,7 @@ from boltzgrad.families.tabular.cycles import averages_of
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.solvers.lqr import gain, solve_lqr
+from boltzgrad.solvers.suboptimal import evaluate_policy
 
 Binder: TypeAlias = Callable[[Any, Array, Array, np.random.Generator], Instance]
 
@@ -134,6 +135,15 @@ def _feasible(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.
     return mdp.iterate(arrays, solution, solution["V_F"].real + 1.0)
 
 
+def _suboptimal(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
+    """A random policy with the solver's own evaluation of it."""
+    arrays, solution, reference = _solved(problem, theta, direction)
+    policy = rng.dirichlet(np.ones(arrays["r_F"].shape[1]), size=len(arrays["rho"]))
+    found = evaluate_policy(reference.contexts[0].model, policy)
+    own = {**solution, "V_F": found.value + 0j, "Q_F": found.q + 0j}
+    return suboptimal.beside(arrays, solution, own, policy)
+
+
 def _averages(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
     """The arrays of a table without its discounts: what `AverageRewardModel` makes of them."""
     arrays, _, _ = _solved(problem, theta, direction)
@@ -228,6 +238,7 @@ _BINDERS: dict[type, dict[Draw, Binder]] = {
         mdp.low_iterate: _iterate,
         mdp.random_feasible: _feasible,
         averages.random_average: _averages,
+        suboptimal.random_suboptimal: _suboptimal,
         horizons.random_horizons: _horizons,
         horizons.fixed_policy_horizons: _fixed_horizons,
     },

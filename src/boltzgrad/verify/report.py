@@ -149,7 +149,7 @@ class AgreementReport:
         lines += ["", *(line for note in notes for line in textwrap.wrap(note, _WIDTH, subsequent_indent="  "))]
         lines += [""] * bool(notes) + [
             f"Reference: proved |error| ≤ {_number(reference.error_bound)} in every entry"
-            f"{' (vacuous)' if not np.isfinite(reference.error_bound) else ''}, "
+            f"{' (vacuous)' if reference.vacuous else ''}, "
             f"estimated {_number(reference.error_estimate)}; allowed = {SAFETY:g} × (2 × rounding + the witness's own).",
             *self._zeros(),
             f"Model: {self.model}.",

@@ -72,6 +72,7 @@ def gathered(
     probability = probability / sums.ravel()[row]  # rounding of the table's own, at most `SLACK`
     end = np.bincount(row[over], probability[over], minlength=S * A).astype(float)  # integers where nothing ends
     end_paid = np.bincount(row[over], (probability * reward)[over], minlength=S * A).astype(float)
+    end = np.minimum(end, 1.0)
     on = ~over & (probability > 0.0)
     key = row[on].astype(np.int64) * S + successor[on]
     unique, inverse = np.unique(key, return_inverse=True)

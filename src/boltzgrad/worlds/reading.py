@@ -18,7 +18,7 @@ from boltzgrad.worlds.world import World
 def from_gymnasium(env: Any, *, discount: float, initial: Any = None) -> World:
     """A Gymnasium environment that has its transitions as a table, `env.unwrapped.P`: FrozenLake, CliffWalking, Taxi, ….
 
-    P[s][a] is a list of (probability, next state, reward, terminated).  The start is the environment's own
+    `P[s][a]` is a list of (probability, next state, reward, terminated).  The start is the environment's own
     `initial_state_distrib` unless `initial` (S,) is given.  A state that is only ever reached by a transition that terminates
     is an end, whatever the table says goes on from there.  A limit on the steps (a `TimeLimit`) is no part of the table.
 

@@ -165,7 +165,8 @@ def bounded_by(r_F: Array, q: Array, v: Array, gamma: float) -> dict[Any, Any]:
     }
 
 
-def _drawn(rng: np.random.Generator, *, kernel_moves: bool = True) -> dict[str, Any]:
+def drawn(rng: np.random.Generator, *, kernel_moves: bool = True) -> dict[str, Any]:
+    """Random arrays of an MDP, as `solved` and `letters` take them."""
     p = moving_probabilities(rng, STATES, ACTIONS, STATES)
     return {
         "rho": moving_probabilities(rng, STATES),
@@ -179,19 +180,19 @@ def _drawn(rng: np.random.Generator, *, kernel_moves: bool = True) -> dict[str, 
 
 def random_mdp(rng: np.random.Generator) -> Instance:
     """A random instance in which everything moves with θ; the discounts differ."""
-    arrays = _drawn(rng)
+    arrays = drawn(rng)
     return letters(**arrays, solution=solved(**arrays))
 
 
 def fixed_kernel(rng: np.random.Generator) -> Instance:
     """Rewards and start move with θ, the kernel does not."""
-    arrays = _drawn(rng, kernel_moves=False)
+    arrays = drawn(rng, kernel_moves=False)
     return letters(**arrays, solution=solved(**arrays))
 
 
 def tight_kernel(rng: np.random.Generator) -> Instance:
     """A good and a bad region, and an unlikely way from one to the other: the Lipschitz constants are nearly attained."""
-    arrays = _drawn(rng, kernel_moves=False)
+    arrays = drawn(rng, kernel_moves=False)
     half = STATES // 2
     inside = np.kron(np.eye(2), np.full((half, half), 1.0 / half))
     p = np.repeat(inside[:, None, :], ACTIONS, axis=1)
@@ -206,7 +207,7 @@ def tight_kernel(rng: np.random.Generator) -> Instance:
 
 def fixed_policy(rng: np.random.Generator) -> Instance:
     """The follower keeps a policy that is not its best answer while everything else moves."""
-    arrays = _drawn(rng)
+    arrays = drawn(rng)
     policy = moving_probabilities(rng, STATES, ACTIONS).real
     return letters(**arrays, solution=solved(**arrays, policy=policy))
 
@@ -226,7 +227,7 @@ def random_iterate(rng: np.random.Generator, *, shift: float = 0.0, spread: floa
 
     The model moves with θ, the iterate stands still: its "gradients" are what the formulas make of it.
     """
-    arrays = _drawn(rng)
+    arrays = drawn(rng)
     exact = solved(**arrays)
     return iterate(arrays, exact, exact["V_F"].real + shift + spread * rng.normal(size=STATES))
 
