@@ -6,6 +6,8 @@ from boltzgrad.core.leader_mdp import LeaderMDP
 from boltzgrad.core.objectives import LogLikelihood, PolicyObjective, Regulariser
 from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.core.softmaxes import log_softmax, sigmoid, softmax
+from boltzgrad.core.trajectories import Trajectories
+from boltzgrad.core.trajectory_objectives import Preferences, TrajectoryObjective
 from boltzgrad.families.game.problem import LeaderPolicy, MarkovGame, softmax_table
 from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
 from boltzgrad.families.lqr.model import Bump, LQArrays, LQModel
@@ -36,11 +38,14 @@ __all__ = [
     "MarkovGame",
     "ParametricProblem",
     "PolicyObjective",
+    "Preferences",
     "Regulariser",
     "SparseKernel",
     "SparsePattern",
     "TabularArrays",
     "TabularModel",
+    "Trajectories",
+    "TrajectoryObjective",
     "arrival_reward",
     "entries",
     "load",

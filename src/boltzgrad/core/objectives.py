@@ -12,7 +12,7 @@ from autograd import grad
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.linearise import constants_allowed
-from boltzgrad.errors import InvalidOption, NotDifferentiable
+from boltzgrad.errors import BoltzgradError, InvalidOption, NotDifferentiable
 
 ThetaGradient = Callable[[Array], Array]
 PolicyGradient = Callable[[Array, Array], tuple[Array, Array]]
@@ -54,6 +54,8 @@ class PolicyObjective:
             else:
                 with constants_allowed():
                     in_theta, in_policy = grad(self.function, (0, 1))(theta, policy)
+        except BoltzgradError:
+            raise
         except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
             raise NotDifferentiable(
                 f"the objective's gradient failed: {error}. Write f(theta, policy) with autograd.numpy, "

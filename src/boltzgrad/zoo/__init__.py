@@ -23,6 +23,7 @@ from boltzgrad.zoo import (
     lqr_game,
     random_game,
     random_lqr,
+    rlhf,
     synthetic,
     thermal_control,
     toy_game,
@@ -54,6 +55,7 @@ _ZOO = {
         ZooEntry("garnet", "tabular", garnet.garnet, "random sparse graph; θ in rewards, kernel and start"),
         ZooEntry("finite-garnet", "horizon", finite_garnet.finite_garnet, "H steps: reference, missing actions, ends"),
         ZooEntry("grid-world", "tabular", grid_world.grid_world, "N × N slippery grid; θ in rewards, kernel and start"),
+        ZooEntry("rlhf", "tabular", rlhf.rlhf, "SoBiRL 3.3: a reward model from preferences between trajectories"),
         ZooEntry("toy-game", "game", toy_game.toy_game, "BC-HG 5.3: three states, a bonus that tempts the follower"),
         ZooEntry(
             "random-game", "game", random_game.random_game, "random sparse Markov game, softmax table for the leader"

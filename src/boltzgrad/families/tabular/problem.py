@@ -19,6 +19,7 @@ from boltzgrad.core.linearise import Linearised, RoundedBuild, constants_allowed
 from boltzgrad.core.objectives import PolicyObjective, Regulariser
 from boltzgrad.core.problem import ENTRY_ULPS, ParametricProblem
 from boltzgrad.core.stochastic import scatter, scattered_pull
+from boltzgrad.core.trajectory_objectives import TrajectoryObjective
 from boltzgrad.core.tree import OfTree, Tree
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
 from boltzgrad.families.tabular.clocked import clocked
@@ -172,9 +173,27 @@ class ConfigurableMDP(ParametricProblem):
             regulariser = Regulariser(regulariser)
         # Another framework's build, too: what autograd sees of it is one operation.
         self.build = _OneForm(build) if pullback is None and not isinstance(build, _OneForm) else build
+        if isinstance(objective, TrajectoryObjective):
+            objective = objective.within(self._world)
         self.objective, self.regulariser = objective, regulariser
         self._pullback, self._pushforward = pullback, pushforward
         self._kind: type[BuiltModel] | None = None
+
+    def _world(self, theta: Any) -> tuple[Sequence[Any], Any, Array]:
+        """(the kernel of each step, the start, which actions are there) at θ, as trajectories are drawn; may be traced."""
+        model: Any = self.build(theta)
+        if isinstance(model, ContextualModel):
+            raise InvalidModel("a loss of trajectories is one of a single world, and build returned several contexts")
+        if isinstance(model, TabularModel) and model.given is None and "leader_discount" not in model.moving:
+            there = np.ones(model.follower_reward.shape, bool) if model.available is None else model.available
+            return [model.kernel], model.initial, np.asarray(there, bool)
+        if not isinstance(model, TabularModel):
+            mask = getattr(model, "mask", None)
+            shape = (model.n_states, model.n_actions)
+            return model.kernels(), model.initial, np.ones(shape, bool) if mask is None else np.asarray(mask, bool)
+        raise InvalidModel(
+            "a loss of trajectories takes the place of the leader's return: it has no discount that moves"
+        )
 
     @property
     def model_kind(self) -> type[BuiltModel]:
