@@ -206,6 +206,12 @@ def test_walks_end_where_episodes_do():
             r"features has shape \(2, 2, 1\), the model 6 states × 3 actions",
         ),
         (lambda: SoftValueIteration(3).train(MODEL, after="x"), "after is not what this learner left"),
+        (
+            lambda: SoftQLearning(3).train(MODEL, after=SoftValueIteration(3).train(MODEL)),
+            "after is not what this learner left",
+        ),
+        (lambda: SoftQLearning(3).train(MODEL, "a"), "rng is 'a'"),
+        (lambda: FittedQ(np.full((6, 3, 1), np.nan), 3), "entries that are not finite"),
     ],
 )
 def test_misuse_is_named(make, words):
@@ -228,3 +234,17 @@ def test_a_bar_can_be_shown(capsys):
     pytest.importorskip("tqdm")
     SoftValueIteration(3).train(MODEL, progress=True)
     assert "3/3" in capsys.readouterr().err
+
+
+def test_a_leader_who_counts_steps_has_the_follower_that_does_not():
+    def build(theta, **more):
+        m = MODEL
+        return bg.TabularModel(
+            m.transition, m.initial, m.follower_reward * theta[0], m.leader_reward, follower_discount=GAMMA,
+            leader_discount=GAMMA, temperature=TAU, **more,
+        )  # fmt: skip
+
+    counted = bg.ConfigurableMDP(lambda theta: build(theta, leader_horizon=3), dim=1)
+    learnt = SoftValueIteration(60)(counted.model(np.ones(1)))
+    np.testing.assert_allclose(learnt, SoftValueIteration(60)(build(np.ones(1))))
+    assert bg.approximate(counted, np.ones(1), policy=learnt).relative_error < 1e-6

@@ -225,7 +225,10 @@ def test_required_accuracy_is_enough(count):
         best, rng = reference.contexts[0].follower, np.random.default_rng(seed)
         for _ in range(3):
             v = best.value + needed * rng.normal(size=best.value.size)
-            v = best.value + (v - best.value) * 0.999 * needed / np.abs(backup(best.model, v).value - v).max()
+            left = np.abs(backup(best.model, v).value - v).max()
+            if not left:
+                continue  # rounding has swallowed it
+            v = best.value + (v - best.value) * 0.999 * needed / left
             if np.abs(backup(best.model, v).value - v).max() <= needed:
                 found = improve(with_values(best.model, v, best.policy))
                 moved = plug_in(problem, theta, reference.linearised, [found]).gradient
@@ -300,3 +303,99 @@ def test_it_prints_what_it_found():
     text = str(at("entropy", 1e-3))
     for words in ("gap V* − V° ≤", "KL(π° ‖ π*) ≤", "J° =", "π°, to first order", "π¹ (improved once)", "proved"):
         assert words in text
+
+
+def test_tables_have_no_reference_in_them_whatever_the_family():
+    """The library's own Q*, without τ log π⁰, is exact over a finite horizon and in a game."""
+    finite = bg.problems.load("finite-garnet")
+    theta = finite.initial_theta(seed=0)
+    own = bg.hypergradient(finite, theta).follower.q
+    assert bg.approximate(finite, theta, q=own).relative_error < 1e-9
+    rng = np.random.default_rng(0)
+    habit = rng.dirichlet(np.ones(3), size=(2, 2))
+    game = bg.MarkovGame(
+        rng.dirichlet(np.ones(2), size=(2, 2, 3)), [0.5, 0.5], rng.normal(size=(2, 2, 3)), rng.normal(size=(2, 2, 3)),
+        follower_discount=0.8, leader_discount=0.8, temperature=0.5, reference=habit,
+    )  # fmt: skip
+    theta = game.initial_theta(seed=0)
+    q = bg.hypergradient(game, theta).solved.q - 0.5 * np.log(habit)
+    assert bg.approximate(game, theta, q=q).relative_error < 1e-9
+
+
+def test_first_order_on_the_edge_of_the_simplex():
+    """An objective with poles where a probability is zero: differences stay inside, at any size of the policy's error."""
+    problem = bg.ConfigurableMDP(world, dim=D, objective=bg.LogLikelihood(np.ones((S, A))))
+    theta = problem.initial_theta(seed=1)
+    reference = bg.hypergradient(problem, theta)
+    for tiny in (1e-3, 1e-5, 1e-7):
+        policy = reference.follower.policy.copy()
+        policy[0] = [tiny, 0.5 * (1 - tiny), 0.5 * (1 - tiny)]
+        found = bg.approximate(problem, theta, policy=policy, reference=reference)
+        to = reference.follower.policy - policy
+        h = 1e-3 * (policy / np.abs(to).clip(1e-300)).min()
+        ends = [
+            bg.approximate(problem, theta, policy=policy + sign * h * to, reference=reference).gradient
+            for sign in (1, -1)
+        ]
+        np.testing.assert_allclose(found.first_order, -(ends[0] - ends[1]) / (2 * h), rtol=1e-4, atol=1e-6)
+        assert "π°, to first order" in str(found)
+    near = bg.approximate(problem, theta, policy=disturbed(reference.follower.policy, 1e-10), reference=reference)
+    np.testing.assert_allclose(near.first_order, near.error, rtol=1e-3, atol=1e-12)
+
+
+def test_a_reference_of_something_else_is_refused_everywhere():
+    problem, other = problem_of("entropy"), problem_of("soft leader")
+    theta = problem.initial_theta(seed=0)
+    for wrong in (bg.hypergradient(other, theta), bg.hypergradient(problem, theta + 1.0), "abc", np.ones(D)):
+        with pytest.raises(bg.errors.InvalidOption, match="reference is a"):
+            bg.required_accuracy(problem, theta, 1e-2, reference=wrong)
+    for wrong in (None, "a", [0.1], True, 1j):
+        with pytest.raises(bg.errors.InvalidOption, match="error is"):
+            bg.required_accuracy(problem, theta, wrong)
+
+
+def test_bounds_beyond_float64_are_infinite():
+    """Temperatures of states and a leader with entropy, and a table that is nonsense."""
+    rng = np.random.default_rng(0)
+    p, reward = rng.dirichlet(np.ones(3), size=(3, 2)), rng.normal(size=(3, 2))
+
+    def build(theta):
+        return bg.TabularModel(
+            p, np.full(3, 1 / 3), reward * theta[0], reward[::-1], follower_discount=0.9, leader_discount=0.8,
+            temperature=np.array([0.05, 2.0, 2.0]), leader_temperature=0.2,
+        )  # fmt: skip
+
+    problem = bg.ConfigurableMDP(build, dim=1)
+    assert bg.required_accuracy(problem, [1.0], 1e-3) > 0.0
+    far = bg.approximate(problem, [1.0], q=500.0 * rng.normal(size=(3, 2)))
+    assert far.bound > np.abs(far.error).max()
+
+
+def test_what_people_hand_in():
+    """A `Learned`, float32 with zeros where it underflows, −∞ for what is not there, an objective over a finite horizon."""
+    problem = problem_of("entropy")
+    theta = problem.initial_theta(seed=0)
+    learnt = bg.followers.SoftValueIteration(3).train(problem.model(theta))
+    assert np.array_equal(
+        bg.approximate(problem, theta, policy=learnt).gradient,
+        bg.approximate(problem, theta, policy=learnt.policy).gradient,
+    )
+    cold = bg.ConfigurableMDP(lambda t: world(t, temperature=0.01), dim=D)
+    single = bg.hypergradient(cold, theta).follower.policy.astype(np.float32)
+    assert (single == 0.0).any()
+    assert bg.approximate(cold, theta, policy=single).relative_error < 1e-2
+    masked = problem_of("reference with zeros")
+    q = np.where(HABIT > 0, bg.hypergradient(masked, theta).follower.q, -np.inf)
+    assert bg.approximate(masked, theta, q=q).relative_error < 1e-9
+    two = bg.ConfigurableMDP(lambda t: bg.ContextualModel([world(t), world(t)], [0.5, 0.5]), dim=D)
+    with pytest.raises(bg.errors.InvalidFollower, match="value has 0 arrays, the problem 2 contexts"):
+        bg.approximate(two, theta, policy=[learnt.policy] * 2, value=3.0)
+    steps = bg.ConfigurableMDP(
+        lambda t: bg.FiniteHorizonModel(
+            bg.softmax(LOGITS), np.full(S, 1 / S), anp.dot(PAY, t), TOLL, horizon=3, follower_discount=1.0,
+            leader_discount=1.0, temperature=0.5,
+        ), dim=D, objective=bg.LogLikelihood(np.ones((3, S, A))),
+    )  # fmt: skip
+    best = bg.hypergradient(steps, theta)
+    assert bg.approximate(steps, theta, policy=disturbed(best.follower.policy, 1e-6)).bound < 1.0
+    assert bg.required_accuracy(steps, theta, 1e-2) > 0.0

@@ -1,5 +1,6 @@
 """A gradient computed with a trained follower: whose the difference is, and which mistake hides behind the follower."""
 
+import autograd.numpy as anp
 import numpy as np
 import pytest
 
@@ -129,3 +130,24 @@ def test_a_game_and_a_horizon():
     policy /= policy.sum(axis=-1, keepdims=True)
     plugged = bg.approximate(finite, theta, policy=policy).gradient
     assert check_hypergradient(plugged, finite, theta, follower=policy).ok
+
+
+def test_where_nothing_depends_on_the_follower():
+    """∇J exactly zero: each form is held against its own allowance, and nothing is said in per cent of zero."""
+    cost = np.array([[0.0, 3.0], [3.0, 0.0]])
+
+    def build(theta):
+        a = 0.3 + 0.1 * anp.sin(theta[0])
+        move = anp.array([[[1 - a, a], [a, 1 - a]], [[0.5, 0.5], [0.2, 0.8]]])
+        return bg.TabularModel(
+            move, np.array([1.0, 0.0]), cost + theta[1] * np.eye(2), np.eye(2), follower_discount=0.9,
+            leader_discount=0.0, temperature=1e-3,
+        )  # fmt: skip
+
+    problem, theta = bg.ConfigurableMDP(build, dim=2), np.array([0.3, 0.2])
+    policy = 0.9 * bg.hypergradient(problem, theta).follower.policy + 0.05
+    follower = bg.approximate(problem, theta, policy=policy, value=np.array([28.0, 30.0]))
+    found = check_hypergradient(follower.forms["evaluated"] * (1 + 1e-14), problem, theta, follower=follower)
+    assert found.form == "evaluated"
+    assert "inf" not in str(found)
+    assert "∇J is zero here" in str(found)

@@ -50,7 +50,8 @@ THETA = np.array([0.3, -0.4])
 
 def test_refinement_measures_the_order_and_the_error():
     """Of a smooth problem: order two, and the estimate of what is left is right beside a grid ten times as fine."""
-    found = worlds.refinement(drift, THETA, cells=[2 / 48, 2 / 96, 2 / 192])
+    found = worlds.refinement(drift, THETA, cells=[2 / 48, 2 / 96, 2 / 192, 2 / 384])
+    assert found.steady
     assert 1.7 < found.order < 2.3
     fine = bg.hypergradient(drift(2 / 1536), THETA).gradient
     left = np.abs(found.gradients[-1] - fine)
@@ -58,6 +59,10 @@ def test_refinement_measures_the_order_and_the_error():
     assert np.all(found.error <= 4.0 * left.max())
     assert np.abs(found.extrapolated - fine).max() < 0.3 * left.max()
     assert "observed order" in str(found)
+    three = worlds.refinement(drift, THETA, cells=[2 / 48, 2 / 96, 2 / 192])
+    assert not three.steady
+    assert "take a fourth grid" in str(three)
+    np.testing.assert_array_equal(three.extrapolated, three.gradients[-1])
 
 
 def test_a_step_that_is_off_by_a_cell_is_seen_in_the_order():
@@ -90,8 +95,12 @@ GOOD = {
 }  # fmt: skip
 BAD = [
     ({"high": [0.0]}, "low < high"),
+    ({"shape": 5}, "are lists, with an entry for each dimension"),
+    ({"noise": ([1.0], [np.inf])}, "all finite"),
+    ({"initial": [[1.5]]}, "point 0 is .*dimension 0 runs from 0 to 1"),
+    ({"initial": [[np.nan]]}, "finite numbers, at least one point"),
     ({"shape": [1]}, r"shape is \(1,\); expected at least 2 nodes"),
-    ({"shape": [5, 5]}, "describe 1, 1, 2 and 1 dimensions"),
+    ({"shape": [5, 5]}, "have 1, 1, 2, 1 entries; expected as many each"),
     ({"actions": []}, "actions has shape"),
     ({"reward": lambda x, u, y: y}, r"reward returned shape \(5, 1\), expected \(5,\)"),
     ({"reward": lambda x, u, y: np.log(y[:, 0] - 2.0)}, "reward returned nan at node 0"),

@@ -153,3 +153,32 @@ def test_quantecons_growth_model():
     ours = bg.solvers.solve_follower(world.model(temperature=1e-4))
     np.testing.assert_allclose(ours.value, theirs.v, atol=1e-2)
     assert tuple(ours.policy.argmax(axis=1)) == tuple(theirs.sigma)
+
+
+@pytest.mark.parametrize("slippery", [False, True])
+def test_cliffs_that_nobody_stands_on_raise_no_alarm(gymnasium, slippery):
+    """Of CliffWalking's 48 states ten or more are never stood on: rewards there have a gradient of exactly zero."""
+    world = worlds.from_gymnasium(made(gymnasium, "CliffWalking", is_slippery=slippery), discount=0.95)
+    problem = world.design(reward="table", temperature=0.3)
+    report = bg.verify(problem, problem.initial_theta(seed=0), routes=["covariance", "hpgd", "implicit", "hessian"])
+    assert not report.against, str(report)
+    occupancy = report.reference.leader.occupancy
+    assert np.all(report.reference.gradient.reshape(48, 4)[occupancy == 0.0] == 0.0)
+    assert np.count_nonzero(occupancy == 0.0) >= 5
+
+
+def test_wrappers_are_said(gymnasium):
+    wrapped = gymnasium.wrappers.TransformReward(made(gymnasium, "FrozenLake"), lambda r: 10.0 * r)
+    assert "what wrappers change is no part of the table: TransformReward" in str(
+        worlds.from_gymnasium(wrapped, discount=0.9)
+    )
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_value_that_is_infinite_is_never_a_result(gymnasium, seed):
+    """Undiscounted, on ice that does not slip, wandering at temperature .3 pays for ever."""
+    world = worlds.from_gymnasium(made(gymnasium, "FrozenLake", is_slippery=False), discount=1.0)
+    problem = world.design(reward="table", temperature=0.3)
+    theta = problem.initial_theta(seed=seed)
+    with pytest.raises(bg.errors.InvalidModel, match="the follower's value is infinite"):
+        bg.hypergradient(problem, theta)

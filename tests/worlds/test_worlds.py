@@ -231,7 +231,7 @@ BAD = [
     (lambda: worlds.from_dict([], discount=0.9), "table is a list; expected"),
     (lambda: broken(hole={}), r"table\['hole'\] has no actions"),
     (lambda: broken(ice={"left": [(1.0, "moon", 0.0)]}), "leads to 'moon', which is no state"),
-    (lambda: broken(ice={"left": [(0.9, "start", 0.0)]}), r"table\[1\]\[0\] sum to 0.9, expected 1"),
+    (lambda: broken(ice={"left": [(0.9, "start", 0.0)]}), r"table\['ice'\]\['left'\] sum to 0.9, expected 1"),
     (lambda: broken(ice={"left": [(-0.5, "start", 0.0), (1.5, "ice", 0.0)]}), "-0.5 is no probability"),
     (lambda: broken(ice={"left": [(1.0, "start", np.nan)]}), "nan is no finite reward"),
     (lambda: broken(ice={"left": [1.0]}), r"expected \(probability, next state"),
@@ -240,7 +240,7 @@ BAD = [
     (lambda: worlds.from_dict(LAKE, discount=0.9, initial={"moon": 1.0}), "initial has 'moon'"),
     (lambda: worlds.from_arrays(np.ones((2, 2, 2)) / 2, np.ones(2), discount=0.9), r"both \(A, S, S\) and \(S, A, S\) fit"),
     (lambda: worlds.from_arrays(np.ones((2, 3, 4)) / 2, np.ones(2), discount=0.9), "neither"),
-    (lambda: worlds.from_arrays(np.ones((4, 3, 4)) / 3, np.ones(4), discount=0.9), r"transition\[0\]\[0\] sum to 1.33"),
+    (lambda: worlds.from_arrays(np.full((4, 3, 4), 1 / 3), np.ones(4), discount=0.9), "action 0. sum to 1.33"),
     (lambda: worlds.from_arrays(np.ones((4, 3, 4)) / 4, np.ones(3), discount=0.9), r"reward has shape \(3,\)"),
     (lambda: pairs_of([0, 0], [1, 1]), "more than one row"),
     (lambda: designed(), "nothing is the leader's to set"),
@@ -252,7 +252,90 @@ BAD = [
 ]  # fmt: skip
 
 
+BAD += [
+    (
+        lambda: designed(reward="table", leaderhorizon=3),
+        "unknown option of design 'leaderhorizon'; did you mean 'leader_horizon'",
+    ),
+    (lambda: designed(reward=worlds.Payments(where=np.zeros((3, 2), bool))), "there is nothing to pay for"),
+    (lambda: designed(reward=worlds.PenaltyBudget(1)), "states is 1; expected a list"),
+    (lambda: broken(ice={"left": []}), r"table\['ice'\]\['left'\] is \[\]; expected a list of outcomes"),
+    (lambda: broken(ice={"left": [(1.0, ["start"], 0.0)]}), "which is no state of the table"),
+    (lambda: worlds.from_dict(LAKE, discount=0.9, initial="moon"), "initial is 'moon'"),
+    (lambda: worlds.from_arrays(sparse.eye_array(4), np.ones(4), discount=0.9), "one sparse matrix"),
+    (lambda: worlds.from_arrays([[(0.5, 0.5), (0.2, 0.8)]] * 2, np.ones((2, 2)), discount=0.9), "both"),
+    (lambda: worlds.from_arrays(np.zeros((0, 2, 2)), np.ones(2), discount=0.9), r"shape \(0, 2, 2\)"),
+    (lambda: pairs_of([0, 1], [0, -1]), "action_indices has -1"),
+    (
+        lambda: worlds.from_arrays(
+            np.eye(2), [0.0, -np.inf], discount=0.9, state_indices=[0, 1], action_indices=[0, 0]
+        ),
+        "a pair that is not feasible is left out",
+    ),
+]
+
+
 @pytest.mark.parametrize(("make", "words"), BAD)
 def test_what_is_no_world_is_refused(make, words):
     with pytest.raises(bg.errors.BoltzgradError, match=words):
         make()
+
+
+def test_rewards_stay_with_their_entries_whatever_the_order_of_a_sparse_matrix():
+    """Indices that are not sorted, entries that are there twice, and R sparse with zeros in it."""
+    unsorted = sparse.csr_array(([0.3, 0.7, 1.0, 0.4, 0.6], [2, 0, 1, 0, 0], [0, 2, 3, 5]), shape=(3, 3))
+    R = np.arange(9.0).reshape(3, 3)
+    right = (unsorted.toarray() * R).sum(axis=1)
+    for reward in ([R, R], np.stack([R, R]), [sparse.csr_array(R)] * 2):
+        world = worlds.from_arrays([unsorted, unsorted], reward, discount=0.9)
+        np.testing.assert_allclose(world.reward, right[:, None] * np.ones(2))
+
+
+def test_a_row_that_always_ends_is_paid():
+    p = np.array([[[1.0, 0.0], [0.0, 0.0]]])
+    world = worlds.from_arrays(p, [[0.0], [5.0]], discount=0.9, layout="ASS")
+    assert world.reward.ravel().tolist() == [0.0, 5.0]
+    flat = worlds.from_arrays(np.zeros((2, 2)), [1.0, 5.0], discount=0.9, state_indices=[0, 1], action_indices=[0, 0])
+    assert flat.reward.ravel().tolist() == [1.0, 5.0]
+
+
+def test_a_leaders_reward_of_states_is_one_however_it_is_given():
+    """An array (S,), and a function that returns one, beside payments, where there are as many states as actions."""
+    table = {
+        0: {0: [(0.7, 0, -1.0), (0.3, 1, 1.0)], 1: [(1.0, 1, 0.0)]},
+        1: {0: [(0.5, 0, 2.0), (0.5, 1, 0.0, True)], 1: [(1.0, 0, 0.0)]},
+    }
+    world = worlds.from_dict(table, discount=0.9)
+    values = [
+        bg.hypergradient(
+            world.design(temperature=0.5, reward=worlds.Payments(price=0.5), leader_reward=wish), np.zeros(4)
+        ).value
+        for wish in (np.array([1.0, -3.0]), lambda theta: np.array([1.0, -3.0]))
+    ]
+    assert values[0] == values[1]
+
+
+def test_ends_are_those_that_nothing_else_leads_to():
+    """A room that is entered from somewhere without ending is none, wherever one starts."""
+    table = {
+        "start": {"x": [(1.0, "start", 0.0)]},
+        "a": {"x": [(1.0, "room", 0.0)]},
+        "b": {"x": [(1.0, "room", 0.0, True)]},
+        "room": {"x": [(1.0, "room", 5.0)]},
+    }
+    assert worlds.from_dict(table, discount=0.9).reward.ravel().tolist() == [0.0, 0.0, 0.0, 5.0]
+    never = {**table, "a": {"x": [(0.0, "room", 0.0), (1.0, "a", 0.0)]}}
+    world = worlds.from_dict(never, discount=0.9)
+    assert world.ends.tolist() == [False, False, True, True]
+    lake = worlds.from_dict(LAKE, discount=0.9)
+    assert lake.ends.tolist() == [False, False, True]  # an action that is not there does not count
+
+
+def test_large_worlds_pay_and_start_sparsely():
+    """Nothing of size (S·A) × k is made."""
+    world = worlds.pendulum((60, 61), discount=0.9)
+    assert (
+        bg.hypergradient(world.design(reward=worlds.Payments(), temperature=1.0), np.zeros(18_300)).gradient.size
+        == 18_300
+    )
+    assert bg.hypergradient(world.design(initial="logits", temperature=1.0), np.zeros(3_660)).gradient.size == 3_660

@@ -9,11 +9,13 @@ small problem is brought to rest by Newton with dense solves of its own instead;
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.linalg import LinAlgWarning, lu_factor, lu_solve
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import Unfinished
@@ -80,11 +82,36 @@ def sweep(
     return Swept(x, min(change, whole), count)
 
 
+def solved(kernel: Array, b: Array) -> Array:
+    """(I − K)⁻¹ b for a kernel K ≥ 0 (S, S) of a chain that loses weight, real or complex; b (S,) or (S, k).
+
+    The factors are those of the orientation whose columns are dominated by their diagonal, so that no pivot is ever needed:
+    they keep the signs of I − K, nothing cancels, and a state from which b cannot be reached gets exactly zero.  Pivoting would
+    leave it a rounding of the largest entry, where the exact derivative is zero.  Raises: LinAlgError.
+    """
+    size = np.abs(kernel)
+    rows, columns = float(size.sum(axis=1).max()), float(size.sum(axis=0).max())
+    rest = np.eye(len(kernel)) - kernel
+    scale: Array | None = None
+    if min(rows, columns) > 1.0 + 1e-9:  # weights, not probabilities: their chain in the units of the steps that remain
+        steps = np.linalg.solve(np.eye(len(kernel)) - size, np.ones(len(kernel)))
+        if steps.min() > 0.0:
+            scale, rest, rows = steps, rest * steps, 0.0
+    transposed = rows <= columns
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", LinAlgWarning)  # of a singular factor, which is an error here
+        factors = lu_factor(rest.T if transposed else rest, check_finite=False)
+    if not np.all(np.diagonal(factors[0])):
+        raise np.linalg.LinAlgError("Singular matrix")
+    x = lu_solve(factors, b, trans=1 if transposed else 0, check_finite=False)
+    return np.asarray(x if scale is None else (x.T * scale).T)
+
+
 def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int) -> Swept:
     """Solve x = step(x) by Newton from where the sweeps left it."""
-    eye, best, since = np.eye(x.size), np.inf, 0
+    best, since = np.inf, 0
     for _ in range(_NEWTON):
-        correction = np.linalg.solve(eye - jacobian(x), step(x) - x)
+        correction = solved(jacobian(x), step(x) - x)
         old, x = x, x + correction
         _, change = _change(x, old)
         best, since = (change, 0) if change < 0.5 * best else (best, since + 1)

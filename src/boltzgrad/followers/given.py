@@ -16,7 +16,8 @@ from boltzgrad.solvers import boltzmann
 from boltzgrad.solvers.suboptimal import evaluate_policy
 
 _SUM_SLACK = 1e-6  # what float32 leaves of a row's sum
-_SURELY_TAKEN = 1e-250  # a softmax that underflows gives zeros to actions less likely than this
+# A softmax that underflows gives zeros to actions less likely than this, by the precision of what was given.
+_SURELY_TAKEN = {np.dtype(np.float32): 1e-30, np.dtype(np.float64): 1e-250}
 
 
 def read_tables(name: str, given: Any, models: Sequence[TabularModel], table: Table) -> list[Array]:
@@ -28,12 +29,19 @@ def read_tables(name: str, given: Any, models: Sequence[TabularModel], table: Ta
             raise InvalidFollower(
                 f"{name} has {len(many)} tables, the problem {len(models)} contexts; give a list with one for each"
             )
-    return [table.flat(_read(_named(name, c, models), x, table.shapes[c], table.axes)) for c, x in enumerate(many)]
+    out = []
+    for c, x in enumerate(many):
+        mask = models[c].available
+        if name == "q" and mask is not None:  # what is not there is often marked by −∞
+            there = np.asarray(mask, bool)[: int(np.prod(table.shapes[c][:-1]))].reshape(table.shapes[c])
+            x = np.where(there, x, 0.0) if np.shape(x) == there.shape else x
+        out.append(table.flat(_read(_named(name, c, models), x, table.shapes[c], table.axes)))
+    return out
 
 
 def read_values(given: Any, models: Sequence[TabularModel], table: Table) -> list[Array]:
     """Values V̂ for each context, as the table's (rows,).  Raises: InvalidFollower."""
-    many = [given] if len(models) == 1 else list(given)
+    many = [given] if len(models) == 1 else list(given) if isinstance(given, (list, tuple, np.ndarray)) else []
     if len(many) != len(models):
         raise InvalidFollower(f"value has {len(many)} arrays, the problem {len(models)} contexts")
     axes = "one for each state of the policy"
@@ -60,13 +68,15 @@ def _read(name: str, given: Any, shape: tuple[int, ...], axes: str) -> Array:
 def read_policies(given: Any, models: Sequence[TabularModel], table: Table) -> list[Array]:
     """Policies for each context, as the table's (rows, actions), their rows brought to one.  Raises: InvalidFollower."""
     found = read_tables("policy", given, models, table)
+    single = getattr(given[0] if len(models) > 1 else given, "dtype", None) == np.float32
+    sure = _SURELY_TAKEN[np.dtype(np.float32 if single else np.float64)]
     return [
-        _checked(_named("policy", c, models), x, m, table, c)
+        _checked(_named("policy", c, models), x, m, table, c, sure)
         for c, (m, x) in enumerate(zip(models, found, strict=True))
     ]
 
 
-def _checked(name: str, x: Array, model: TabularModel, table: Table, context: int) -> Array:
+def _checked(name: str, x: Array, model: TabularModel, table: Table, context: int, sure: float) -> Array:
     if x.min() < 0.0:
         s, a = divmod(int(np.argmin(x)), x.shape[1])
         where = f"{name}{table.index(context, s, a)}"
@@ -83,7 +93,7 @@ def _checked(name: str, x: Array, model: TabularModel, table: Table, context: in
             raise InvalidFollower(f"{where} is {x[s, a]:.6g}, and that action is not available there")
     x = x / sums[:, None]
     greedy = boltzmann(evaluate_policy(model, x).q, model.temperature)[0]
-    missing = np.argwhere((x == 0.0) & (greedy > _SURELY_TAKEN))
+    missing = np.argwhere((x == 0.0) & (greedy > sure))
     if missing.size:
         s, a = map(int, missing[0])
         raise InvalidFollower(

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidModel, InvalidOption, MissingExtra, NotConverged
+from boltzgrad.families.tabular.clocked import Clocked
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.solvers import boltzmann
 from boltzgrad.solvers.soft_bellman import backup
@@ -33,6 +34,7 @@ class Learned:
     residual: float
     steps: int
     state: Any = field(repr=False)
+    learner: str = ""
 
     def __repr__(self) -> str:
         return f"<Learned after {self.steps} steps, soft Bellman residual {self.residual:.3g}>"
@@ -42,10 +44,13 @@ class World:
     """A tabular model as a learner has it: rewards with τ log π⁰ in them, one temperature, transitions that can be sampled."""
 
     def __init__(self, model: Any) -> None:
+        if isinstance(model, TabularModel) and isinstance(model.given, Clocked):
+            model = model.given.model  # a leader who counts steps is none of the follower's business
         if not isinstance(model, TabularModel) or model.given is not None:
-            what = type(model).__name__ if not isinstance(model, TabularModel) else "table of another kind of follower"
+            what = type(model).__name__ if not isinstance(model, TabularModel) else "long-run average"
             raise InvalidModel(
-                f"a learner was given a {what}; expected the TabularModel of one context, as problem.model(theta) has it"
+                f"a learner was given a {what}; expected the TabularModel of one context, as problem.model(theta) has it, with "
+                "discounted followers or episodes that end"
             )
         if model.is_complex:
             raise InvalidModel("the model is complex; a learner takes real models only")
@@ -133,12 +138,17 @@ class Learner(ABC):
         Raises: InvalidModel; InvalidOption for an `after` of another learner or size; NotConverged where it diverges.
         """
         world = World(model)
-        rng = np.random.default_rng(0 if rng is None else rng)
-        if after is not None and (not isinstance(after, Learned) or after.policy.shape != world.shape):
+        try:
+            rng = np.random.default_rng(0 if rng is None else rng)
+        except (TypeError, ValueError) as error:
+            raise InvalidOption(f"rng is {rng!r}; expected a seed or a NumPy generator ({error})") from None
+        mine = type(self).__name__
+        known = isinstance(after, Learned) and after.learner == mine and after.policy.shape == world.shape
+        if after is not None and not known:
             raise InvalidOption(
                 "after is not what this learner left for this model; expected an earlier result of train"
             )
-        return self._train(world, rng, after, _bar if progress else iter)
+        return replace(self._train(world, rng, after, _bar if progress else iter), learner=mine)
 
     @abstractmethod
     def _train(self, world: World, rng: np.random.Generator, after: Learned | None, bar: Any) -> Learned: ...

@@ -148,8 +148,13 @@ class FittedQ(Learner):
 
     def __post_init__(self) -> None:
         positive_count("sweeps", self.sweeps)
-        if np.ndim(self.features) != 3:
-            raise InvalidOption(f"features has {np.ndim(self.features)} axes, expected 3: (states, actions, features)")
+        try:
+            features = np.asarray(self.features, float)
+        except (TypeError, ValueError) as error:
+            raise InvalidOption(f"features is no array of numbers: {error}") from None
+        if features.ndim != 3 or not np.isfinite(features).all():
+            what = f"{features.ndim} axes" if features.ndim != 3 else "entries that are not finite"
+            raise InvalidOption(f"features has {what}; expected finite numbers (states, actions, features)")
 
     def _train(self, world: World, rng: np.random.Generator, after: Learned | None, bar: Any) -> Learned:
         features = np.asarray(self.features, float)

@@ -9,11 +9,12 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.errors import InvalidOption
-from boltzgrad.families.registry import hypergradient
+from boltzgrad.families.registry import family_of, hypergradient
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.error_bound import cotangent_error, paired
 from boltzgrad.families.tabular.reference import TabularHypergradient
-from boltzgrad.followers.suboptimal import table_of
+from boltzgrad.followers.learner import positive_number
+from boltzgrad.followers.suboptimal import checked_reference, table_of
 from boltzgrad.solvers.enclosing import enclose_value
 from boltzgrad.solvers.follower import FollowerSolution
 from boltzgrad.solvers.perturbation import FollowerErrors, follower_errors
@@ -41,10 +42,10 @@ def required_accuracy(problem: Any, theta: Any, error: float, *, reference: Hype
     >>> learnt.residual < needed, bool(abs(found.error).max() < 1e-3)
     (True, True)
     """
-    size = float(error)
-    if not (np.isfinite(size) and size > 0.0):
-        raise InvalidOption(f"error is {error!r}; expected a positive finite number [J/θ]")
+    size = positive_number("error", error)
+    family_of(problem, theta)
     theta = problem.check_theta(theta)
+    checked_reference(reference, problem, theta)
     table = table_of(problem, theta)
     exact = reference if table.problem is problem and reference is not None else hypergradient(table.problem, theta)
     assert isinstance(exact, TabularHypergradient)

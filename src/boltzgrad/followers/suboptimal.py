@@ -23,6 +23,7 @@ from boltzgrad.families.registry import family_of, hypergradient
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.plug_in import PlugIn, plug_in
 from boltzgrad.followers.given import read_policies, read_tables, read_values
+from boltzgrad.followers.learner import Learned
 from boltzgrad.solvers import FollowerSolution, boltzmann
 from boltzgrad.solvers.suboptimal import evaluate_policy, improve, log_of, with_values
 from boltzgrad.verify.tolerances import Yardstick, share
@@ -177,7 +178,7 @@ class ApproximateFollower:
         largest = float(np.abs(self.reference.gradient).max())
 
         def line(name: str, error: Array, bound: float) -> str:
-            proved = f"{bound:.2g}{' (vacuous)' if not bound <= largest else ''}"
+            proved = f"{bound:.2g}{' (vacuous)' if largest and not bound <= largest else ''}"
             return f"{name.ljust(22)} {share(yardstick, error):>9.2e}  {np.abs(error).max():>10.3e}  {proved}"
 
         gap, kl = (x if isinstance(x, tuple) else (x,) for x in (self.gap, self.kl))
@@ -231,12 +232,11 @@ def approximate(
         )
     if value is not None and policy is None:
         raise InvalidOption("value was given without a policy; a table q has its own values")
-    if reference is not None and not isinstance(reference, Hypergradient):
-        raise InvalidOption(f"reference is a {type(reference).__name__}; expected a result of bg.hypergradient")
     family_of(problem, theta)
+    if isinstance(policy, Learned):
+        policy = policy.policy
     theta = problem.check_theta(theta)
-    if reference is not None and (reference.problem is not problem or not np.array_equal(reference.theta, theta)):
-        raise InvalidOption("reference is a hypergradient of another problem or theta")
+    checked_reference(reference, problem, theta)
     table = table_of(problem, theta)
     linearised = table.problem.linearise(theta)
     models = linearised.model.models
@@ -252,9 +252,20 @@ def approximate(
         values = read_values(value, models, table)
         own = formula([with_values(m, v / m.unit, x) for m, v, x in zip(models, values, policies, strict=True)])
         return ApproximateFollower(problem, theta, own, found, table, reference)
-    believed = [_of_table(m, x) for m, x in zip(models, read_tables("q", q, models, table), strict=True)]
+    believed = [
+        _of_table(m, x + (table.flat(table.bonus[c]) if table.bonus else 0.0))
+        for c, (m, x) in enumerate(zip(models, read_tables("q", q, models, table), strict=True))
+    ]
     evaluated = [evaluate_policy(f.model, f.policy) for f in believed]
     return ApproximateFollower(problem, theta, formula(believed), formula(evaluated), table, reference)
+
+
+def checked_reference(reference: Any, problem: Any, theta: Array) -> None:
+    """Raise InvalidOption unless `reference` is None, or the hypergradient of this problem at this θ."""
+    if reference is not None and not isinstance(reference, Hypergradient):
+        raise InvalidOption(f"reference is a {type(reference).__name__}; expected a result of bg.hypergradient")
+    if reference is not None and (reference.problem is not problem or not np.array_equal(reference.theta, theta)):
+        raise InvalidOption("reference is a hypergradient of another problem or theta")
 
 
 def table_of(problem: Any, theta: Array) -> Table:

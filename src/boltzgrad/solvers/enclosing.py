@@ -21,6 +21,7 @@ from collections.abc import Callable
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.errors import NotConverged
 from boltzgrad.solvers.linear import LinearSystem
 
 EPS = float(np.finfo(float).eps)
@@ -50,7 +51,10 @@ def enclose(
     for floor in _FLOORS:
         raised = np.maximum(b, floor * top)
         solve = system.solve_transposed if transposed else system.solve
-        x = np.maximum(solve(raised).x, 0.0)
+        try:
+            x = np.maximum(solve(raised).x, 0.0)
+        except NotConverged:  # beyond float64: nothing is bounded
+            break
         applied = system.apply(x, transposed)
         carried = x - applied  # γPx
         rounding = (system.terms + 2) * EPS * (x + np.abs(carried))

@@ -254,6 +254,9 @@ def _newton(
         polished_residual = float(np.abs(polished.value - refined).max())
         if polished_residual < residual:
             extended, last, residual = refined, polished, polished_residual
+    # Values so large that their rounding leaves the policy open are no fixed point either, however small beside them.
+    if _may_wander(model) and not max(residual / _NO_STEP, EPS * float(np.abs(v).max())) <= tau:
+        raise InvalidModel(_infinite(model))
     factorisations += policy_system.factorisations
     return _solution(model, extended, last, iteration, factorisations, "Newton", policy_system, EXTENDED_EPS)
 

@@ -47,10 +47,17 @@ class TrainedCheck(HypergradientCheck):
 
         Where it is right with none, the values that were given, or those of the policy.
         """
-        forms, scale = {**self.follower.forms, _OPTIMUM: self.reference.gradient}, Yardstick.of(self.reference)
-        near = sorted(forms, key=lambda name: share(scale, self.gradient - forms[name]))[0]
-        allowed = candidate_allowance(self._about(forms[near]), np.dtype(self.precision), self.tolerance)
-        return near if np.all(np.abs(self.gradient - forms[near]) <= allowed) else next(iter(forms))
+        forms = {**self.follower.forms, _OPTIMUM: self.reference.gradient}
+        strains = {name: self._strain(gradient) for name, gradient in forms.items()}
+        nearest = min(strains, key=strains.__getitem__)
+        return nearest if strains[nearest] <= 1.0 else next(iter(forms))
+
+    def _strain(self, gradient: Array) -> float:
+        """The largest difference from a gradient, of what would be allowed."""
+        allowed = candidate_allowance(self._about(gradient), np.dtype(self.precision), self.tolerance)
+        off = np.abs(self.gradient - gradient)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return float(np.where(off == 0.0, 0.0, off / allowed).max())
 
     @property
     def target(self) -> Array:
@@ -121,6 +128,9 @@ class TrainedCheck(HypergradientCheck):
 
     def _split(self) -> str:
         """How far it is, and whose that is."""
+        if not np.abs(self.reference.gradient).any():
+            yours, right = (float(np.abs(x).max()) for x in (self.gradient, self.target))
+            return f"∇J is zero here; the largest entry of yours is {yours:.2g}, of the formula under your follower {right:.2g}"
         improved = self._share(self.follower.improved_error)
         mend = f"; after one soft policy improvement your follower's part would be {_percent(improved)}"
         rest = f"what is left, {_percent(self.left)}, is {'within what is allowed' if self.ok else 'yours'}"

@@ -42,7 +42,7 @@ class Discretised(World):
 
     def weights(self, points: Any) -> tuple[Array, Array]:
         """(states (N, 2ⁿ), weights (N, 2ⁿ)) that stand for points (N, n): a value at a point is Σ weights · value."""
-        return interpolated(np.atleast_2d(np.asarray(points, float)), self.axes, self.periodic)
+        return interpolated(_points(points, self.axes, self.periodic), self.axes, self.periodic)
 
     def start_at(self, points: Any) -> Array:
         """A start (S,) that is uniform over points (N, n)."""
@@ -78,14 +78,8 @@ def discretise(
     >>> walk.shape, round(float(walk.transition[5, 1] @ walk.states[:, 0]), 12)
     ((11, 2), 0.55)
     """
-    least, most = np.asarray(low, float), np.asarray(high, float)
+    least, most, wraps = _box(low, high, shape, periodic)
     n = least.size
-    wraps = tuple(bool(x) for x in (periodic if periodic is not None else [False] * n))
-    if least.shape != (n,) or most.shape != (n,) or len(shape) != n or len(wraps) != n or not np.all(least < most):
-        sizes = f"{n}, {most.size}, {len(shape)} and {len(wraps)}"
-        raise InvalidOption(
-            f"low, high, shape and periodic describe {sizes} dimensions; expected one number, and low < high"
-        )
     if any(isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 2 for k in shape):
         raise InvalidOption(f"shape is {tuple(shape)}; expected at least 2 nodes along each dimension")
     controls = np.asarray(actions, float)
@@ -122,7 +116,14 @@ def discretise(
     row, successor, p, paid, over = (np.concatenate(c) for c in zip(*parts, strict=True))
     kept = p > 0.0
     outcomes, merged = gathered(
-        row[kept], successor[kept], p[kept], paid[kept], over[kept], (S, A), there=np.ones((S, A), bool), name="step"
+        row[kept],
+        successor[kept],
+        p[kept],
+        paid[kept],
+        over[kept],
+        (S, A),
+        there=np.ones((S, A), bool),
+        label=lambda k: f"step (node {k // A}, action {k % A})",
     )
     world = Discretised(
         outcomes, np.full(S, 1.0 / S), checked_discount(discount), axes=axes, actions=controls, periodic=wraps,
@@ -134,6 +135,41 @@ def discretise(
     return Discretised(outcomes, start, world.discount, axes=axes, actions=controls, periodic=wraps, notes=world.notes)
 
 
+def _box(low: Any, high: Any, shape: Any, periodic: Any) -> tuple[Array, Array, tuple[bool, ...]]:
+    """(low, high, which dimensions wrap), checked.  Raises: InvalidOption."""
+    try:
+        least, most = (np.asarray(x, float) for x in (low, high))
+        n, wraps = least.size, None if periodic is None else tuple(bool(x) for x in periodic)
+        sizes = (least.shape, most.shape, (len(shape),), (n if wraps is None else len(wraps),))
+    except (TypeError, ValueError):
+        raise InvalidOption("low, high, shape and periodic are lists, with an entry for each dimension") from None
+    if set(sizes) != {(n,)} or n < 1 or not np.all(least < most) or not np.isfinite(np.r_[least, most]).all():
+        told = ", ".join(str(x[0]) if len(x) == 1 else "no list" for x in sizes)
+        raise InvalidOption(
+            f"low, high, shape and periodic have {told} entries; expected as many each, with low < high"
+        )
+    return least, most, wraps or (False,) * n
+
+
+def _points(points: Any, axes: tuple[Array, ...], periodic: tuple[bool, ...]) -> Array:
+    """Points (N, n) inside of a grid's box, those of a periodic dimension wrapped.  Raises: InvalidWorld."""
+    x, n = np.asarray(points, float), len(axes)
+    if x.ndim == 1:
+        x = x[:, None] if n == 1 else x[None, :]
+    if x.ndim != 2 or x.shape[1] != n or not len(x) or not np.isfinite(x).all():
+        raise InvalidWorld(
+            f"points have shape {np.shape(points)}; expected (N, {n}) finite numbers, at least one point"
+        )
+    for d, (axis, wraps) in enumerate(zip(axes, periodic, strict=True)):
+        if wraps:
+            x = x.copy()
+            x[:, d] = axis[0] + np.mod(x[:, d] - axis[0], axis.size * (axis[1] - axis[0]))
+        elif x[:, d].min() < axis[0] - 1e-12 or x[:, d].max() > axis[-1] + 1e-12:
+            bad = int(np.argmax((x[:, d] < axis[0]) | (x[:, d] > axis[-1])))
+            raise InvalidWorld(f"point {bad} is {x[bad]}: dimension {d} runs from {axis[0]:g} to {axis[-1]:g}")
+    return x
+
+
 def _nodes(axes: tuple[Array, ...]) -> Array:
     return np.stack([x.ravel() for x in np.meshgrid(*axes, indexing="ij")], axis=1)
 
@@ -141,10 +177,15 @@ def _nodes(axes: tuple[Array, ...]) -> Array:
 def _noise(noise: Any, n: int) -> tuple[Array, Array]:
     if noise is None:
         return np.ones(1), np.zeros((1, n))
-    chances, shifts = (np.asarray(x, float) for x in noise)
+    try:
+        chances, shifts = (np.asarray(x, float) for x in noise)
+    except (TypeError, ValueError):
+        raise InvalidOption("noise is not (probabilities (k,), displacements (k, n))") from None
     shifts = shifts[:, None] if shifts.ndim == 1 and n == 1 else shifts
-    if chances.ndim != 1 or shifts.shape != (chances.size, n):
-        raise InvalidOption(f"noise has shapes {chances.shape} and {shifts.shape}, expected (k,) and (k, {n})")
+    if chances.ndim != 1 or not chances.size or shifts.shape != (chances.size, n) or not np.isfinite(shifts).all():
+        raise InvalidOption(
+            f"noise has shapes {chances.shape} and {shifts.shape}, expected (k,) and (k, {n}), all finite"
+        )
     if not (chances.min() >= 0.0 and abs(chances.sum() - 1.0) < 1e-9):
         raise InvalidOption(f"noise's probabilities sum to {chances.sum():.8g}, their least is {chances.min():.3g}")
     return chances, shifts

@@ -1,6 +1,6 @@
 r"""What leaders set in a world: each says the shape of its part of θ, and what that part does.
 
-At θ = 0 every one of them leaves the world as it is.
+At θ = 0 they leave the world as it is; but a penalty budget is shared out evenly, and payments are log 2.
 """
 
 from __future__ import annotations
@@ -85,9 +85,7 @@ class PenaltyBudget(RewardDesign):
 
     def paid(self, world: World, theta: Any) -> Any:
         """See `RewardDesign`."""
-        where = np.zeros((world.shape[0], len(self.states)))
-        where[list(self.states), np.arange(len(self.states))] = 1.0
-        return -self.budget * anp.dot(where, softmax(theta))[:, None] * np.ones(world.shape)
+        return placed(-self.budget * softmax(theta), self.states, world.shape[0])[:, None] * np.ones(world.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +97,10 @@ class Payments(RewardDesign):
 
     def shape(self, world: World) -> tuple[int, ...]:
         """See `RewardDesign`."""
-        return (int(self._where(world).sum()),)
+        count = int(self._where(world).sum())
+        if not count:
+            raise InvalidOption("where is false everywhere: there is nothing to pay for")
+        return (count,)
 
     def _where(self, world: World) -> Array:
         if self.where is None:
@@ -112,12 +113,9 @@ class Payments(RewardDesign):
     def paid(self, world: World, theta: Any) -> Any:
         """See `RewardDesign`."""
         S, A = world.shape
-        at = np.flatnonzero(self._where(world))
-        place = np.zeros((S * A, at.size))
-        place[at, np.arange(at.size)] = 1.0
         # log(1 + exp θ) = −log σ(−θ), which neither overflows nor cancels.
         soft = -log_softmax(anp.stack([-theta, 0.0 * theta], axis=-1))[:, 0]
-        return anp.reshape(anp.dot(place, soft), (S, A))
+        return anp.reshape(placed(soft, np.flatnonzero(self._where(world)), S * A), (S, A))
 
     def costs(self, world: World, paid: Any) -> Any:
         """See `RewardDesign`."""
@@ -136,7 +134,16 @@ class Temperatures:
     base: float
 
 
+def placed(x: Any, places: Any, size: int) -> Any:
+    """A vector (size,) with the entries of x (k,) at `places`, and zeros elsewhere; traced by autograd."""
+    source = np.full(size, len(places))
+    source[np.asarray(places)] = np.arange(len(places))
+    return anp.concatenate([x, np.zeros(1)])[source]
+
+
 def _checked_states(states: Sequence[int], world: World) -> None:
+    if not isinstance(states, (list, tuple, range, np.ndarray)):
+        raise InvalidOption(f"states is {states!r}; expected a list of states")
     bad = [s for s in states if not (isinstance(s, (int, np.integer)) and 0 <= s < world.shape[0])]
     if bad or len(set(states)) != len(states) or not len(states):
         what = f"{bad[0]!r} is none of 0 … {world.shape[0] - 1}" if bad else "each once, at least one"

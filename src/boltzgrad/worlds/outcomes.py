@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -43,17 +44,14 @@ def gathered(
     shape: tuple[int, int],
     *,
     there: Array,
-    name: str,
+    label: Callable[[int], str],
 ) -> tuple[Outcomes, int]:
     """(outcomes, how many were merged) of a list: row s·A + a (n,), successor, probability, reward, and whether it ends there.
 
-    `there` (S, A): where an action is; its outcomes have to sum to one.  Raises: InvalidWorld, naming the entry.
+    `there` (S, A): where an action is; its outcomes have to sum to one.  `label(row)` is what a row is called.
+    Raises: InvalidWorld, naming the entry.
     """
     S, A = shape
-
-    def at(i: int) -> str:
-        return f"{name}[{row[i] // A}][{row[i] % A}]"
-
     for what, bad in (
         ("is no probability", ~(np.isfinite(probability) & (probability >= 0.0))),
         ("is no finite reward", ~np.isfinite(reward)),
@@ -62,12 +60,12 @@ def gathered(
         if bad.any():
             i = int(np.argmax(bad))
             value = {"is no probability": probability, "is no finite reward": reward}.get(what, successor)[i]
-            raise InvalidWorld(f"{at(i)}: {value} {what}")
+            raise InvalidWorld(f"{label(int(row[i]))}: {value} {what}")
     sums = np.bincount(row, probability, minlength=S * A).reshape(shape)
     wrong = there & (np.abs(sums - 1.0) > SLACK)
     if wrong.any():
         s, a = map(int, np.argwhere(wrong)[0])
-        raise InvalidWorld(f"the probabilities of {name}[{s}][{a}] sum to {sums[s, a]:.8g}, expected 1")
+        raise InvalidWorld(f"the probabilities of {label(s * A + a)} sum to {sums[s, a]:.8g}, expected 1")
     sums = np.where(sums > 0.0, sums, 1.0)
     probability = probability / sums.ravel()[row]  # rounding of the table's own, at most `SLACK`
     end = np.bincount(row[over], probability[over], minlength=S * A).astype(float)  # integers where nothing ends

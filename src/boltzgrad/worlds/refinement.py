@@ -20,7 +20,8 @@ class Refinement:
 
     `gradients` (k, d) and `values` (k,); `order` the observed p in error ≈ C hᵖ, from the last three; `error` (d,) what is
     estimated to be left on the finest, and `extrapolated` (d,) the finest with that taken off (Richardson).  Estimates: nothing
-    here is proved, and where `order` is far from 1 or 2, or jumps, the grids are too coarse to tell.
+    here is proved.  `steady` says whether the last two orders are alike, which takes four grids: without that the grids may be
+    too coarse to tell, nothing is extrapolated, and `error` is the whole of the last change.
     """
 
     sizes: tuple[float, ...]
@@ -41,17 +42,25 @@ class Refinement:
         return float(self.orders[-1])
 
     @property
+    def steady(self) -> bool:
+        """Whether the last two observed orders are alike, and above one half."""
+        last = self.orders[-2:]
+        return bool(last.size == 2 and np.all(np.isfinite(last)) and np.ptp(last) < 0.5 and last.min() > 0.5)
+
+    @property
+    def _change(self) -> Array:
+        return np.asarray(self.gradients[-1] - self.gradients[-2])
+
+    @property
     def error(self) -> Array:
-        """What is estimated to be left of the finest grid's error (d,); infinite where the grids do not converge."""
-        if not self.order > 0.0:
-            return np.full(self.gradients.shape[1], np.inf)
-        return np.asarray(np.abs(self.gradients[-1] - self.gradients[-2]) / (self.factor**self.order - 1.0))
+        """What is estimated to be left of the finest grid's error (d,)."""
+        return np.asarray(np.abs(self._change) / (self.factor**self.order - 1.0 if self.steady else 1.0))
 
     @property
     def extrapolated(self) -> Array:
-        """The finest grid's gradient with its estimated error taken off (d,)."""
-        last, before = self.gradients[-1], self.gradients[-2]
-        return np.asarray(last + (last - before) / (self.factor**self.order - 1.0))
+        """The finest grid's gradient with its estimated error taken off (d,); itself where the order is not steady."""
+        last = self.gradients[-1]
+        return np.asarray(last + self._change / (self.factor**self.order - 1.0)) if self.steady else last
 
     def __str__(self) -> str:
         size = float(np.abs(self.gradients[-1]).max())
@@ -60,11 +69,10 @@ class Refinement:
             for h, v, g in zip(self.sizes, self.values, self.gradients, strict=True)
         ]
         left = float(self.error.max())
-        told = (
-            f"{left / size:.1e} of ‖∇J‖_∞ estimated to be left"
-            if np.isfinite(left)
-            else "no convergence: grids too coarse"
-        )
+        told = f"{left / size:.1e} of ‖∇J‖_∞ estimated to be left" if size else "∇J is zero"
+        if not self.steady:
+            why = "one order alone says little: take a fourth grid" if len(self.orders) < 2 else "grids too coarse"
+            told = f"not steady ({why}), so the last change, {left / size if size else 0.0:.1e} of ‖∇J‖_∞, may be left"
         orders = ", ".join(f"{x:.2f}" for x in self.orders)
         return "\n".join([*lines, f"observed order {orders}; {told}"])
 
@@ -75,7 +83,14 @@ def refinement(problem_of: Callable[[float], Any], theta: Any, *, cells: Sequenc
     θ has to mean the same on every grid: features of the state, physical parameters, not an entry for each node.
     Raises: InvalidOption; what the problems raise.
     """
-    sizes = tuple(float(h) for h in cells)
+    try:
+        sizes = tuple(float(h) for h in cells)
+    except (TypeError, ValueError):
+        sizes = ()
+    if not sizes or min(sizes) <= 0.0:
+        raise InvalidOption(
+            f"cells is {cells!r}; expected three or more positive numbers, each the same factor below the last"
+        )
     ratios = [a / b for a, b in itertools.pairwise(sizes)]
     if len(sizes) < 3 or min(ratios) <= 1.0 or max(ratios) - min(ratios) > 0.05 * ratios[0]:
         raise InvalidOption(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Any, Literal
 
@@ -13,12 +13,13 @@ from scipy import sparse
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.arrival import row_sums
+from boltzgrad.core.checks import untraced
 from boltzgrad.core.kernel import SparseKernel
 from boltzgrad.core.softmaxes import softmax
-from boltzgrad.errors import InvalidOption
+from boltzgrad.errors import InvalidOption, unknown
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
-from boltzgrad.worlds.leaders import Logits, RewardDesign, Table, Temperatures
+from boltzgrad.worlds.leaders import Logits, RewardDesign, Table, Temperatures, placed
 from boltzgrad.worlds.outcomes import Outcomes
 
 _DENSE = 64  # states up to which `transition` is shown as a dense array
@@ -77,8 +78,9 @@ class World:
 
     @property
     def ends(self) -> Array:
-        """The states (S,) in which every action ends the episode."""
-        return np.asarray((self.outcomes.end >= 1.0 - 1e-12).all(axis=1))
+        """The states (S,) in which every action that is there ends the episode."""
+        over = self.outcomes.end >= 1.0 - 1e-12
+        return np.asarray((over if self.available is None else over | ~self.available).all(axis=1))
 
     def __str__(self) -> str:
         S, A = self.shape
@@ -110,12 +112,16 @@ class World:
 
         `reward` is a `RewardDesign` (`Table`, "table", `Features`, `PenaltyBudget`, `Payments`), `transition` and `initial` are
         "logits", p ∝ p₀ exp θ, `temperature` a number or `Temperatures(base)`.  `leader_reward` is what the leader is paid:
-        (S, A), (S,), or a function of θ that returns it; by default the world's own reward.  Rewards R(s,a,s') stay with their
-        outcomes: where the kernel moves, r(s,a) moves.  θ may be given as a dict of the parts that are set; `ref.tree` is the
-        gradient in that shape.  `more` goes to `TabularModel` (reference, leader_temperature, leader_horizon, …).
+        (S, A), (S,), or a function of θ (a dict of the parts that are set) that returns one; by default the world's own reward.
+        Rewards R(s,a,s') stay with their outcomes: where the kernel moves, r(s,a) moves.  θ may be given as a dict of the parts
+        that are set; `ref.tree` is the gradient in that shape.  `more` goes to `TabularModel` (reference, leader_horizon, …).
 
         Raises: InvalidOption; InvalidModel for what the model refuses.
         """
+        known = {f.name for f in fields(TabularModel) if f.init and f.kw_only}
+        for name_ in more:
+            if name_ not in known:
+                raise unknown("option of design", name_, known)
         parts = self._parts(reward, transition, initial, temperature)
         if not parts:
             raise InvalidOption("nothing is the leader's to set: give reward, transition, initial or Temperatures")
@@ -135,7 +141,7 @@ class World:
             paid = pay.paid(self, theta["reward"]) if pay is not None else 0.0
             worth: Any = base if wish is None else wish
             if wanted is not None:
-                worth = wanted(theta)
+                worth = self._wish(wanted(theta))
             cost = pay.costs(self, paid) if pay is not None else 0.0
             start = self._start(theta["initial"]) if "initial" in parts else self.initial
             tau: Any = temperature
@@ -149,6 +155,15 @@ class World:
         return ConfigurableMDP(
             build, like=like, objective=objective, regulariser=regulariser, initial_scale=initial_scale, name=name
         )
+
+    def _wish(self, found: Any) -> Any:
+        """What a function of θ says that the leader is paid, (S, A) or (S,), traced or not.  Raises: InvalidOption."""
+        shape = np.shape(untraced(found))
+        if shape == self.shape[:1]:
+            return found[:, None] * np.ones(self.shape)
+        if shape != self.shape:
+            raise InvalidOption(f"leader_reward returned shape {shape}, expected {self.shape} or {self.shape[:1]}")
+        return found
 
     def _mask(self) -> dict[str, Any]:
         return {} if self.available is None else {"available": self.available}
@@ -200,9 +215,7 @@ class World:
 
     def _start(self, theta: Any) -> Any:
         at = np.flatnonzero(self.initial > 0)
-        place = np.zeros((self.shape[0], at.size))
-        place[at, np.arange(at.size)] = 1.0
-        return anp.dot(place, softmax(np.log(self.initial[at]) + theta))
+        return placed(softmax(np.log(self.initial[at]) + theta), at, self.shape[0])
 
 
 def _by_state(x: Any, shape: tuple[int, int]) -> Array:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.family import Family, discounts_lost
 from boltzgrad.families.game import mistakes
@@ -61,8 +63,16 @@ def table(problem: MarkovGame, theta: Array) -> Table | str:
         return "as published, the follower plans otherwise than it acts: no table has it as its optimum"
     S, A, B = problem.n_states, problem.n_leader_actions, problem.n_follower_actions
     sees = problem.acts_on == "action"
-    axes = "(states, leader's actions, follower's actions)" if sees else "(states, follower's actions)"
-    return Table(problem.as_configurable_mdp(), ((S, A, B) if sees else (S, B),), axes)
+    axes = "(states, leader's actions, follower's actions)"
+    if not sees:
+        axes = "(states, follower's actions); of what has the leader's actions in between, give [:, 0]"
+    bonus: Array = np.broadcast_to(problem.bonus, (S, A, B))
+    return Table(
+        problem.as_configurable_mdp(),
+        ((S, A, B) if sees else (S, B),),
+        axes,
+        bonus=(bonus if sees else bonus[:, 0],),
+    )
 
 
 def draw() -> SearchStrategy[MarkovGame]:

@@ -138,9 +138,11 @@ class MarkovGame(ParametricProblem):
         self.leader_temperature = real_number("leader_temperature", leader_temperature)
         if not 0.0 <= self.leader_temperature < np.inf:
             raise InvalidModel(f"leader_temperature is {self.leader_temperature!r}; it must be at least 0 and finite")
+        self.bonus: Any = 0.0  # τ log π⁰, which the follower's reward has taken in
         if reference is not None:
             log = _log_reference(reference, (S, A, B), sees_action=observes and not as_published)
-            follower_reward = follower_reward + real_number("temperature", temperature) * log
+            self.bonus = real_number("temperature", temperature) * log
+            follower_reward = follower_reward + self.bonus
         if leader_reference is not None:
             log = np.log(_positive_policy("leader_reference", leader_reference, [(S, A)]))
             leader_reward = leader_reward + self.leader_temperature * log[:, :, None]

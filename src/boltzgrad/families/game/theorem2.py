@@ -12,6 +12,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.route import Route, RouteResult
+from boltzgrad.core.sweep import solved
 from boltzgrad.families.game.problem import MarkovGame, paid_to_leader
 from boltzgrad.families.game.sweeps import acting_policy, follower_values, leader_values, lse, q_follower
 from boltzgrad.families.tabular.sweeps import matrix_of, state_kernel
@@ -22,19 +23,19 @@ STATE_LIMIT = 3000
 def expectation(game: MarkovGame, f: Array, slopes: Array, u: Array) -> tuple[float, Array]:
     """(J, ∇J) for the follower's continuation u (S,); `slopes` (S, A, d) is ∇f."""
     (S, A, d), B, joint = slopes.shape, game.n_follower_actions, game.joint
-    matrix, tau, eye = matrix_of(joint.transition), joint.temperature, np.eye(S)
+    matrix, tau = matrix_of(joint.transition), joint.temperature
     q = q_follower(game, u)
     v, g = lse(q, tau)
     joint_policy = f[:, :, None] * g
     kernel = state_kernel(matrix, joint_policy.reshape(S, A * B))
     # Lemma 2: Γ(s) = Σ_a' ∇f V_F + Σ f g ∇Q_F is what a visit to s adds; ∇Q_F = γ_F P Γ (t ≥ 1: the first step is fixed).
-    gamma = np.linalg.solve(eye - joint.follower_discount * kernel, np.einsum("sad,sa->sd", slopes, v))
+    gamma = solved(joint.follower_discount * kernel, np.einsum("sad,sa->sd", slopes, v))
     grad_q = joint.follower_discount * (matrix @ gamma).reshape(S, A, B, d)
     v_leader = leader_values(game, joint_policy).x
     q_leader = paid_to_leader(game, f) + joint.leader_discount * (matrix @ v_leader).reshape(S, A * B)
     q_leader = q_leader.reshape(S, A, B)
     benefit = q_leader - (g * q_leader).sum(axis=2, keepdims=True)
-    occupancy = np.linalg.solve(eye - joint.leader_discount * kernel.T, joint.initial)
+    occupancy = solved(joint.leader_discount * kernel.T, joint.initial)
     direct = np.einsum("s,sad,sab,sab->d", occupancy, slopes, g, q_leader)
     direct = direct - game.leader_temperature * np.einsum("s,sad->d", occupancy, slopes)  # f ∇log f
     indirect = np.einsum("s,sab,sabd,sab->d", occupancy, joint_policy, grad_q, benefit) / tau
@@ -52,7 +53,7 @@ def run(game: MarkovGame, theta: Array) -> RouteResult:
     gap = (f * lse(q, game.joint.temperature)[0]).sum(axis=1) - u
     weights = (f[:, :, None] * acting_policy(game, f, q)).reshape(game.n_states, -1)
     kernel = state_kernel(matrix_of(game.joint.transition), weights)
-    newton = np.linalg.solve(np.eye(game.n_states) - game.joint.follower_discount * kernel, gap)
+    newton = solved(game.joint.follower_discount * kernel, gap)
     _, further = expectation(game, f, slopes, u + newton)
     return RouteResult(value, gradient, np.abs(gradient - further))
 

@@ -50,8 +50,7 @@ def expanded(problem: ConfigurableMDP, theta: Array | None = None) -> Configurab
 def expanded_model(m: FiniteHorizonModel) -> TabularModel:
     """One model on (step, state); raises InvalidModel for what a table has no word for."""
     H, S, A = m.horizon, m.n_states, m.n_actions
-    if m.temperature.ndim:
-        raise InvalidModel("temperature is one for each state, and a table of (step, state) has one for all")
+    tau: Any = anp.concatenate([m.temperature] * H) if m.temperature.ndim else _number(m.temperature)
 
     def each(x: Any) -> Any:
         return anp.reshape(x if x.ndim == 3 else x * np.ones((H, 1, 1)), (H * S, A))
@@ -61,13 +60,13 @@ def expanded_model(m: FiniteHorizonModel) -> TabularModel:
         _pairs(m, "transition"),
         anp.concatenate([m.initial, np.zeros((H - 1) * S)]),
         each(_with_end(m, "follower_reward", m.follower_discount, m.terminal_follower_reward, m.own_kernel))
-        + m.temperature * each(m.log_reference),
+        + (tau[:, None] if m.temperature.ndim else tau) * each(m.log_reference),
         each(_with_end(m, "leader_reward", m.leader_discount, m.terminal_leader_reward, False))
         + m.leader_temperature * each(m.log_leader_reference),
         _pairs(m, "follower_transition") if m.own_kernel else None,
         follower_discount=_number(m.follower_discount),
         leader_discount=_number(m.leader_discount),
-        temperature=_number(m.temperature),
+        temperature=tau,
         available=None if m.mask is None else each(m.mask) > 0,
         leader_temperature=_number(m.leader_temperature),
     )
@@ -116,7 +115,13 @@ def _on_pairs(objective: PolicyObjective, problem: ConfigurableMDP, at: Array) -
         direct, slope = objective.gradients(theta, shaped(policy))
         return direct, slope.reshape(policy.shape)
 
-    return PolicyObjective(lambda theta, policy: objective.function(theta, shaped(policy)), gradient)
+    def variation(theta: Array, policy: Array, error: Array) -> tuple[Array, Array]:
+        assert objective.variation is not None
+        direct, slope = objective.variation(theta, shaped(policy), shaped(error))
+        return direct, slope.reshape(policy.shape)
+
+    known = variation if objective.variation is not None else None
+    return PolicyObjective(lambda theta, policy: objective.function(theta, shaped(policy)), gradient, known)
 
 
 def no_table(problem: ConfigurableMDP, theta: Array) -> str:
@@ -124,8 +129,6 @@ def no_table(problem: ConfigurableMDP, theta: Array) -> str:
     if not problem.traced:
         return "the table's derivative would be autograd's, and this problem has its own"
     for m in problem.contexts(theta).models:
-        if np.ndim(m.temperature):
-            return "a table has one temperature, this follower one for each state"
         entries = m.horizon * max(k.values.size for k in (m.kernels()[0], m.kernels(own=True)[0]))
         if entries > ENTRY_LIMIT:
             return f"the kernel on (step, state) would hold {entries:.1e} entries"

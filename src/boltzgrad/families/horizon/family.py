@@ -60,8 +60,13 @@ def table(problem: ConfigurableMDP, theta: Array) -> Table | str:
     why = no_table(problem, theta)
     if why:
         return why
-    shapes = tuple((m.horizon, m.n_states, m.n_actions) for m in problem.contexts(theta).models)
-    return Table(expanded(problem, theta), shapes, "(steps, states, actions)")
+    models = problem.contexts(theta).models
+    shapes = tuple((m.horizon, m.n_states, m.n_actions) for m in models)
+    bonus = tuple(
+        np.broadcast_to(np.broadcast_to(m.temperature, m.n_states)[:, None] * m.log_reference, shape)
+        for m, shape in zip(models, shapes, strict=True)
+    )
+    return Table(expanded(problem, theta), shapes, "(steps, states, actions)", bonus=bonus)
 
 
 def draw() -> SearchStrategy[ConfigurableMDP]:

@@ -18,6 +18,7 @@ from scipy import sparse
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import RouteResult
+from boltzgrad.core.sweep import solved
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.sweeps import (
@@ -89,7 +90,7 @@ def ingredients(
         moved = column.transition if column.follower_transition is None else column.follower_transition
         u[:, j] = column.follower_reward.ravel() + gamma_F * applied(moved, matrix, v)
     p_follower = state_kernel(matrix, policy)
-    grad_v = np.linalg.solve(np.eye(S) - gamma_F * p_follower, np.einsum("sa,sad->sd", policy, u.reshape(S, A, d)))
+    grad_v = solved(gamma_F * p_follower, np.einsum("sa,sad->sd", policy, u.reshape(S, A, d)))
     grad_q = (u + gamma_F * (matrix @ grad_v)).reshape(S, A, d)
     if isinstance(problem.objective, PolicyObjective):
         direct, worth = problem.objective.gradients(theta, policy)
@@ -99,7 +100,7 @@ def ingredients(
     v_leader = leader_values(model, policy).x
     q_leader = paid(model, policy) + gamma_L * (world @ v_leader).reshape(S, A)
     p_world = state_kernel(world, policy)
-    occupancy = np.linalg.solve(np.eye(S) - gamma_L * p_world.T, model.initial)
+    occupancy = solved(gamma_L * p_world.T, model.initial)
     visits = occupancy[:, None] * policy
     direct = np.empty(d)
     for j, column in enumerate(columns):
@@ -134,8 +135,8 @@ def by_expectation(problem: ConfigurableMDP, theta: Array, indirect: Callable[[I
         v = soft_values(model).x
         at = ingredients(problem, theta, model, mine, v)
         gap = soft_backup(model, planned(model), v)[0] - v
-        kernel = np.eye(model.n_states) - model.follower_discount * state_kernel(planned(model), at.policy)
-        further = ingredients(problem, theta, model, mine, v + np.linalg.solve(kernel, gap))
+        kernel = model.follower_discount * state_kernel(planned(model), at.policy)
+        further = ingredients(problem, theta, model, mine, v + solved(kernel, gap))
         value += weight * at.value
         through_weights = at.value * np.array([column.probabilities[c] for column in columns])
         gradient += through_weights + weight * (at.direct + indirect(at))

@@ -23,7 +23,7 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import CALL, Route, RouteResult
-from boltzgrad.core.sweep import COMPLEX_STEP
+from boltzgrad.core.sweep import COMPLEX_STEP, EPS, solved
 from boltzgrad.errors import InvalidOption, Unfinished
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
@@ -58,15 +58,17 @@ class _Derivatives:
             moved_J = self.leader(m, policy).imag if f_pi is None else float((f_pi * policy.imag).sum())
             slope.append(moved_J / COMPLEX_STEP)
         self.hessian, self.slope = np.array(hessian), np.array(slope)
-        mixed, direct = [], []
+        mixed, direct, unsure = [], [], []
         for c in columns:
             parts = zip(m.arrays().parts(), c.parts(), strict=True)
             moved = m.with_arrays(TabularArrays(*(x + 1j * COMPLEX_STEP * y for x, y in parts)))
             mixed.append(self.follower(moved, self.policy).imag[self.there] / COMPLEX_STEP)
+            unsure.append(self._rounded(moved)[self.there])
             direct.append(0.0 if direct_f is not None else self.leader(moved, self.policy).imag / COMPLEX_STEP)
+        self.unsure = np.array(unsure).T
         self.mixed, self.direct = np.array(mixed).T, np.array(direct) if direct_f is None else direct_f
         kernel = state_kernel(planned(m), self.policy)
-        d = np.linalg.solve(np.eye(len(kernel)) - m.follower_discount * kernel.T, start)
+        d = solved(m.follower_discount * kernel.T, start)
         self.weights = (d[:, None] * self.policy).ravel()[self.there]
 
     def tilted(self, k: int) -> Array:
@@ -83,10 +85,19 @@ class _Derivatives:
         matrix, shape, gamma = planned(m), policy.shape, m.follower_discount
         log = np.where(policy != 0.0, np.log(np.where(policy != 0.0, policy, 1.0)), 0.0)
         reward = m.follower_reward - m.temperature * log
-        rest = np.eye(shape[0]) - gamma * state_kernel(matrix, policy)
-        v = np.linalg.solve(rest, (policy * reward).sum(axis=1))
+        steps = gamma * state_kernel(matrix, policy)
+        v = solved(steps, (policy * reward).sum(axis=1))
         advantage = reward + gamma * (matrix @ v).reshape(shape) - v[:, None]
-        return np.asarray((np.linalg.solve(rest.T, self.start)[:, None] * policy * advantage).ravel())
+        return np.asarray((solved(steps.T, self.start)[:, None] * policy * advantage).ravel())
+
+    def _rounded(self, m: TabularModel) -> Array:
+        """What ∂_φ∂_θ F (S·A,) rounds off: an advantage moves by the difference of two motions that may be the same."""
+        policy, matrix, gamma = self.policy, planned(m), m.follower_discount
+        v = solved(gamma * state_kernel(matrix, policy), (policy * m.follower_reward).sum(axis=1))
+        ahead = m.follower_reward + gamma * (matrix @ v).reshape(policy.shape)
+        size = (np.abs(np.imag(ahead)) + np.abs(np.imag(v))[:, None]) / COMPLEX_STEP
+        visits = solved(gamma * state_kernel(planned(self.m), policy).T, self.start)
+        return np.asarray((4.0 * EPS * visits[:, None] * policy * size).ravel())
 
     def leader(self, m: TabularModel, policy: Array) -> Any:
         """J under a policy that is given."""
@@ -95,8 +106,8 @@ class _Derivatives:
         reward = m.leader_reward
         if m.leader_temperature:
             reward = reward - m.leader_temperature * np.log(np.where(policy != 0.0, policy, 1.0))
-        rest = np.eye(policy.shape[0]) - m.leader_discount * state_kernel(matrix_of(m.transition), policy)
-        return np.asarray(m.initial @ np.linalg.solve(rest, (policy * reward).sum(axis=1)))
+        steps = m.leader_discount * state_kernel(matrix_of(m.transition), policy)
+        return np.asarray(m.initial @ solved(steps, (policy * reward).sum(axis=1)))
 
     def pseudo_inverse(self) -> tuple[Array, Array]:
         """(∇J (d,) by the pseudo-inverse, what the Hessian's rounding does to each entry to first order).
@@ -116,7 +127,10 @@ class _Derivatives:
         answer = kept @ ((kept.T @ (self.slope / root)) / values[values < -0.5 * tau])
         mixed = self.mixed / root[:, None]
         felt = np.linalg.norm(mixed, axis=0) * float(np.linalg.norm(answer))
-        return self.direct - mixed.T @ answer, (skew + off) * felt
+        own = np.linalg.norm(self.unsure / root[:, None], axis=0) * float(np.linalg.norm(answer))
+        # Eigenvectors of one eigenvalue mix all states: what belongs to one comes back with a rounding of the whole.
+        mixing = EPS * np.sqrt(len(values))
+        return self.direct - mixed.T @ answer, (skew + off + mixing) * felt + own
 
     def damped(self, damping: float) -> Array:
         """∇J (d,) by (∂²F − ηI)⁻¹; with η = 0 by the pseudo-inverse."""

@@ -15,6 +15,7 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import Route, RouteResult
+from boltzgrad.core.sweep import solved
 from boltzgrad.families.tabular.expectation import applied, too_large
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
@@ -37,22 +38,22 @@ def _derivative(
         ],
         axis=1,
     )
-    jacobian = model.follower_discount * state_kernel(plan, policy) - np.eye(S)  # ∂F/∂V
-    dv = np.linalg.solve(jacobian, -(policy[:, :, None] * dq.reshape(S, A, -1)).sum(axis=1))
+    steps = model.follower_discount * state_kernel(plan, policy)  # 1 + ∂F/∂V
+    dv = solved(steps, (policy[:, :, None] * dq.reshape(S, A, -1)).sum(axis=1))
     dq = (dq + model.follower_discount * (plan @ dv)).reshape(S, A, -1)
     dpolicy = policy[:, :, None] * (dq - (policy[:, :, None] * dq).sum(axis=1, keepdims=True)) / tau
     if isinstance(problem.objective, PolicyObjective):
         in_theta, in_policy = problem.objective.gradients(theta, policy)
         return problem.objective.value(theta, policy), in_theta + np.tensordot(in_policy, dpolicy, axes=2)
     reward = paid(model, policy)  # its own derivative −τ_L dπ/π has mean zero
-    evaluation = np.eye(S) - model.leader_discount * state_kernel(world, policy)
-    v_leader = np.linalg.solve(evaluation, (policy * reward).sum(axis=1))
+    evaluation = model.leader_discount * state_kernel(world, policy)
+    v_leader = solved(evaluation, (policy * reward).sum(axis=1))
     q_leader = reward + model.leader_discount * (world @ v_leader).reshape(S, A)
     forcing = (dpolicy * q_leader[:, :, None]).sum(axis=1)
     for j, c in enumerate(columns):
         moved = c.leader_reward + model.leader_discount * applied(c.transition, world, v_leader).reshape(S, A)
         forcing[:, j] += (policy * moved).sum(axis=1)
-    dv_leader = np.linalg.solve(evaluation, forcing)
+    dv_leader = solved(evaluation, forcing)
     start = np.stack([c.initial for c in columns], axis=1)
     return float(model.initial @ v_leader), model.initial @ dv_leader + v_leader @ start
 
@@ -67,8 +68,8 @@ def run(problem: ConfigurableMDP, theta: Array) -> RouteResult:
         v = soft_values(model).x
         worth, slope = _derivative(problem, theta, model, mine, v)
         tv, policy = soft_backup(model, planned(model), v)
-        jacobian = model.follower_discount * state_kernel(planned(model), policy) - np.eye(model.n_states)
-        _, further = _derivative(problem, theta, model, mine, v - np.linalg.solve(jacobian, tv - v))
+        steps = model.follower_discount * state_kernel(planned(model), policy)
+        _, further = _derivative(problem, theta, model, mine, v + solved(steps, tv - v))
         value += float(p) * worth
         gradient += p * slope + worth * np.array([column.probabilities[c] for column in columns])
         error += p * (further - slope)

@@ -28,8 +28,8 @@ from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 from boltzgrad.solvers import FollowerSolution
 from boltzgrad.solvers.suboptimal import log_of, policy_errors, with_values
 
-_STEP = 1e-5
-"""How far, relative to the whole way, a general objective's gradients are differenced: they need not be smooth further on."""
+_STEP = 1e-3
+"""How far a general objective's gradients are differenced: by which part of the probability that moves most for its size."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +126,10 @@ def _derivative(
     if s.leader is None:
         assert isinstance(problem.objective, PolicyObjective)
         assert s.policy_gradient is not None
-        up, down = (problem.objective.gradients(theta, policy + sign * _STEP * step) for sign in (1.0, -1.0))
-        direct, slope_step = (0.5 * (a - b) / _STEP for a, b in zip(up, down, strict=True))
+        moved = float(np.divide(np.abs(step), policy, out=np.zeros_like(step), where=policy > 0.0).max())
+        h = _STEP / moved if moved else 1.0
+        up, down = (problem.objective.gradients(theta, policy + sign * h * step) for sign in (1.0, -1.0))
+        direct, slope_step = (0.5 * (a - b) / h for a, b in zip(up, down, strict=True))
         slope = s.policy_gradient
         swing = centred(policy, slope_step) - (step * slope).sum(axis=1)[:, None]
         w_step = (step * centred(policy, slope) + policy * swing) / tau
