@@ -555,8 +555,11 @@ def test_what_is_not_for_it_says_so():
         )
     with pytest.raises(bg.errors.InvalidOption, match="the penalty method is for"):
         bg.penalty_gradient(PROBLEM, THETA, weight=2.0)
-    with pytest.raises(bg.errors.InvalidModel, match="temperature is one for each state"):
+    with pytest.raises(bg.errors.InvalidOption, match="samples the leader's reward r_L alone"):
         bg.check_estimator(bg.estimators.BCHG(), PROBLEM, THETA, n_batches=20, seed=0)
+    patient = bg.ConfigurableMDP(lambda t: dataclasses.replace(everything_moves(t), leader_temperature=0.0), dim=D)
+    with pytest.raises(bg.errors.InvalidOption, match="each state has a temperature of its own"):
+        bg.check_estimator(bg.estimators.BCHG(), patient, THETA, n_batches=20, seed=0)
     seen = bg.ConfigurableMDP(everything_moves, dim=D, objective=bg.LogLikelihood(np.ones((H, S, A))))
     with pytest.raises(bg.errors.InvalidOption, match="finite horizon"):
         bg.check_estimator(bg.estimators.MSoBiRL(), seen, THETA, n_batches=20, seed=0)
