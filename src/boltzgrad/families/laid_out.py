@@ -19,14 +19,15 @@ class Table:
     """A problem written as a `ConfigurableMDP` of plain tables, which has the same J and ∇J.
 
     `shapes` are those of a policy in each context as people have it, `axes` their names; its rows are `copies` times over those
-    of the table.  `bonus` is τ log π⁰ of each context, of such a shape, where the table has it in its reward unnamed.
+    of the table.  `bonus` is τ log π⁰ of each context, of such a shape and in units of the reward: what the table's reward has
+    taken in, and a Q as people have it has not.
     """
 
     problem: ConfigurableMDP
     shapes: tuple[tuple[int, ...], ...]
     axes: str
-    copies: int = 1
-    bonus: tuple[Array, ...] = ()
+    copies: int
+    bonus: tuple[Array, ...]
 
     def flat(self, x: Array) -> Array:
         """A policy or Q as people have it, as the table's (rows, actions)."""

@@ -253,7 +253,7 @@ def approximate(
         own = formula([with_values(m, v / m.unit, x) for m, v, x in zip(models, values, policies, strict=True)])
         return ApproximateFollower(problem, theta, own, found, table, reference)
     believed = [
-        _of_table(m, x + (table.flat(table.bonus[c]) if table.bonus else 0.0))
+        _of_table(m, x + table.flat(table.bonus[c]))
         for c, (m, x) in enumerate(zip(models, read_tables("q", q, models, table), strict=True))
     ]
     evaluated = [evaluate_policy(f.model, f.policy) for f in believed]
@@ -278,11 +278,8 @@ def table_of(problem: Any, theta: Array) -> Table:
 
 
 def _of_table(model: TabularModel, q: Array) -> FollowerSolution:
-    """The follower of a table Q° (S, A), given in the units of the reward and without τ log π⁰."""
-    unit = model.unit[:, None] if np.ndim(model.unit) else model.unit
-    exponent = q / unit
-    if model.reference is not None:
-        exponent = exponent + model.temperature * log_of(model.reference)
+    """The follower of a table Q° + τ log π⁰ (S, A), given in the units of the reward."""
+    exponent = q / (model.unit[:, None] if np.ndim(model.unit) else model.unit)
     if model.available is not None:
         exponent = np.where(model.available, exponent, -np.inf)
     policy, value = boltzmann(exponent, model.temperature)

@@ -258,7 +258,7 @@ def _newton(
     if _may_wander(model) and not max(residual / _NO_STEP, EPS * float(np.abs(v).max())) <= tau:
         raise InvalidModel(_infinite(model))
     factorisations += policy_system.factorisations
-    return _solution(model, extended, last, iteration, factorisations, "Newton", policy_system, EXTENDED_EPS)
+    return solution_of(model, extended, last, iteration, factorisations, "Newton", policy_system, EXTENDED_EPS)
 
 
 def _value_iteration(
@@ -281,10 +281,10 @@ def _value_iteration(
     if size > goal:
         raise _missed(model, "value iteration", size, goal, iteration)
     system = LinearSystem(model.follower_kernel, step.policy, gamma)
-    return _solution(model, v.astype(np.longdouble), step, iteration, 0, "value iteration", system, EPS)
+    return solution_of(model, v.astype(np.longdouble), step, iteration, 0, "value iteration", system, EPS)
 
 
-def _solution(
+def solution_of(
     model: TabularModel,
     v: Array,
     last: Backup,
@@ -293,12 +293,14 @@ def _solution(
     method: str,
     system: LinearSystem,
     eps: float,
+    policy: Array | None = None,
 ) -> FollowerSolution:
+    """What is known of values V (S,) from their own backup; `policy` (S, A) is theirs unless another one is given."""
     gap = (last.value - v).astype(float)
     return FollowerSolution(
         value=v.astype(float),
         q=last.q.astype(float),
-        policy=last.policy.astype(float),
+        policy=last.policy.astype(float) if policy is None else policy,
         residual=float(np.abs(gap).max()),
         iterations=iterations,
         factorisations=factorisations,

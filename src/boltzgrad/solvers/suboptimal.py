@@ -16,7 +16,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.tabular.model import TabularModel
-from boltzgrad.solvers.follower import FollowerSolution
+from boltzgrad.solvers.follower import FollowerSolution, solution_of
 from boltzgrad.solvers.linear import LinearSystem
 from boltzgrad.solvers.perturbation import FollowerErrors, follower_errors
 from boltzgrad.solvers.soft_bellman import EXTENDED_EPS, backup_extended
@@ -60,22 +60,8 @@ def improve(follower: FollowerSolution) -> FollowerSolution:
 
 
 def _told(model: TabularModel, value: Array, policy: Array, system: LinearSystem, method: str) -> FollowerSolution:
-    step = backup_extended(model, value)
-    gap = (step.value - value).astype(float)
-    return FollowerSolution(
-        value=value.astype(float),
-        q=step.q.astype(float),
-        policy=policy,
-        residual=float(np.abs(gap).max()),
-        iterations=0,
-        factorisations=system.factorisations,
-        method=method,
-        extended=value,
-        system=system,
-        model=model,
-        gap=gap,
-        eps=EXTENDED_EPS,
-    )
+    last, factorised = backup_extended(model, value), system.factorisations
+    return solution_of(model, value, last, 0, factorised, method, system, EXTENDED_EPS, policy)
 
 
 def log_of(policy: Array) -> Array:

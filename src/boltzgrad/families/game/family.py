@@ -71,7 +71,8 @@ def table(problem: MarkovGame, theta: Array) -> Table | str:
         problem.as_configurable_mdp(),
         ((S, A, B) if sees else (S, B),),
         axes,
-        bonus=(bonus if sees else bonus[:, 0],),
+        1,
+        (bonus if sees else bonus[:, 0],),
     )
 
 

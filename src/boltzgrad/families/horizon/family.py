@@ -66,7 +66,7 @@ def table(problem: ConfigurableMDP, theta: Array) -> Table | str:
         np.broadcast_to(np.broadcast_to(m.temperature, m.n_states)[:, None] * m.log_reference, shape)
         for m, shape in zip(models, shapes, strict=True)
     )
-    return Table(expanded(problem, theta), shapes, "(steps, states, actions)", bonus=bonus)
+    return Table(expanded(problem, theta), shapes, "(steps, states, actions)", 1, bonus)
 
 
 def draw() -> SearchStrategy[ConfigurableMDP]:

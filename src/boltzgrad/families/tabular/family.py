@@ -76,7 +76,16 @@ def table(problem: ConfigurableMDP, theta: Array) -> Table | str:
         if m.given is not None:
             copies = m.n_states // m.given.n_states
     shapes = tuple((m.n_states // copies, m.n_actions) for m in models)
-    return Table(problem, shapes, "(states, actions)", copies)
+    bonus = tuple(_bonus(m)[: shape[0]] for m, shape in zip(models, shapes, strict=True))
+    return Table(problem, shapes, "(states, actions)", copies, bonus)
+
+
+def _bonus(m: TabularModel) -> Array:
+    """τ log π⁰ (S, A), zero without a reference and for what is not there."""
+    if m.reference is None:
+        return np.zeros((m.n_states, m.n_actions))
+    unit = m.unit[:, None] if np.ndim(m.unit) else m.unit
+    return np.asarray(unit * m.temperature * np.log(np.where(m.reference > 0.0, m.reference, 1.0)))
 
 
 def draw() -> SearchStrategy[ConfigurableMDP]:

@@ -70,7 +70,7 @@ class PlugIn:
             )
 
     def _again(self) -> Again:
-        """The formula with the same policies and values for other arrays; what the optimum does with them is in the bound."""
+        """The formula with the same policies and values for other arrays; the optimum's part is known to `entry_error`."""
 
         def again(problem: ConfigurableMDP, arrays: ContextualArrays) -> Array:
             models = [s.model.with_arrays(a.clipped()) for s, a in zip(self.contexts, arrays.models, strict=True)]
