@@ -48,13 +48,18 @@ class TrajectoryObjective(PolicyObjective):
     """
 
     def __init__(self, loss: Callable[..., Any], *, horizon: int, trajectories: int = 1) -> None:
+        if not callable(loss):
+            raise InvalidOption(f"loss is {loss!r}; expected a function of theta and trajectories")
+        self._begin(horizon, trajectories)
+        self._set(loss=loss)
+
+    def _begin(self, horizon: int, trajectories: int) -> None:
+        """What every loss of so many trajectories has; it has no world yet.  Raises: InvalidOption."""
         for name, x in (("horizon", horizon), ("trajectories", trajectories)):
             if isinstance(x, bool) or not isinstance(x, (int, np.integer)) or x < 1:
                 raise InvalidOption(f"{name} is {x!r}; expected a positive integer")
-        if not callable(loss):
-            raise InvalidOption(f"loss is {loss!r}; expected a function of theta and trajectories")
-        super().__init__(_without_world)
-        self._set(loss=loss, horizon=int(horizon), trajectories=int(trajectories), world_of=None, known={})
+        PolicyObjective.__init__(self, _without_world)
+        self._set(horizon=int(horizon), trajectories=int(trajectories), world_of=None, known={})
 
     def _set(self, **values: Any) -> None:
         for name, x in values.items():
@@ -227,7 +232,7 @@ class Preferences(TrajectoryObjective):
     ) -> None:
         if not callable(reward):
             raise InvalidOption(f"reward is {reward!r}; expected a function theta -> (states, actions)")
-        super().__init__(_compared, horizon=horizon, trajectories=2)
+        self._begin(horizon, 2)
         true = labels if callable(labels) else np.array(labels, float)
         self._set(reward=reward, labels=true, discount=float(discount), certain=bool(certain), seed=seed, judged={})
 
@@ -318,11 +323,6 @@ class Preferences(TrajectoryObjective):
         unsure = pull + EPS * np.abs(worth).max()
         direct = 2.0 * (((moved + rounding * np.outer(after, after)) * unsure).sum(axis=1) @ slopes)
         return direct, np.maximum(there - here, 0.0) + rounding * there
-
-
-def _compared(theta: Any, d: Trajectories, e: Trajectories) -> Any:
-    """A loss of preferences is worked out from the worth of each trajectory, never for all pairs at once."""
-    raise NotImplementedError
 
 
 def _sigmoid(x: Array) -> Array:

@@ -28,9 +28,10 @@ def from_gymnasium(env: Any, *, discount: float, initial: Any = None) -> World:
     inner = getattr(env, "unwrapped", env)
     table = getattr(inner, "P", None)
     if not isinstance(table, Mapping):
-        kind = type(inner).__name__
+        kind = f"the name {env!r}" if isinstance(env, str) else type(inner).__name__
         raise InvalidWorld(
-            f"{kind} has no table of its transitions (env.unwrapped.P): an exact reference needs one. Of a continuous world, "
+            f"{kind} has no table of its transitions (env.unwrapped.P): an exact reference needs one"
+            f"{', so give gymnasium.make(name)' if isinstance(env, str) else ''}. Of a continuous world, "
             "boltzgrad.worlds.discretise makes one from its dynamics"
         )
     if initial is None:
