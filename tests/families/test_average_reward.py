@@ -506,3 +506,17 @@ def test_units_do_not_matter(case, costs, rewards, units):
         rtol=1e-9,
         atol=1e-13 * here.reference.term_sizes.max(),
     )
+
+
+def test_values_that_cancel_exactly_rest_at_their_rounding():
+    """Two states that pay the same: the leader's values are zero but for rounding, which no sweep brings to rest."""
+
+    def build(theta):
+        share = 1.0 / (1.0 + anp.exp(0.25 * theta[1]))
+        move = anp.stack([1.0 - share * np.array([[0.0], [0.875]]), share * np.array([[0.0], [0.875]])], axis=2)
+        paid = anp.stack([-0.25 * theta[0] + 0.75 * theta[1], 0.5 - theta[0] + 0.25 * theta[1]])
+        return bg.AverageRewardModel(move, [1.0, 0.0], np.zeros((2, 1)), anp.reshape(paid, (2, 1)), temperature=1.0)
+
+    problem = bg.ConfigurableMDP(build, dim=2)
+    report = bg.verify(problem, np.array([0.5, 0.25]), routes=["complex-step"])
+    assert report.ok, str(report)

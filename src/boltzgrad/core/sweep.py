@@ -47,13 +47,18 @@ class Swept:
 
 
 def sweep(
-    step: Any, x: Array, *, max_sweeps: int = MAX_SWEEPS, jacobian: Callable[[Array], Array] | None = None
+    step: Any,
+    x: Array,
+    *,
+    max_sweeps: int = MAX_SWEEPS,
+    jacobian: Callable[[Array], Array] | None = None,
+    scale: float = 0.0,
 ) -> Swept:
     """Iterate x ← step(x) until rounding stops the changes from falling.
 
     Real and imaginary parts are followed apart: under a complex step the derivative lives in an imaginary part some
     twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`: with it a small problem is brought to
-    rest for good by Newton.
+    rest for good by Newton.  `scale` is the size of what x is a difference of: what cancels rests at a rounding of that.
 
     Raises: Unfinished if nothing brings it to rest.
     """
@@ -69,14 +74,16 @@ def sweep(
             since += 1
         # An entry that cancels never rests relative to itself: there it is enough that the whole does.
         settled = (
-            change <= EPS or (since >= 30 and best < 1e-13) or (since >= 100 and (whole < 1e-13 or _is_noise(x, old)))
+            change <= EPS
+            or (since >= 30 and best < 1e-13)
+            or (since >= 100 and (whole < 1e-13 or _is_noise(x, old, scale)))
         )
         if settled:
             break
     # Sweeps that stand still may have far to go yet, by 10⁻¹⁴ a step and a million steps: a correction is solved for.
     if dense and (not settled or x.size <= _CHEAP_STATES or max_sweeps == BEFORE_SOLVES):
         assert jacobian is not None
-        return _newton(step, jacobian, x, count)
+        return _newton(step, jacobian, x, count, scale)
     if not settled:
         raise Unfinished(f"after {count} sweeps the values still move by {change:.1e} of themselves")
     return Swept(x, min(change, whole), count)
@@ -107,7 +114,7 @@ def solved(kernel: Array, b: Array) -> Array:
     return np.asarray(x if scale is None else (x.T * scale).T)
 
 
-def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int) -> Swept:
+def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int, scale: float) -> Swept:
     """Solve x = step(x) by Newton from where the sweeps left it."""
     best, since = np.inf, 0
     for _ in range(_NEWTON):
@@ -117,7 +124,9 @@ def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int)
         best, since = (change, 0) if change < 0.5 * best else (best, since + 1)
         if change <= EPS or since >= 2:
             break
-    if not best <= _AT_REST and not _is_noise(x, old):
+    if not best <= _AT_REST and scale and _is_noise(x, old, scale):
+        best = 64.0 * EPS  # of the scale
+    elif not best <= _AT_REST and not _is_noise(x, old, scale):
         raise Unfinished(f"Newton's steps with dense solves still move the values by {best:.1e} of themselves")
     return Swept(x, best, count)
 
@@ -128,11 +137,17 @@ def _change(new: Array, old: Array) -> tuple[float, float]:
     return max(_relative(*p, each=True) for p in parts), max(_relative(*p) for p in parts)
 
 
-def _is_noise(new: Array, old: Array) -> bool:
-    """Whether all that still moves is what rounds off in h·|value|: J does not depend on this coordinate."""
-    if not np.iscomplexobj(new) or _relative(new.real, old.real) > 1e-13:
+def _is_noise(new: Array, old: Array, scale: float) -> bool:
+    """Whether all that still moves is what rounds off in the values, or in the `scale` that they cancel from; under a complex
+    step in h times these: J does not depend on this coordinate.
+    """
+    size = max(float(np.abs(new.real).max()), scale)
+    if not np.iscomplexobj(new):
+        return scale > 0.0 and bool(np.abs(new - old).max() <= 64.0 * EPS * size)
+    still = float(np.abs(new.real - old.real).max()) <= 64.0 * EPS * scale
+    if not still and _relative(new.real, old.real) > 1e-13:
         return False
-    return bool(np.abs(new.imag - old.imag).max() <= 64.0 * EPS * COMPLEX_STEP * np.abs(new.real).max())
+    return bool(np.abs(new.imag - old.imag).max() <= 64.0 * EPS * COMPLEX_STEP * size)
 
 
 def _relative(new: Array, old: Array, each: bool = False) -> float:

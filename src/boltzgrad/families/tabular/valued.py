@@ -91,6 +91,7 @@ def _by_relative_values(given: Average, start: Array | None) -> Valued:
         begin.astype(dtype),
         max_sweeps=most,
         jacobian=lambda h: half(plan, answer(h)[1], given.followers.state),
+        scale=float(np.abs(np.real(model.follower_reward)).max()),
     )
     policy = answer(follower.x)[1]
     paid = np.asarray(model.leader_reward)
@@ -112,6 +113,7 @@ def _by_relative_values(given: Average, start: Array | None) -> Valued:
         np.zeros(S, dtype=np.result_type(policy, paid, world.dtype)),
         max_sweeps=most,
         jacobian=lambda _: half(world, policy, given.leaders.state),
+        scale=float(np.abs(np.real(paid)).max()),  # values are differences of averages of that
     )
     cold = float(np.abs(follower.x).max() / np.min(np.real(np.asarray(tau))))
     spread = float(np.abs(paid).max() + np.abs(leader.x).max())
