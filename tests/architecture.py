@@ -30,11 +30,14 @@ MODELS = (
     "contexts",
     "cycles",
     "given",
+    "leader_policy",
     "linearise",
     "model",
     "natural_units",
     "plain_form",
     "problem",
+    "references",
+    "steps",
 )  # the files of a family that make its models
 ALONE = "derivations"  # imports SymPy only
 CALLS_DERIVATIONS = ("verify", "experiments", "testing", "cli")

@@ -8,7 +8,8 @@ from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.core.softmaxes import log_softmax, sigmoid, softmax
 from boltzgrad.core.trajectories import Trajectories
 from boltzgrad.core.trajectory_objectives import Preferences, TrajectoryObjective
-from boltzgrad.families.game.problem import LeaderPolicy, MarkovGame, softmax_table
+from boltzgrad.families.game.leader_policy import LeaderPolicy, softmax_table
+from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
 from boltzgrad.families.lqr.model import Bump, LQArrays, LQModel
 from boltzgrad.families.lqr.problem import LinearQuadratic, LinearQuadraticGame

@@ -186,7 +186,7 @@ def test_bad_input():
             world.game  # noqa: B018
 
     refused(r"reference has shape \(3, 2, 2\), expected \(3, 2, 3\) or \(3, 3\)", reference=np.full((3, 2, 2), 0.5))
-    refused(r"reference\[0, 0\] is 0: its log is infinite", reference=np.array([[0.0, 0.5, 0.5]] * 3))
+    refused(r"leader_reference\[0, 0\] is 0: its log is infinite", beside=np.array([[0.0, 1.0]] * 3))
     third = np.full((3, 2, 3), 1.0 / 3.0)
     refused(r"plans without the leader's action: expected \(3, 3\)", "does not see", reference=third)
     refused(r"leader_temperature is -1\.0; it must be at least 0", entropic=-1.0)

@@ -37,4 +37,4 @@ def moved(kernel: Array, start: Array, n: int) -> tuple[Array, float]:
     for _ in range(n):
         start = kernel.T @ start
     mass = float(start.sum())
-    return start / mass, mass
+    return (start / mass if mass else start), mass

@@ -11,12 +11,12 @@ from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.core.route import Route
 from boltzgrad.errors import InvalidOption, NotDifferentiable, unknown
 from boltzgrad.families.family import Family
-from boltzgrad.families.game.family import GAME
+from boltzgrad.families.game.family import GAME, GAME_OVER_STEPS
 from boltzgrad.families.horizon.family import HORIZON
 from boltzgrad.families.lqr.family import LQR
 from boltzgrad.families.tabular.family import TABULAR
 
-_families: list[Family] = [TABULAR, HORIZON, GAME, LQR]
+_families: list[Family] = [TABULAR, HORIZON, GAME, GAME_OVER_STEPS, LQR]
 
 
 def families() -> tuple[Family, ...]:

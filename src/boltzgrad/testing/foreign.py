@@ -19,7 +19,7 @@ from autograd.extend import defjvp, defvjp, primitive
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import untraced
 from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption
-from boltzgrad.families.game.problem import LeaderPolicy
+from boltzgrad.families.game.leader_policy import LeaderPolicy
 from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.lqr.model import LQModel
 from boltzgrad.families.lqr.problem import LinearQuadratic

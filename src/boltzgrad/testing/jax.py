@@ -25,7 +25,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption, InvalidTheta, MissingExtra, NotDifferentiable
-from boltzgrad.families.game.problem import LeaderPolicy
+from boltzgrad.families.game.leader_policy import LeaderPolicy
 from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.registry import family_of, hypergradient
 from boltzgrad.families.tabular.problem import ConfigurableMDP

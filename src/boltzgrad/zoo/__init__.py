@@ -16,6 +16,7 @@ from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.lqr.problem import LinearQuadratic, LinearQuadraticGame
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.zoo import (
+    finite_game,
     finite_garnet,
     four_rooms,
     garnet,
@@ -59,6 +60,9 @@ _ZOO = {
         ZooEntry("toy-game", "game", toy_game.toy_game, "BC-HG 5.3: three states, a bonus that tempts the follower"),
         ZooEntry(
             "random-game", "game", random_game.random_game, "random sparse Markov game, softmax table for the leader"
+        ),
+        ZooEntry(
+            "finite-game", "game-over-steps", finite_game.finite_game, "H steps: reference, missing actions, ends"
         ),
         ZooEntry(
             "thermal-control", "lqr", thermal_control.thermal_control, "BC-HG 5.2: insulation and airflow of a building"

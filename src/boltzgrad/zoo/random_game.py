@@ -9,6 +9,18 @@ from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.zoo.options import generator, positive_integer, probability, real
 
 
+def random_kernel(
+    rng: np.random.Generator, n_states: int, n_pairs: int, branching: int, ending: float = 0.0
+) -> sparse.csr_array:
+    """`branching` random successors with random weights for each pair of actions, (S·A·B, S)."""
+    rows = n_states * n_pairs
+    weight = rng.uniform(0.1, 1.0, size=(rows, branching))
+    weight /= weight.sum(axis=1, keepdims=True)
+    weight *= 1.0 - ending * rng.uniform(size=(rows, 1))
+    to = rng.integers(n_states, size=(rows, branching))
+    return sparse.csr_array((weight.ravel(), to.ravel(), np.arange(rows + 1) * branching), shape=(rows, n_states))
+
+
 def random_game(
     n_states: int = 20,
     n_leader_actions: int = 3,
@@ -29,12 +41,8 @@ def random_game(
     S, A = positive_integer("n_states", n_states), positive_integer("n_leader_actions", n_leader_actions)
     B, k = positive_integer("n_follower_actions", n_follower_actions), positive_integer("branching", branching)
     rng = generator(seed)
-    weight = rng.uniform(0.1, 1.0, size=(S * A * B, k))
-    weight /= weight.sum(axis=1, keepdims=True)
-    weight *= 1.0 - probability("ending", ending) * rng.uniform(size=(S * A * B, 1))
-    to = rng.integers(S, size=(S * A * B, k))
     return MarkovGame(
-        sparse.csr_array((weight.ravel(), to.ravel(), np.arange(S * A * B + 1) * k), shape=(S * A * B, S)),
+        random_kernel(rng, S, A * B, k, probability("ending", ending)),
         rng.dirichlet(np.ones(S)),
         rng.uniform(size=(S, A, B)),
         rng.uniform(size=(S, A, B)),

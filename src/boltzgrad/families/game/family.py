@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.route import Route
 from boltzgrad.families.family import Family, discounts_lost
-from boltzgrad.families.game import mistakes
+from boltzgrad.families.game import mistakes, mistakes_over_steps
 from boltzgrad.families.game.answer import answer
+from boltzgrad.families.game.backward import BACKWARD
 from boltzgrad.families.game.content import content
 from boltzgrad.families.game.differences import COMPLEX, DIFFERENCES
 from boltzgrad.families.game.later import later
@@ -36,14 +38,19 @@ FORMULAS = """\
 
 def describe(problem: MarkovGame) -> dict[str, Any]:
     """States and both players' actions."""
-    return {"size": f"{problem.n_states} states × {problem.n_leader_actions} × {problem.n_follower_actions} actions"}
+    actions = f"{problem.n_leader_actions} × {problem.n_follower_actions} actions"
+    if problem.steps is not None:
+        return {"size": f"{problem.steps.horizon} steps × {problem.steps.shape[0]} states × {actions}"}
+    return {"size": f"{problem.n_states} states × {actions}"}
 
 
 def formulated(problem: MarkovGame) -> tuple[Catalogue, MarkovGame | ConfigurableMDP] | str:
     """Theorem 2's mistakes where the follower sees the leader's action, Theorem 1's where it does not."""
     if problem.plans_on != problem.acts_on:
         return "known mistakes are not formulated for a follower that plans otherwise than it acts"
-    return (mistakes, problem) if problem.acts_on == "action" else (of_tables, problem.as_configurable_mdp())
+    if problem.acts_on != "action":
+        return of_tables, problem.as_configurable_mdp()
+    return (mistakes if problem.steps is None else mistakes_over_steps.EVERYTHING), problem
 
 
 def too_large(problem: MarkovGame, theta: Array) -> str:
@@ -67,13 +74,14 @@ def table(problem: MarkovGame, theta: Array) -> Table | str:
     if not sees:
         axes = "(states, follower's actions); of what has the leader's actions in between, give [:, 0]"
     bonus: Array = np.broadcast_to(problem.bonus, (S, A, B))
-    return Table(
-        problem.as_configurable_mdp(),
-        ((S, A, B) if sees else (S, B),),
-        axes,
-        1,
-        (bonus if sees else bonus[:, 0],),
-    )
+    shape: tuple[int, ...] = (S, A, B) if sees else (S, B)
+    if problem.steps is not None:
+        shape, axes = (
+            (problem.steps.horizon, problem.steps.shape[0], *shape[1:]),
+            axes.replace("(states", "(steps, states"),
+        )
+        axes = axes.replace("[:, 0]", "[:, :, 0]")
+    return Table(problem.as_configurable_mdp(), (shape,), axes, 1, ((bonus if sees else bonus[:, 0]).reshape(shape),))
 
 
 def draw() -> SearchStrategy[MarkovGame]:
@@ -83,22 +91,36 @@ def draw() -> SearchStrategy[MarkovGame]:
     return markov_games()
 
 
-GAME = Family(
-    "game",
-    MarkovGame,
-    game_hypergradient,
-    (THEOREM2, *LIFTED, UNROLLED, UNROLLED_IMPLICIT, COMPLEX, DIFFERENCES),
-    describe=describe,
-    mistakes=mistakes,
-    formulated=formulated,
-    too_large=too_large,
-    factors=factors,
-    later=later,
-    answer=answer,
-    table=table,
-    draw=draw,
-    content=content,
-    remade=remade,
-    formulas=FORMULAS,
-    pictures=pictures,
-)
+def draw_over_steps() -> SearchStrategy[MarkovGame]:
+    """Small random games of a few steps."""
+    from boltzgrad.families.game.draw import finite_games
+
+    return finite_games()
+
+
+def _family(name: str, over_steps: bool, own: tuple[Route, ...]) -> Family:
+    """Games for ever, or over a finite number of steps: the same but for what steps allow besides."""
+    return Family(
+        name,
+        MarkovGame,
+        game_hypergradient,
+        (THEOREM2, *LIFTED, *own, UNROLLED, UNROLLED_IMPLICIT, COMPLEX, DIFFERENCES),
+        holds=lambda problem: (problem.steps is not None) is over_steps,
+        describe=describe,
+        mistakes=mistakes_over_steps if over_steps else mistakes,
+        formulated=formulated,
+        too_large=too_large,
+        factors=factors,
+        later=later,
+        answer=answer,
+        table=table,
+        draw=draw_over_steps if over_steps else draw,
+        content=content,
+        remade=remade,
+        formulas=FORMULAS,
+        pictures=pictures,
+    )
+
+
+GAME = _family("game", False, ())
+GAME_OVER_STEPS = _family("game-over-steps", True, (BACKWARD,))

@@ -19,8 +19,12 @@ def later(problem: MarkovGame, theta: Array) -> Later | None:
     g = acting_policy(problem, f, q_follower(problem, follower_values(problem, f).x))
     joint = problem.joint
     kernel = state_kernel(matrix_of(joint.transition), (f[:, :, None] * g).reshape(len(f), -1))
-    undiscounted = joint.leader_discount == 1.0
-    n = half_of_chain(kernel, joint.initial) if undiscounted else half_of(joint.leader_discount)
+    if problem.steps is not None:
+        n = half_of(1.0, problem.steps.horizon)
+    elif joint.leader_discount == 1.0:
+        n = half_of_chain(kernel, joint.initial)
+    else:
+        n = half_of(joint.leader_discount)
     start, mass = moved(kernel, joint.initial, n)
     weight = joint.leader_discount**n * mass
     if weight == 0.0:

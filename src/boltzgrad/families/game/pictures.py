@@ -14,8 +14,8 @@ MOST_STATES = 12
 
 
 def pictures(reference: GameHypergradient) -> list[tuple[str, str]]:
-    """(title, figure) for what people look at; none of a game with many states."""
-    if reference.problem.n_states > MOST_STATES:
+    """(title, figure) for what people look at; none of a game with many states or a horizon."""
+    if reference.problem.n_states > MOST_STATES or reference.problem.steps is not None:
         return []
     return [("Where the players go", state_graph(reference))]
 

@@ -6,9 +6,7 @@ Source: BC-HG sections 2 and 4 (2-player Markov games), (4)(8)–(13), footnote 
 from __future__ import annotations
 
 import copy
-import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Literal
 
 import autograd.numpy as anp
@@ -17,59 +15,19 @@ from scipy import sparse
 
 from boltzgrad.core.array_map import ArrayMap
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.checks import check_policy, numeric_array, real_number, untraced
+from boltzgrad.core.checks import numeric_array, real_number, untraced
 from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.core.linearise import Linearised, RoundedBuild, traced_jvp, traced_vjp
 from boltzgrad.core.problem import ParametricProblem
-from boltzgrad.core.softmaxes import softmax, through_softmax
 from boltzgrad.core.stochastic import scatter, scattered_pull
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
+from boltzgrad.families.game.leader_policy import LeaderPolicy, softmax_table
+from boltzgrad.families.game.references import log_positive, log_reference, without
+from boltzgrad.families.game.steps import OverSteps, Steps, in_pairs
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 Sees = Literal["action", "state"]
-
-
-@dataclass(frozen=True)
-class LeaderPolicy:
-    """The leader's policy f_θ(a|s) as `function(theta) -> (S, A)`, in autograd.numpy or with both derivatives by hand.
-
-    `pullback(theta, cotangent (S, A)) -> (d,)`, `pushforward(theta, direction (d,)) -> (S, A)`.
-    """
-
-    function: Callable[[Any], Any]
-    dim: int
-    pullback: Callable[[Array, Array], Array] | None = None
-    pushforward: Callable[[Array, Array], Array] | None = None
-
-
-def softmax_table(n_states: int, n_actions: int) -> LeaderPolicy:
-    """Softmax over a table of logits, θ the table (n_states, n_actions) in row-major order.
-
-    >>> softmax_table(1, 2).function(np.zeros(2))
-    array([[0.5, 0.5]])
-    """
-    table = _SoftmaxTable((n_states, n_actions))
-    return LeaderPolicy(table.function, n_states * n_actions, pullback=table.pullback, pushforward=table.pushforward)
-
-
-@dataclass(frozen=True)
-class _SoftmaxTable:
-    """Softmax over a table of logits of this shape, with its derivatives: methods, so that a game can be pickled."""
-
-    shape: tuple[int, int]
-
-    def function(self, theta: Any) -> Any:
-        return softmax(anp.reshape(theta, self.shape))
-
-    def _through(self, theta: Array, x: Array) -> Array:
-        return np.asarray(through_softmax(self.function(theta), x))
-
-    def pullback(self, theta: Array, cotangent: Array) -> Array:
-        return self._through(theta, cotangent).ravel()
-
-    def pushforward(self, theta: Array, direction: Array) -> Array:
-        return self._through(theta, direction.reshape(self.shape))
 
 
 class MarkovGame(ParametricProblem):
@@ -83,12 +41,17 @@ class MarkovGame(ParametricProblem):
     the state only (BC-HG footnote 1).  `as_published=True`: it *acts* on the action it sees but *plans* as if it would
     not see the next one, as the published code does (the log-sum-exp stands outside the average over a').
 
-    `reference` π⁰(b|s,a), (S, A, B) or (S, B), is what the follower is kept near, at −τ KL; it is positive and, where the
-    follower does not see a, says nothing of a.  What is kept is the same follower with entropy, whose reward and Q_F hold
-    τ log π⁰.
+    `reference` π⁰(b|s,a), (S, A, B) or (S, B), is what the follower is kept near, at −τ KL; its zeros are actions that are not
+    there, and where the follower does not see a it says nothing of a.  What is kept is the same follower with entropy, whose
+    reward and Q_F hold τ log π⁰.
     `leader_temperature` τ_L ≥ 0 is the weight of the leader's own entropy, or of −KL(f_θ(·|s) ‖ f⁰(·|s)) with a
     `leader_reference` f⁰ (S, A): its reward is r_L − τ_L (log f_θ − log f⁰).  A follower with one action and this is a policy
     gradient with a regulariser.
+
+    With a `horizon` H the game ends after H steps, discounts are at most 1, and where it ends the players are paid
+    `terminal_follower_reward` and `terminal_leader_reward` (S,).  Kernel, rewards, references and what `policy` returns may
+    then have a first axis for the step, (H, …); what is found has one, too.  It is solved as the game on pairs (step, state),
+    row t·S + s, which `n_states`, `joint` and `linearise` are of.
 
     `state_names` are for pictures.  Raises: InvalidModel naming the entry; InvalidOption.
 
@@ -114,10 +77,28 @@ class MarkovGame(ParametricProblem):
         policy: LeaderPolicy | None = None,
         observes: bool = True,
         as_published: bool = False,
+        horizon: int | None = None,
+        terminal_follower_reward: Any = None,
+        terminal_leader_reward: Any = None,
         initial_scale: float = 1.0,
         name: str = "",
         state_names: Sequence[str] | None = None,
     ) -> None:
+        if as_published and not observes:
+            raise InvalidOption("as_published is a follower that acts on what it observes; observes=False is another")
+        tau = real_number("temperature", temperature)
+        self.steps: Steps | None = None
+        if horizon is not None:
+            gammas = (
+                real_number("follower_discount", follower_discount),
+                real_number("leader_discount", leader_discount),
+            )
+            ends = (terminal_follower_reward, terminal_leader_reward)
+            steps = self.steps = Steps.of(horizon, transition, (follower_reward, leader_reward), ends, gammas)
+            transition, initial = steps.kernel, steps.start(numeric_array("initial", initial, ndim=1, axes="(states,)"))
+            follower_reward, leader_reward = steps.reward(0), steps.reward(1)
+        elif terminal_follower_reward is not None or terminal_leader_reward is not None:
+            raise InvalidOption("terminal rewards are paid at the end of a horizon: give horizon=")
         follower_reward = numeric_array("follower_reward", follower_reward, ndim=3, axes="(states, leader, follower)")
         leader_reward = numeric_array("leader_reward", leader_reward, ndim=3, axes="(states, leader, follower)")
         S, A, B = follower_reward.shape
@@ -130,22 +111,33 @@ class MarkovGame(ParametricProblem):
                     f"transition has shape {transition.shape}, expected {(S, A, B, S)} as in the rewards"
                 )
             transition = transition.reshape(S, A * B, S)
-        if as_published and not observes:
-            raise InvalidOption("as_published is a follower that acts on what it observes; observes=False is another")
-        if state_names is not None and len(state_names) != S:
-            raise InvalidOption(f"state_names has {len(state_names)} names, expected {S}")
         self.n_states, self.n_leader_actions, self.n_follower_actions = S, A, B
         self.leader_temperature = real_number("leader_temperature", leader_temperature)
         if not 0.0 <= self.leader_temperature < np.inf:
             raise InvalidModel(f"leader_temperature is {self.leader_temperature!r}; it must be at least 0 and finite")
         self.bonus: Any = 0.0  # τ log π⁰, which the follower's reward has taken in
+        self.beside: Any = 0.0  # τ_L log f⁰, which the leader's has
+        self.available: Array | None = None
         if reference is not None:
-            log = _log_reference(reference, (S, A, B), sees_action=observes and not as_published)
-            self.bonus = real_number("temperature", temperature) * log
+            sees = observes and not as_published
+            shape = (S, A, B)
+            if self.steps is not None:
+                one = [self.steps.shape] * sees + [(self.steps.shape[0], B)]
+                reference = self.steps.on_pairs("reference", reference, one)
+            log, self.available = log_reference(reference, shape, sees_action=sees)
+            self.bonus = tau * log
             follower_reward = follower_reward + self.bonus
+            if self.available is not None:
+                transition, follower_reward = without(self.available, transition, follower_reward, tau)
         if leader_reference is not None:
-            log = np.log(_positive_policy("leader_reference", leader_reference, [(S, A)]))
-            leader_reward = leader_reward + self.leader_temperature * log[:, :, None]
+            if self.steps is not None:
+                leader_reference = self.steps.on_pairs("leader_reference", leader_reference, [self.steps.shape[:2]])
+            log = log_positive("leader_reference", leader_reference, [(S, A)])
+            self.beside = self.leader_temperature * log[:, :, None]
+            leader_reward = leader_reward + self.beside
+        expected = S if self.steps is None else self.steps.shape[0]
+        if state_names is not None and len(state_names) != expected:
+            raise InvalidOption(f"state_names has {len(state_names)} names, expected {expected}")
         self.state_names = None if state_names is None else list(state_names)
         # The joint model: pairs (a, b) are its actions, so every check and every kernel operation applies.
         try:
@@ -159,13 +151,21 @@ class MarkovGame(ParametricProblem):
                 temperature=temperature,
             )
         except InvalidModel as error:
-            raise InvalidModel(_in_pairs(str(error), B)) from None
+            raise InvalidModel(in_pairs(str(error), B)) from None
         if policy is not None and not isinstance(policy, LeaderPolicy):
             raise InvalidOption(f"policy is {policy!r}; expected LeaderPolicy(function, dim)")
-        self.policy = policy if policy is not None else softmax_table(S, A)
+        self.policy = self._over_steps(policy if policy is not None else softmax_table(expected, A))
         self.plans_on: Sees = "action" if observes and not as_published else "state"
         self.acts_on: Sees = "action" if observes else "state"
         super().__init__(dim=self.policy.dim, name=name, initial_scale=initial_scale)
+
+    def _over_steps(self, policy: LeaderPolicy) -> LeaderPolicy:
+        """The policy on the states that the game is solved on."""
+        if self.steps is None:
+            return policy
+        rows = OverSteps(policy.function, self.steps, policy.pullback, policy.pushforward)
+        by_hand = policy.pullback is not None and policy.pushforward is not None
+        return LeaderPolicy(rows, policy.dim, rows.pullback if by_hand else None, rows.pushforward if by_hand else None)
 
     @property
     def source(self) -> Callable[[Any], Any]:
@@ -263,6 +263,7 @@ class MarkovGame(ParametricProblem):
             anp.ravel(joint.initial[:, None] * f),
             joint.follower_reward.reshape(S * A, B),
             anp.reshape(paid, (S * A, B)),
+            available=self._there((S, A, B), (S * A, B)),
             **self._constants(),
         )
 
@@ -279,8 +280,13 @@ class MarkovGame(ParametricProblem):
             joint.initial,
             anp.sum(f * joint.follower_reward.reshape(S, A, B), axis=1),
             anp.sum(f * anp.reshape(paid_to_leader(self, anp.reshape(f, (S, A))), (S, A, B)), axis=1),
+            available=self._there((S, 1, B), (S, B)),
             **self._constants(),
         )
+
+    def _there(self, whole: tuple[int, ...], shape: tuple[int, ...]) -> Array | None:
+        """Where actions are, laid out as a table's."""
+        return None if self.available is None else np.broadcast_to(self.available, whole).reshape(shape)
 
     def _averaged_sparse(self, f: Any) -> SparseKernel:
         """Rows (s, b) hold the successors of (s, a, b) for every a, one entry each."""
@@ -338,36 +344,6 @@ def joint_under(game: MarkovGame, f: Array) -> TabularModel:
     out = copy.copy(game.joint)
     object.__setattr__(out, "leader_reward", paid_to_leader(game, f))
     return out
-
-
-def _log_reference(reference: Any, shape: tuple[int, int, int], *, sees_action: bool) -> Array:
-    """The log of π⁰ (S, A, B), or (S, 1, B).  Raises: InvalidModel."""
-    S, _, B = shape
-    shapes: list[tuple[int, ...]] = [shape, (S, B)] if sees_action else [(S, B)]
-    if not sees_action and np.shape(reference) == shape:
-        raise InvalidModel(
-            f"reference has shape {shape}, but this follower plans without the leader's action: expected ({S}, {B})"
-        )
-    log = np.log(_positive_policy("reference", reference, shapes))
-    return log if log.ndim == 3 else log[:, None, :]
-
-
-def _positive_policy(name: str, x: Any, shapes: Sequence[tuple[int, ...]]) -> Array:
-    policy = np.asarray(numeric_array(name, x), float)
-    positive = check_policy(name, policy, shapes)
-    if not positive.all():
-        at = ", ".join(map(str, np.argwhere(~positive)[0]))
-        raise InvalidModel(f"{name}[{at}] is 0: its log is infinite; leave the action out of the game")
-    return policy
-
-
-def _in_pairs(message: str, n_follower_actions: int) -> str:
-    """A message about transition[s, pair, …] in terms of both players' actions."""
-    return re.sub(
-        r"transition\[(\d+), (\d+)",
-        lambda m: "transition[{}, {}, {}".format(m[1], *divmod(int(m[2]), n_follower_actions)),
-        message,
-    )
 
 
 def _shaped(name: str, x: Any, shape: tuple[int, ...]) -> Array:

@@ -8,7 +8,8 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import BundleUnusable
-from boltzgrad.families.game.problem import LeaderPolicy, MarkovGame
+from boltzgrad.families.game.leader_policy import LeaderPolicy
+from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.remade import Line, Load, numbers
 from boltzgrad.families.tabular.remade import table
 

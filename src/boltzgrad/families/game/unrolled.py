@@ -91,7 +91,10 @@ def _skip(game: MarkovGame, theta: Array) -> str:
     if entries > 5e5:
         return f"{entries:.1e} kernel entries: too slow without compilation"
     discount = max(game.joint.follower_discount, game.joint.leader_discount)
-    worst = np.log(_BELOW) / np.log(max(discount, 0.1))
+    # Without a discount it is known once the chain is: `_sweeps`.
+    worst = 0.0 if discount == 1.0 else float(np.log(_BELOW) / np.log(max(discount, 0.1)))
+    if game.steps is not None:
+        worst = float(game.steps.horizon)
     if worst > _SWEEP_LIMIT:
         return f"more than {_SWEEP_LIMIT} sweeps to unroll (discount {discount})"
     tape = 20.0 * worst * game.joint.follower_reward.size

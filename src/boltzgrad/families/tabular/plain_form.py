@@ -3,8 +3,8 @@ r"""Followers with a reference policy, actions that are not there, and rates tha
 **A reference** π⁰:  max_π ⟨π, Q⟩ − τ KL(π ‖ π⁰) = τ log Σ_a π⁰(a) exp(Q(a)/τ) is the soft maximum of Q + τ log π⁰.  So the
 follower is the one with entropy and the reward r_F + τ log π⁰.
 
-**An action that is not there**, π⁰(a|s) = 0, gets the successors of one that is, b, and the reward of b less `_NEVER` τ:
-its weight exp(−`_NEVER`) is below the smallest float64, so it is exactly zero, and so is everything that it is multiplied with.
+**An action that is not there**, π⁰(a|s) = 0, gets the successors of one that is, b, and the reward of b less `NEVER` τ:
+its weight exp(−`NEVER`) is below the smallest float64, so it is exactly zero, and so is everything that it is multiplied with.
 
 **A leader's reference** is τ_L log π⁰_L in its reward; what is left, −τ_L log π, is what solvers and witnesses add.
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from boltzgrad.families.tabular.model import TabularModel
 
 Put = Callable[[str, Any], None]
-_NEVER = 1000.0
+NEVER = 1000.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ def take_reference(model: TabularModel, put: Put, temperature: Any) -> None:
     put("available", there)
     if there is not None:
         states, instead = np.arange(shape[0])[:, None], np.argmax(there, axis=1)
-        reward = anp.where(there, reward, reward[states, instead[:, None]] - _NEVER * temperature)
+        reward = anp.where(there, reward, reward[states, instead[:, None]] - NEVER * temperature)
         stand_in = np.where(there, np.arange(shape[1]), instead[:, None])
         own = model.own_kernel
         put("kernel", _with_rows(model.kernel, stand_in))
@@ -134,7 +134,7 @@ def retake(model: TabularModel, put: Put) -> None:
         log = np.log(np.where(there, weights, 1.0))
         put(
             "follower_reward",
-            model.follower_reward + more * np.where(there, log, log[states, instead[:, None]] - _NEVER),
+            model.follower_reward + more * np.where(there, log, log[states, instead[:, None]] - NEVER),
         )
     if leaders:
         log = np.log(np.where(model.leader_reference > 0.0, model.leader_reference, 1.0))
@@ -168,12 +168,12 @@ def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
 
 
 def _in_units(model: TabularModel, tau: Any) -> Any:
-    """r_F/τ; an action that is not there stays exactly `_NEVER` below its stand-in, and −`_NEVER` τ/τ does not seem to move."""
+    """r_F/τ; an action that is not there stays exactly `NEVER` below its stand-in, and −`NEVER` τ/τ does not seem to move."""
     reward = model.follower_reward / tau
     if model.available is None:
         return reward
     instead = np.argmax(model.available, axis=1)[:, None]
-    return anp.where(model.available, reward, reward[np.arange(len(instead))[:, None], instead] - _NEVER)
+    return anp.where(model.available, reward, reward[np.arange(len(instead))[:, None], instead] - NEVER)
 
 
 def _weighted(kernel: Kernel, tau: Any) -> Kernel:

@@ -8,16 +8,17 @@ one half of the horizon.
 """
 
 from boltzgrad.families.game import mistakes as game
+from boltzgrad.families.game import mistakes_over_steps as finite_game
 from boltzgrad.families.horizon import mistakes as horizon
 from boltzgrad.families.lqr import mistakes as lqr
 from boltzgrad.families.mistake import Mutant
 from boltzgrad.families.registry import families
 from boltzgrad.families.tabular import mistakes as tabular
 
-FAMILIES = {"tabular": tabular, "horizon": horizon, "game": game, "lqr": lqr}
+FAMILIES = {"tabular": tabular, "horizon": horizon, "game": game, "game-over-steps": finite_game, "lqr": lqr}
 """The mistakes of each family that comes with the library."""
 
-__all__ = ["FAMILIES", "Mutant", "everything", "game", "horizon", "lqr", "tabular"]
+__all__ = ["FAMILIES", "Mutant", "everything", "finite_game", "game", "horizon", "lqr", "tabular"]
 
 
 def everything() -> tuple[Mutant, ...]:
