@@ -37,6 +37,7 @@ MODELS = (
     "plain_form",
     "problem",
     "references",
+    "several",
     "steps",
 )  # the files of a family that make its models
 ALONE = "derivations"  # imports SymPy only

@@ -1,6 +1,7 @@
 """Problems: θ ↦ numbers, and the named problems of the zoo."""
 
 from boltzgrad.core.arrival import arrival_reward
+from boltzgrad.core.follower_objectives import JointObjective, ValueObjective, follower_value
 from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.core.leader_mdp import LeaderMDP
 from boltzgrad.core.objectives import LogLikelihood, PolicyObjective, Regulariser
@@ -17,6 +18,7 @@ from boltzgrad.families.tabular.average import AverageRewardModel
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
+from boltzgrad.families.tabular.several import several_followers
 from boltzgrad.zoo import entries, load, names
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "DenseKernel",
     "FiniteHorizonModel",
     "HorizonArrays",
+    "JointObjective",
     "LQArrays",
     "LQModel",
     "LeaderMDP",
@@ -47,11 +50,14 @@ __all__ = [
     "TabularModel",
     "Trajectories",
     "TrajectoryObjective",
+    "ValueObjective",
     "arrival_reward",
     "entries",
+    "follower_value",
     "load",
     "log_softmax",
     "names",
+    "several_followers",
     "sigmoid",
     "softmax",
     "softmax_table",

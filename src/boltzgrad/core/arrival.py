@@ -58,3 +58,15 @@ def row_sums(values: Any, pattern: SparsePattern) -> Any:
 
 defvjp(row_sums, lambda ans, values, pattern: lambda g: g[_row_of(pattern)], argnums=(0,))
 defjvp(row_sums, lambda g, ans, values, pattern: row_sums(g, pattern), argnums=(0,))
+
+
+@primitive
+def gathered(x: Any, places: Array, size: int) -> Any:
+    """A vector (size,) in which entry i of x (k,) is added at places[i]; traced by autograd."""
+    out = np.zeros(size, x.dtype)
+    np.add.at(out, places, x)
+    return out
+
+
+defvjp(gathered, lambda ans, x, places, size: lambda g: g[places], argnums=(0,))
+defjvp(gathered, lambda g, ans, x, places, size: gathered(g, places, size), argnums=(0,))

@@ -22,6 +22,7 @@ from boltzgrad.zoo import (
     garnet,
     grid_world,
     lqr_game,
+    mechanism_design,
     random_game,
     random_lqr,
     rlhf,
@@ -57,6 +58,12 @@ _ZOO = {
         ZooEntry("finite-garnet", "horizon", finite_garnet.finite_garnet, "H steps: reference, missing actions, ends"),
         ZooEntry("grid-world", "tabular", grid_world.grid_world, "N × N slippery grid; θ in rewards, kernel and start"),
         ZooEntry("rlhf", "tabular", rlhf.rlhf, "SoBiRL 3.3: a reward model from preferences between trajectories"),
+        ZooEntry(
+            "mechanism-design",
+            "tabular",
+            mechanism_design.mechanism_design,
+            "HPGD A: bidders are charged what they cost the others",
+        ),
         ZooEntry("toy-game", "game", toy_game.toy_game, "BC-HG 5.3: three states, a bonus that tempts the follower"),
         ZooEntry(
             "random-game", "game", random_game.random_game, "random sparse Markov game, softmax table for the leader"

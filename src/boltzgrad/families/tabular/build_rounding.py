@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import autograd.numpy as anp
@@ -94,7 +93,7 @@ def _objective(
         return x[: t.size], x[t.size :].reshape(policy.shape)
 
     other = copy.copy(problem)
-    other.objective = replace(objective, gradient=rounded)
+    other.objective = PolicyObjective(objective.function, rounded, objective.variation)
     for _ in range(runs):
         moved = _or_infinite(again, other, arrays_of(linearised.model))
         largest = np.maximum(largest, np.abs(moved - gradient))

@@ -83,7 +83,8 @@ class TabularModel(BuiltModel):
 
     What is kept is the same follower in the plain form (`families/tabular/plain_form.py`): `follower_reward` is then
     r_F + τ log π⁰, a temperature that moves becomes 1 and `unit` says what a unit of reward is, a discount that moves becomes 1
-    and its kernel γp; a temperature for each state becomes 1, too, with `unit` (S,) and a kernel of weights for the follower;
+    and its kernel γp; a temperature for each state becomes 1, too, with `unit` (S,) and a kernel of weights for the follower
+    (`scale` is `unit` as θ moves it); `followers` (S_c, A_c) are those that the table holds, where it is of several;
     `moving` has what was taken in, by name, `available` and `reference` say what was given.
 
     Raises: InvalidModel, naming the entry, what was found and what was expected.
@@ -109,6 +110,8 @@ class TabularModel(BuiltModel):
     leader_reference: Any = field(kw_only=True, default=None)
     leader_horizon: int | None = field(kw_only=True, default=None)
     unit: Any = field(kw_only=True, default=1.0, repr=False)
+    scale: Any = field(kw_only=True, default=1.0, repr=False)
+    followers: tuple[tuple[int, int], ...] = field(kw_only=True, default=(), repr=False)
     moving: Mapping[str, Any] = field(kw_only=True, default_factory=dict, repr=False)
     made_with: MadeWith | None = field(kw_only=True, default=None, repr=False)
     given: Given | None = field(kw_only=True, default=None, repr=False)
@@ -297,9 +300,10 @@ class TabularModel(BuiltModel):
     def untraced(self) -> TabularModel:
         """The model with plain arrays in place of autograd boxes."""
         parts = self.arrays().parts()
-        if not any(isinstance(x, Box) for x in parts):
+        if not any(isinstance(x, Box) for x in (*parts, self.scale)):
             return self
         out = self.with_arrays(self.arrays().map(untraced))
+        object.__setattr__(out, "scale", untraced(out.scale))
         if out.given is not None:
             object.__setattr__(out, "given", out.given.untraced())
         return out

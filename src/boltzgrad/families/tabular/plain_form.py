@@ -150,6 +150,7 @@ def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
         each = np.ndim(untraced(tau)) == 1
         put("follower_reward", _in_units(model, tau[:, None] if each else tau))
         put("unit", np.real(np.asarray(untraced(tau))) if each else model.unit * float(np.real(untraced(tau))))
+        put("scale", model.scale * tau)
         put("temperature", 1.0)
         if each:
             put("follower_kernel", _weighted(model.follower_kernel, tau))

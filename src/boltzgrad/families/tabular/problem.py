@@ -15,6 +15,7 @@ from boltzgrad.core.array_map import ArrayMap, scalar_map
 from boltzgrad.core.arrays import Array, Parts
 from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.checks import untraced
+from boltzgrad.core.follower_objectives import ObjectiveOfModel
 from boltzgrad.core.linearise import Linearised, RoundedBuild, constants_allowed
 from boltzgrad.core.objectives import PolicyObjective, Regulariser
 from boltzgrad.core.problem import ENTRY_ULPS, ParametricProblem
@@ -175,6 +176,8 @@ class ConfigurableMDP(ParametricProblem):
         self.build = _OneForm(build) if pullback is None and not isinstance(build, _OneForm) else build
         if isinstance(objective, TrajectoryObjective):
             objective = objective.within(self._world)
+        if isinstance(objective, ObjectiveOfModel):
+            objective = objective.within(self.build)
         self.objective, self.regulariser = objective, regulariser
         self._pullback, self._pushforward = pullback, pushforward
         self._kind: type[BuiltModel] | None = None
