@@ -14,6 +14,7 @@ from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.horizon.model import FiniteHorizonModel, HorizonArrays
 from boltzgrad.families.lqr.model import Bump, LQArrays, LQModel
 from boltzgrad.families.lqr.problem import LinearQuadratic, LinearQuadraticGame
+from boltzgrad.families.lqr_steps.model import FiniteHorizonLQModel, LQStepsArrays
 from boltzgrad.families.tabular.average import AverageRewardModel
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
@@ -28,11 +29,13 @@ __all__ = [
     "ContextualArrays",
     "ContextualModel",
     "DenseKernel",
+    "FiniteHorizonLQModel",
     "FiniteHorizonModel",
     "HorizonArrays",
     "JointObjective",
     "LQArrays",
     "LQModel",
+    "LQStepsArrays",
     "LeaderMDP",
     "LeaderPolicy",
     "LinearQuadratic",

@@ -12,7 +12,7 @@ from boltzgrad.verify.mutants.recognise import mistakes
 from boltzgrad.verify.tolerances import RESOLUTION, Verdict, Yardstick, judge, relative, witness_allowance
 
 MUTANTS = {f"{family}: {m.name}": m for family, room in FAMILIES.items() for m in room.MUTANTS}
-LEAST = {"tabular": 15, "horizon": 15, "game": 10, "game-over-steps": 6, "lqr": 10}
+LEAST = {"tabular": 15, "horizon": 15, "game": 10, "game-over-steps": 6, "lqr": 10, "lqr-over-steps": 10}
 
 
 def family_of(problem):

@@ -20,6 +20,7 @@ from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.family import TabularFamily
 from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.lqr.model import LQModel
 from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
@@ -46,6 +47,10 @@ class SampledEstimator(Estimator):
         if isinstance(problem, (ConfigurableMDP, MarkovGame)):
             return TabularFamily(problem)
         if isinstance(problem, LinearQuadratic):
+            if problem.model_kind is not LQModel:
+                raise InvalidOption(
+                    f"{problem!r} has a follower that plans for a number of steps; {self.label} samples one that plans for ever"
+                )
             return GaussianFamily(problem)
         raise InvalidOption(f"problem is {problem!r}; expected a ConfigurableMDP, MarkovGame or LinearQuadratic")
 

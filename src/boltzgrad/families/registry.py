@@ -14,9 +14,10 @@ from boltzgrad.families.family import Family
 from boltzgrad.families.game.family import GAME, GAME_OVER_STEPS
 from boltzgrad.families.horizon.family import HORIZON
 from boltzgrad.families.lqr.family import LQR
+from boltzgrad.families.lqr_steps.family import LQR_STEPS
 from boltzgrad.families.tabular.family import TABULAR
 
-_families: list[Family] = [TABULAR, HORIZON, GAME, GAME_OVER_STEPS, LQR]
+_families: list[Family] = [TABULAR, HORIZON, GAME, GAME_OVER_STEPS, LQR, LQR_STEPS]
 
 
 def families() -> tuple[Family, ...]:

@@ -18,6 +18,7 @@ from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.zoo import (
     finite_game,
     finite_garnet,
+    finite_lqr,
     four_rooms,
     garnet,
     grid_world,
@@ -76,6 +77,7 @@ _ZOO = {
         ),
         ZooEntry("lqr-game", "lqr", lqr_game.lqr_game, "BC-HG 5.4: a leader steers the follower's state into a bump"),
         ZooEntry("random-lqr", "lqr", random_lqr.random_lqr, "random LQR, every matrix depends on θ"),
+        ZooEntry("finite-lqr", "lqr-over-steps", finite_lqr.finite_lqr, "random LQR whose follower plans for H steps"),
     )
 }
 

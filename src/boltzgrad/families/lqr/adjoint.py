@@ -48,7 +48,7 @@ class Loop:
     action: Any
 
 
-def loop(model: LQModel, a: LQArrays, P: Any) -> Loop:
+def loop(model: Any, a: Any, P: Any) -> Loop:
     """The closed loop for the follower's cost matrix P."""
     gamma = model.follower_discount
     M_inv = inverse(a.R + gamma * (a.B.T @ P @ a.B))
@@ -324,12 +324,20 @@ def _outer(x: Any, y: Any) -> Any:
     return np.multiply.outer(x, y)
 
 
-def cotangents(model: LQModel, a: LQArrays, P: Any) -> tuple[Any, LQArrays]:
-    """(J, cotangents of every array) for the follower's cost matrix P; on arrays, or on balls."""
+@dataclass(frozen=True, eq=False)
+class BackToP:
+    """∂J/∂A, ∂J/∂B, ∂J/∂W, ∂J/∂M (M = R + γB'PB, so ∂J/∂R, too) and ∂J/∂P of what one step's loop is made of."""
+
+    A: Any
+    B: Any
+    W: Any
+    M: Any
+    P: Any
+
+
+def back_to_P(model: Any, a: Any, P: Any, at: Loop, lead: Any) -> BackToP:
+    """From the cotangents of a loop, `lead` (F, noise, K, action), to those of what it was made of, by the product rule."""
     gamma, tau = model.follower_discount, model.temperature
-    at = loop(model, a, P)
-    quadratic_forever = model.horizon is None and model.bump is None
-    lead = infinite_leader(model, a, at) if quadratic_forever else finite_leader(model, a, at)
     A_bar = lead.F
     B_bar = -1.0 * (lead.F @ at.K.T)
     K_bar = lead.K - a.B.T @ lead.F
@@ -353,15 +361,25 @@ def cotangents(model: LQModel, a: LQArrays, P: Any) -> tuple[Any, LQArrays]:
     A_bar = A_bar + gamma * (P @ a.B @ Z)
     B_bar = B_bar + gamma * (P @ a.A @ Z.T) + 2.0 * gamma * (P @ a.B @ M_bar)
     P_bar = symmetric(P_bar + gamma * (a.B @ Z @ a.A.T) + gamma * (a.B @ M_bar @ a.B.T))
+    return BackToP(A_bar, B_bar, W_bar, M_bar, P_bar)
+
+
+def cotangents(model: LQModel, a: LQArrays, P: Any) -> tuple[Any, LQArrays]:
+    """(J, cotangents of every array) for the follower's cost matrix P; on arrays, or on balls."""
+    gamma = model.follower_discount
+    at = loop(model, a, P)
+    quadratic_forever = model.horizon is None and model.bump is None
+    lead = infinite_leader(model, a, at) if quadratic_forever else finite_leader(model, a, at)
+    back = back_to_P(model, a, P, at, lead)
     # Through the Riccati equation: one adjoint Lyapunov equation.
-    Y = lyapunov(at.F, P_bar, gamma)
+    Y = lyapunov(at.F, back.P, gamma)
     carried = 2.0 * gamma * (P @ at.F @ Y)
     return lead.value, LQArrays(
-        A=A_bar + carried,
-        B=B_bar - carried @ at.K.T,
-        W=W_bar,
+        A=back.A + carried,
+        B=back.B - carried @ at.K.T,
+        W=back.W,
         Q=Y,
-        R=M_bar + at.K @ Y @ at.K.T,
+        R=back.M + at.K @ Y @ at.K.T,
         mean=lead.mean,
         covariance=lead.covariance,
         leader_Q=lead.leader_Q,

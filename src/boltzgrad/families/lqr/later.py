@@ -29,6 +29,7 @@ def later(problem: LinearQuadratic, theta: Array) -> Later | None:
     horizon = None if m.horizon is None else m.horizon - n
 
     def build(t: Any) -> LQModel:
-        return replace(problem.build(t), mean=mean, covariance=covariance, horizon=horizon)
+        model: LQModel = problem.build(t)
+        return replace(model, mean=mean, covariance=covariance, horizon=horizon)
 
     return Later(LinearQuadratic(build, dim=problem.dim), weight)

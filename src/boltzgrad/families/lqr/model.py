@@ -154,9 +154,9 @@ class LQModel:
             put(name, numeric_array(name, getattr(self, name), ndim=2, axes=f"({k}, {k})"))
             if getattr(self, name).shape != (k, k):
                 raise InvalidModel(f"{name} has shape {getattr(self, name).shape}, expected ({k}, {k})")
-            _symmetric(name, np.real(untraced(getattr(self, name))))
+            check_symmetric(name, np.real(untraced(getattr(self, name))))
         for name, definite in (("W", False), ("Q", False), ("R", True), ("covariance", False)):
-            _definite(name, np.real(untraced(getattr(self, name))), strictly=definite)
+            check_definite(name, np.real(untraced(getattr(self, name))), strictly=definite)
         put("mean", numeric_array("mean", self.mean, ndim=1, axes="(n,)"))
         if self.mean.shape != (n,):
             raise InvalidModel(f"mean has shape {self.mean.shape}, expected ({n},)")
@@ -186,8 +186,8 @@ class LQModel:
             precision = np.asarray(numeric_array("the bump's precision", self.bump.precision))
             if precision.shape != (n, n):
                 raise InvalidModel(f"the bump's precision has shape {precision.shape}, expected ({n}, {n})")
-            _symmetric("the bump's precision", precision)
-            _definite("the bump's precision", precision, strictly=True)
+            check_symmetric("the bump's precision", precision)
+            check_definite("the bump's precision", precision, strictly=True)
             put("bump", Bump(target, precision, real_number("the bump's height", self.bump.height)))
 
     def _take_cross_term(self, put: Any) -> None:
@@ -209,7 +209,7 @@ class LQModel:
         put("Q", 0.5 * (rest + rest.T))
         put("shift", shift)
         put("N", None)
-        _definite("Q − N R⁻¹N'", np.real(untraced(self.Q)), strictly=False)
+        check_definite("Q − N R⁻¹N'", np.real(untraced(self.Q)), strictly=False)
 
     @classmethod
     def from_dlqr(
@@ -269,7 +269,7 @@ class LQModel:
         return self.rescaled(LQArrays(*map(untraced, self.arrays().parts())), self.bump, self.temperature)
 
 
-def _symmetric(name: str, x: Array) -> None:
+def check_symmetric(name: str, x: Array) -> None:
     """Refuse x_ij ≠ x_ji, relative to the largest of |x_ij|, |x_ji| and √|x_ii x_jj|: other units change nothing."""
     off, root = np.abs(x - x.T), np.sqrt(np.abs(np.diag(x)))
     if not off.any():
@@ -282,7 +282,7 @@ def _symmetric(name: str, x: Array) -> None:
         )
 
 
-def _definite(name: str, x: Array, *, strictly: bool) -> None:
+def check_definite(name: str, x: Array, *, strictly: bool) -> None:
     """Refuse what is not definite, judged by x_ij/√(x_ii x_jj): a congruence with any diagonal matrix changes nothing."""
     diagonal = np.diag(x)
     root = np.sqrt(np.maximum(diagonal, 0.0))

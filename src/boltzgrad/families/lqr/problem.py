@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import autograd.numpy as anp
@@ -16,12 +17,14 @@ from boltzgrad.core.linearise import Linearised, traced_jvp, traced_vjp
 from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.errors import InvalidModel, InvalidOption
 from boltzgrad.families.lqr.model import LQArrays, LQModel
+from boltzgrad.families.lqr_steps.model import FiniteHorizonLQModel
 
 LinearisedLQ = Linearised[LQModel, LQArrays]
+Kind = LQModel | FiniteHorizonLQModel
 
 
 class LinearQuadratic(ParametricProblem):
-    """A configurable LQR: `build(theta)` returns an `LQModel`, written in autograd.numpy.
+    """A configurable LQR: `build(theta)` returns an `LQModel`, or a `FiniteHorizonLQModel`, written in autograd.numpy.
 
     The follower answers every θ with the gain that is optimal there, so ∇J says what a change of the plant or of the costs is
     worth *after* the regulator has been designed again.  Dynamics, signs and conventions are in `LQModel`; its matrices, mean
@@ -38,13 +41,24 @@ class LinearQuadratic(ParametricProblem):
     1
     """
 
-    def __init__(
-        self, build: Callable[[Any], LQModel], *, dim: int, initial_scale: float = 1.0, name: str = ""
-    ) -> None:
+    def __init__(self, build: Callable[[Any], Kind], *, dim: int, initial_scale: float = 1.0, name: str = "") -> None:
         super().__init__(dim=dim, name=name, initial_scale=initial_scale)
         if not callable(build):
             raise InvalidOption(f"build is {build!r}; expected a function theta -> LQModel")
-        self.build = build
+        self.build: Callable[[Any], Any] = build
+        self._kind: type[Kind] | None = None
+
+    @property
+    def model_kind(self) -> type[Kind]:
+        """What kind of model `build` returns; of a build that cannot be called at a starting point, an `LQModel`."""
+        self.settle(self.initial_theta())
+        return LQModel if self._kind is None else self._kind
+
+    def settle(self, theta: Any) -> None:
+        """Learn at a θ which kind of model `build` returns."""
+        if self._kind is None:
+            with contextlib.suppress(Exception):  # whatever a build raises: it is said where a model is asked for
+                self._checked_build(self.check_theta(theta))
 
     @property
     def source(self) -> Callable[[Any], LQModel]:
@@ -58,9 +72,9 @@ class LinearQuadratic(ParametricProblem):
     def model(self, theta: Any) -> LQModel:
         """What `build` returns at θ, checked.  Raises: InvalidTheta, InvalidModel."""
         model = self._checked_build(self.check_theta(theta))
-        for f in fields(LQArrays):
-            if np.iscomplexobj(getattr(model, f.name)):
-                raise InvalidModel(f"{f.name} is complex at a real theta; expected real numbers")
+        for name, x in model.arrays().named():
+            if np.iscomplexobj(x):
+                raise InvalidModel(f"{name} is complex at a real theta; expected real numbers")
         return model
 
     def linearise(self, theta: Any) -> LinearisedLQ:
@@ -73,10 +87,8 @@ class LinearQuadratic(ParametricProblem):
             return model.arrays().parts()
 
         _, back = traced_vjp(parts, theta)
-        forward = traced_jvp(parts, theta)
-        return Linearised(
-            store[0], lambda cotangent: back(cotangent.parts()), lambda u: LQArrays(*forward(u)), self.dim
-        )
+        forward, like = traced_jvp(parts, theta), store[0].arrays()
+        return Linearised(store[0], lambda cotangent: back(cotangent.parts()), lambda u: like.of(forward(u)), self.dim)
 
     def array_map(self, theta: Any, linearised: LinearisedLQ | None = None) -> ArrayMap:
         """θ ↦ the model's matrices, at one θ; `linearised` is `linearise(theta)` where it is known already."""
@@ -89,17 +101,18 @@ class LinearQuadratic(ParametricProblem):
             values=values,
             scales=tuple(float(np.abs(x).max(initial=0.0)) or 1.0 for x in values),
             evaluate=lambda t: tuple(np.asarray(x) for x in self._checked_build(t).arrays().parts()),
-            pull=lambda parts: at.pullback(LQArrays(*parts)),
+            pull=lambda parts: at.pullback(at.model.arrays().of(parts)),
             push=lambda direction: tuple(np.asarray(x, float) for x in at.pushforward(direction).parts()),
             again=self.array_map,
             takes_complex=getattr(self.build, "takes_complex", True),
         )
 
     def _checked_build(self, theta: Any) -> LQModel:
-        model = self.build(theta)
-        if not isinstance(model, LQModel):
+        model: Any = self.build(theta)
+        if not isinstance(model, (LQModel, FiniteHorizonLQModel)):
             raise InvalidModel(f"build returned a {type(untraced(model)).__name__}, expected an LQModel")
-        return model
+        self._kind = type(model)
+        return model  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, eq=False)

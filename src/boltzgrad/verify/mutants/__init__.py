@@ -11,14 +11,22 @@ from boltzgrad.families.game import mistakes as game
 from boltzgrad.families.game import mistakes_over_steps as finite_game
 from boltzgrad.families.horizon import mistakes as horizon
 from boltzgrad.families.lqr import mistakes as lqr
+from boltzgrad.families.lqr_steps import mistakes as finite_lqr
 from boltzgrad.families.mistake import Mutant
 from boltzgrad.families.registry import families
 from boltzgrad.families.tabular import mistakes as tabular
 
-FAMILIES = {"tabular": tabular, "horizon": horizon, "game": game, "game-over-steps": finite_game, "lqr": lqr}
+FAMILIES = {
+    "tabular": tabular,
+    "horizon": horizon,
+    "game": game,
+    "game-over-steps": finite_game,
+    "lqr": lqr,
+    "lqr-over-steps": finite_lqr,
+}
 """The mistakes of each family that comes with the library."""
 
-__all__ = ["FAMILIES", "Mutant", "everything", "finite_game", "game", "horizon", "lqr", "tabular"]
+__all__ = ["FAMILIES", "Mutant", "everything", "finite_game", "finite_lqr", "game", "horizon", "lqr", "tabular"]
 
 
 def everything() -> tuple[Mutant, ...]:

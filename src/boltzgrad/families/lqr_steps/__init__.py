@@ -1,0 +1,1 @@
+"""Linear-quadratic followers that plan for a finite number of steps."""
