@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.derivations.instances import actions, averages, game, horizons, lqr, mdp, suboptimal
+from boltzgrad.derivations.instances import actions, averages, finite, game, horizons, logits, lqr, mdp, suboptimal
 from boltzgrad.derivations.kit.numbers import STEP, Draw, Instance, Merged, together
 from boltzgrad.derivations.symbols import actions as one
 from boltzgrad.derivations.symbols import game as g
@@ -20,6 +20,8 @@ from boltzgrad.derivations.symbols import lqr as q
 from boltzgrad.derivations.symbols import mdp as m
 from boltzgrad.families.game import sweeps as game_sweeps
 from boltzgrad.families.game.problem import MarkovGame
+from boltzgrad.families.horizon.adjoint import solve as solve_horizon
+from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.lqr import sweeps as lqr_sweeps
 from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.registry import hypergradient
@@ -144,6 +146,21 @@ def _suboptimal(problem: ConfigurableMDP, theta: Array, direction: Array, rng: n
     return suboptimal.beside(arrays, solution, own, policy)
 
 
+def _logits(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
+    """The solver's own evaluation of a random policy, whose logits move."""
+    arrays, _, reference = _solved(problem, theta, direction)
+    policy = rng.dirichlet(np.ones(arrays["r_F"].shape[1]), size=len(arrays["rho"]))
+    found = evaluate_policy(reference.contexts[0].model, policy)
+    return logits.moved_along(arrays, policy, rng, {"V_F": found.value, "Q_F": found.q})
+
+
+def _optimum(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
+    """The solver's optimum, whose logits move."""
+    arrays, solution, _ = _solved(problem, theta, direction)
+    own = {name: np.real(x) for name, x in solution.items()}
+    return logits.at_optimum(arrays, logits.moved_along(arrays, own.pop("policy"), rng, own))
+
+
 def _averages(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
     """The arrays of a table without its discounts: what `AverageRewardModel` makes of them."""
     arrays, _, _ = _solved(problem, theta, direction)
@@ -160,6 +177,66 @@ def _averages(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.
         policy=given.policy + 1j * np.imag(policy),
         stationary=given.followers.stationary,
     )
+
+
+def _finite(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
+    """A table's arrays over some steps, whose rewards fade: V_t, U_t, ν_t, w_t, m_t, y_t and ∇J as the library has them."""
+    still, _, _ = _solved(problem, theta, direction)
+    fading = 0.7 ** np.arange(finite.STEPS)[:, None, None]
+    arrays: dict[str, Any] = {
+        **still,
+        "p": np.array([still["p"]] * finite.STEPS),
+        "r_F": still["r_F"] * fading,
+        "r_L": still["r_L"] * fading[::-1],
+        "ends": (still["r_F"][:, 0], still["r_L"][:, 0]),
+    }
+    given = {
+        "transition": arrays["p"],
+        "initial": arrays["rho"],
+        "follower_reward": arrays["r_F"],
+        "leader_reward": arrays["r_L"],
+        "terminal_follower_reward": arrays["ends"][0],
+        "terminal_leader_reward": arrays["ends"][1],
+    }
+    gamma_F, gamma_L = arrays["gammas"]
+    plain: dict[str, Any] = {name: x.real for name, x in given.items()}
+    model = FiniteHorizonModel(
+        **plain, horizon=finite.STEPS, follower_discount=gamma_F, leader_discount=gamma_L, temperature=arrays["tau"]
+    )
+    found, swept = solve_horizon(model), finite.backward(arrays)
+    exact = {"V_F": found.V, "Q_F": found.q, "policy": found.policy, "V_L": found.U, "Q_L": found.q_leader}
+    solution = {name: np.array(x) + 1j * np.imag(swept[name]) for name, x in exact.items()}
+    ahead = {"v": found.visits, "w": found.guidance, "m": found.arrays.follower_reward, "y": found.adjoint}
+    here = finite.letters(arrays, solution, {name: np.asarray(x) for name, x in ahead.items()})
+    return _with_gradient(here, float(found.value), found.arrays, given)
+
+
+def _counted(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
+    """A table whose leader counts some steps: U_t, Q_L,t, y and ∇J as the library has them."""
+    arrays, solution, _ = _solved(problem, theta, direction)
+    names = {"transition": "p", "initial": "rho", "follower_reward": "r_F", "leader_reward": "r_L"}
+    given = {name: arrays[letter] for name, letter in names.items()}
+    gamma_F, gamma_L = arrays["gammas"]
+    model = TabularModel(
+        *(given[name].real for name in names),
+        follower_discount=gamma_F,
+        leader_discount=gamma_L,
+        temperature=arrays["tau"],
+        leader_horizon=finite.STEPS,
+    )
+    reference: Any = hypergradient(ConfigurableMDP(lambda theta: model, dim=1), np.zeros(1))
+    values, q_leader = finite.counted_values(arrays, solution["policy"])
+    zero = np.zeros((1, len(arrays["rho"])))
+    leader = np.concatenate([reference.leader.value, zero]) + 1j * values.imag, reference.leader.q + 1j * q_leader.imag
+    adjoint = reference.cotangent.follower_reward.sum(axis=1)[None, :]  # Σ_a w = 0
+    here = finite.counted(arrays, solution, leader, adjoint)
+    return _with_gradient(here, reference.value, reference.cotangent, given)
+
+
+def _with_gradient(here: Instance, value: float, cotangent: Any, given: dict[str, Array]) -> Instance:
+    """The instance with J and ∇J as a cotangent of the arrays that move has it."""
+    slope = sum(float(np.sum(getattr(cotangent, name) * np.imag(x))) for name, x in given.items())
+    return Instance({**here.values, m.J: np.array([[value + 1j * slope]])}, here.differentials)
 
 
 def _horizons(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
@@ -238,6 +315,10 @@ _BINDERS: dict[type, dict[Draw, Binder]] = {
         mdp.low_iterate: _iterate,
         mdp.random_feasible: _feasible,
         averages.random_average: _averages,
+        finite.random_finite: _finite,
+        logits.random_logits: _logits,
+        logits.random_optimum: _optimum,
+        finite.random_counted: _counted,
         suboptimal.random_suboptimal: _suboptimal,
         horizons.random_horizons: _horizons,
         horizons.fixed_policy_horizons: _fixed_horizons,
