@@ -25,6 +25,7 @@ from tests_helpers import smooth_problem
 WITHOUT_CODE = {
     "geometric-horizon",
     "hpgd-proposition-e-8",
+    "hpgd-theorem-2-5-rate",
     "sobirl-proposition-5-2",
     "thermal-control-matrices",
     "lqr-game-matrices",

@@ -18,6 +18,7 @@ from boltzgrad.derivations import (
     gaussian,
     general_followers,
     hpgd,
+    hpgd_bias,
     lqr,
     markov_game,
     policy_hessian,
@@ -48,7 +49,7 @@ TOPICS = {
         *finite_horizon.DERIVATIONS,
         *policy_hessian.DERIVATIONS,
     ),
-    "trained-followers": trained_followers.DERIVATIONS,
+    "trained-followers": (*trained_followers.DERIVATIONS, *hpgd_bias.DERIVATIONS),
     "conic": conic.DERIVATIONS,
     "new": (*variance_reduction.DERIVATIONS, *error_bound.DERIVATIONS),
 }

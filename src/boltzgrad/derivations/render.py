@@ -27,7 +27,18 @@ _FUNCTIONS = {
     "mu_i": r"\mu",
     "w_k": "p",
 }
-_FUNCTIONS |= {"Qk": "Q^*", "Vk": "V^*"}
+_FUNCTIONS |= {"Qk": "Q^*", "Vk": "V^*", "kappa": r"\pi^0", "grad": "g", "bias": "b"}
+_FUNCTIONS |= {  # of two policies at one state, and what is missing to their bounds
+    "own": r"\pi^\circ",
+    "best": r"\pi^*",
+    "above_least": r"\sigma_l",
+    "inside": r"\sigma_\delta",
+    "convex": r"\sigma",
+    "up": r"\delta^+",
+    "down": r"\delta^-",
+    "high": "c^-",
+    "low": "c^+",
+}
 _Z, _Z_W, _VALUE, _PI, _LAW = sympy.symbols("Z Z_W V_F pi_star_of_a pi_star", commutative=True)
 _NAMES = {_VALUE: "V_F", _PI: r"\pi^*(a)", _LAW: r"\pi^*"}
 _WEIGHT = sympy.exp(s.q / s.tau)

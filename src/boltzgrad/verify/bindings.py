@@ -12,7 +12,18 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.derivations.instances import actions, averages, finite, game, horizons, logits, lqr, mdp, suboptimal
+from boltzgrad.derivations.instances import (
+    actions,
+    averages,
+    finite,
+    game,
+    horizons,
+    logits,
+    lqr,
+    mdp,
+    oracle,
+    suboptimal,
+)
 from boltzgrad.derivations.kit.numbers import STEP, Draw, Instance, Merged, together
 from boltzgrad.derivations.symbols import actions as one
 from boltzgrad.derivations.symbols import game as g
@@ -144,6 +155,17 @@ def _suboptimal(problem: ConfigurableMDP, theta: Array, direction: Array, rng: n
     found = evaluate_policy(reference.contexts[0].model, policy)
     own = {**solution, "V_F": found.value + 0j, "Q_F": found.q + 0j}
     return suboptimal.beside(arrays, solution, own, policy)
+
+
+def _oracle(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
+    """The solver's optimum and, near it, a policy with the solver's evaluation."""
+    arrays, solution, reference = _solved(problem, theta, direction)
+    best = np.real(solution["policy"])
+    off = rng.uniform(-1.0, 1.0, size=best.shape)
+    policy = best + 0.5 * best.min() * (off - off.mean(axis=1, keepdims=True))
+    found = evaluate_policy(reference.contexts[0].model, policy)
+    own = {**solution, "V_F": found.value + 0j, "Q_F": found.q + 0j}
+    return oracle.off_by(arrays, solution, own, policy)
 
 
 def _logits(problem: ConfigurableMDP, theta: Array, direction: Array, rng: np.random.Generator) -> Instance:
@@ -316,6 +338,7 @@ _BINDERS: dict[type, dict[Draw, Binder]] = {
         mdp.random_feasible: _feasible,
         averages.random_average: _averages,
         finite.random_finite: _finite,
+        oracle.random_oracle: _oracle,
         logits.random_logits: _logits,
         logits.random_optimum: _optimum,
         finite.random_counted: _counted,
