@@ -28,7 +28,7 @@ y_H = MDP.covector("y_H", "y_H", "end", "the adjoint after the last step, γ_F m
 Pi_first = MDP.letter(
     "Pi_first", r"\Pi_0", "S", "SA", "mean under the first step's policy, at every step", varies=False
 )
-dend_F, dend_L, dV_next, dU_next = (MDP.d(x) for x in (end_F, end_L, V_next, U_next))
+dend_F, dend_L = MDP.d(end_F), MDP.d(end_L)
 
 # A follower without a clock, and the leader's steps over it.
 each_z = MDP.letter("each_z", r"\mathsf 1_t", "S", "z", "a function of the state, the same at every step", varies=False)

@@ -18,7 +18,7 @@ H_damped = MDP.letter("Hess_damped", r"(H+\eta)^{-1}", "SA", "SA", "the damped i
 e = MDP.vector("eig", "e", "SA", "a component: an eigenvector of H", varies=False)
 mu = MDP.scalar("mu_eig", r"\mu", "its eigenvalue, τ d(s) times one of diag π − ππ'")
 damping = MDP.scalar("damping", r"\eta", "what is added to H before it is inverted")
-dA, docc = MDP.d(A), MDP.d(occ)
+dA = MDP.d(A)
 MDP.constant(zeta)
 
 CENTRED = xi - E * Pi * xi
