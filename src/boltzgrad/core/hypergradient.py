@@ -58,7 +58,7 @@ class Hypergradient(ABC):
 
     @property
     def tree(self) -> Any:
-        """`gradient` in the shape of θ, where the problem has its θ as a dict, list or tuple (`like`); else as it is."""
+        """`gradient` in the shape of θ where that is several arrays (`like`), as arrays of their framework; else as it is."""
         shape = getattr(self.problem, "tree", None)
         return self.gradient if shape is None else shape.unpack(self.gradient)
 

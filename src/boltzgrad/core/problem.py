@@ -55,6 +55,10 @@ class ParametricProblem:
             raise InvalidOption(f"seed is {seed!r}; expected a non-negative integer")
         return self.initial_scale * np.random.default_rng(seed).standard_normal(self.dim)
 
+    def entry(self, coordinate: int) -> str:
+        """What θ_j is called: theta[j], or its leaf and the place in it."""
+        return f"theta[{coordinate}]" if self.tree is None else f"theta{self.tree.entry(coordinate)}"
+
     def settle(self, theta: Any) -> None:
         """Learn at a θ what only the problem's own build tells: which kind of problem it is.  Nothing is raised."""
 
@@ -74,7 +78,7 @@ class ParametricProblem:
         array = np.array(array, dtype=np.float64)
         bad = np.flatnonzero(~np.isfinite(array))
         if bad.size:
-            raise InvalidTheta(f"theta[{bad[0]}] is {array[bad[0]]}; every entry must be finite")
+            raise InvalidTheta(f"{self.entry(int(bad[0]))} is {array[bad[0]]}; every entry must be finite")
         return array
 
 

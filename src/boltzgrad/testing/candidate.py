@@ -15,7 +15,7 @@ from boltzgrad.core.tree import Tree
 from boltzgrad.errors import InvalidCandidate, InvalidOption, InvalidTheta
 from boltzgrad.families.registry import family_of
 
-_PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
+PRECISIONS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,63 +30,118 @@ class Candidate:
     again: Array | None = None
 
 
-def read_candidate(candidate: Any, theta: Array, *, feed: Callable[[Array], Any] | None = None) -> Candidate:
+def read_candidate(
+    candidate: Any, theta: Array, *, feed: Callable[[Array], Any] | None = None, tree: Tree | None = None
+) -> Candidate:
     """`candidate`, a gradient (d,) or a function θ -> gradient, as numbers.
 
-    A function is called twice, each time with a fresh copy of `theta`, made into what it takes by `feed`.
+    A function is called twice, each time with a fresh copy of `theta`, made into what it takes by `feed`; with a `tree` it
+    takes θ in that shape, and the gradient may have it.
 
     Raises: InvalidCandidate; what the function itself raises passes through.
     """
     if not callable(candidate):
-        return Candidate(*as_gradient(candidate, theta.size, "the candidate"))
+        return Candidate(*as_gradient(candidate, theta.size, "the candidate", tree))
     if isinstance(candidate, type):
         raise InvalidCandidate(
             f"the candidate is the class {candidate.__name__}; expected a gradient or a function theta -> gradient"
         )
-    first, second = (_called(candidate, theta, feed) for _ in range(2))
+    first, second = (_called(candidate, theta, feed, tree) for _ in range(2))
     return Candidate(*first, again=second[0])
 
 
-def flattened(candidate: Any, tree: Tree | None) -> Any:
-    """A gradient, or a function, of a θ that is a tree, as one of a vector.  Raises: InvalidCandidate, naming the leaf."""
-    if tree is None:
-        return candidate
-
-    def flat(x: Any, what: str) -> Any:
-        return tree.pack(x, what, InvalidCandidate) if tree.fits(x) else x
-
-    if not callable(candidate) or isinstance(candidate, type):
-        return flat(candidate, "the candidate")
-    return lambda theta: flat(candidate(tree.unpack(theta)), "your function's gradient")
-
-
 def _called(
-    function: Callable[[Any], Any], theta: Array, feed: Callable[[Array], Any] | None
+    function: Callable[[Any], Any], theta: Array, feed: Callable[[Array], Any] | None, tree: Tree | None
 ) -> tuple[Array, np.dtype[Any]]:
     given = theta.copy() if feed is None else feed(theta.copy())
-    before = np.array(plain(given, "theta", InvalidTheta))
+    given = given if tree is None else tree.unpack(given)
+    held = [given] if tree is None else tree.leaves(given, "theta", InvalidTheta)
+    before = _numbers(held)
     out = function(given)
-    after = plain(given, "theta", InvalidTheta)
+    after = _numbers(held)
     moved = np.flatnonzero(~(after == before))
     if moved.size:
         j = int(moved[0])
         raise InvalidCandidate(
-            f"your function changed the theta that it was given: theta[{j}] was {before[j]:.6g} and is {after[j]:.6g} after "
-            f"the call ({moved.size} of {before.size} entries changed); let it work on a copy"
+            f"your function changed the theta that it was given: {_entry(tree, j)} was {before[j]:.6g} and is {after[j]:.6g} "
+            f"after the call ({moved.size} of {before.size} entries changed); let it work on a copy"
         )
-    return as_gradient(out, theta.size, "your function's gradient")
+    return as_gradient(out, theta.size, "your function's gradient", tree)
 
 
-def as_gradient(x: Any, dim: int, what: str) -> tuple[Array, np.dtype[Any]]:
+def _entry(tree: Tree | None, j: int) -> str:
+    return f"theta[{j}]" if tree is None else f"theta{tree.entry(j)}"
+
+
+def _numbers(arrays: list[Any]) -> Array:
+    """A copy of the arrays that a function was given, one after the other."""
+    return np.concatenate([np.ravel(plain(x, "theta", InvalidTheta)) for x in arrays])
+
+
+def as_gradient(x: Any, dim: int, what: str, tree: Tree | None = None) -> tuple[Array, np.dtype[Any]]:
     """(x as a fresh float64 array (d,), the precision it came in).  Raises: InvalidCandidate, beginning with `what`."""
     if x is None:
         raise InvalidCandidate(f"{what} is None; expected an array of shape ({dim},): is a `return` missing?")
+    if tree is not None and tree.fits(x):
+        return _of_leaves(x, tree, what)
     if isinstance(x, Mapping) or hasattr(x, "_fields"):
         raise InvalidCandidate(
             f"{what} is a {type(x).__name__}; expected one flat array of shape ({dim},) in the order of theta (JAX makes one "
             "of a pytree with jax.flatten_util.ravel_pytree, PyTorch with torch.nn.utils.parameters_to_vector)"
         )
     _refuse_several(x, dim, what)
+    array = _real(x, what)
+    if array.shape != (dim,):
+        raise InvalidCandidate(f"{what} has shape {array.shape}, expected ({dim},){_reshaping(array, dim)}")
+    bad = np.flatnonzero(~np.isfinite(array))
+    if bad.size:
+        raise _not_finite(f"{what}[{bad[0]}]", array, bad)
+    return array.astype(np.float64), _precision(array)
+
+
+def _of_leaves(x: Any, tree: Tree, what: str) -> tuple[Array, np.dtype[Any]]:
+    """A gradient in the shape of θ as one vector (d,), and the lowest precision that a leaf came in."""
+    arrays = []
+    for name, shape, leaf in zip(tree.names, tree.shapes, _leaves(x, tree, what), strict=True):
+        arrays.append(_real(leaf, f"{what}{name}"))
+        if arrays[-1].shape != shape:
+            raise InvalidCandidate(f"{what}{name} has shape {arrays[-1].shape}, expected {shape}")
+    flat = np.concatenate([array.astype(np.float64).ravel() for array in arrays])
+    bad = np.flatnonzero(~np.isfinite(flat))
+    if bad.size:
+        raise _not_finite(f"{what}{tree.entry(int(bad[0]))}", flat, bad)
+    return flat, min((_precision(array) for array in arrays), key=lambda precision: precision.itemsize)
+
+
+def _leaves(x: Any, tree: Tree, what: str) -> list[Any]:
+    try:
+        return tree.leaves(x, what, InvalidCandidate)
+    except InvalidCandidate as error:
+        fitting = [k for k, part in enumerate(x) if _like(tree, part)] if isinstance(x, (tuple, list)) else []
+        if not fitting:
+            raise
+        advice = f"is it value_and_grad, or has_aux? Use lambda theta: f(theta)[{fitting[-1]}]"
+        raise InvalidCandidate(f"{error}: {advice}") from None
+
+
+def _like(tree: Tree, x: Any) -> bool:
+    try:
+        return bool(tree.leaves(x, "", InvalidCandidate))
+    except InvalidCandidate:
+        return False
+
+
+def _not_finite(name: str, array: Array, bad: Array) -> InvalidCandidate:
+    more = f" ({bad.size} of {array.size} entries are not finite)" if bad.size > 1 else ""
+    return InvalidCandidate(f"{name} is {array[bad[0]]}{more}; every entry must be finite")
+
+
+def _precision(array: Array) -> np.dtype[Any]:
+    return array.dtype if array.dtype in PRECISIONS else np.dtype(np.float64)
+
+
+def _real(x: Any, what: str) -> Array:
+    """`x` as an array of float64, float32 or more digits.  Raises: InvalidCandidate."""
     array = plain(x, what, InvalidCandidate)
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if np.iscomplexobj(array):
@@ -94,16 +149,9 @@ def as_gradient(x: Any, dim: int, what: str) -> tuple[Array, np.dtype[Any]]:
             f"{what} holds {array.dtype} values, expected real numbers; of a complex step, take the imaginary part over "
             "the step"
         )
-    if array.dtype not in _PRECISIONS and not (array.dtype.kind == "f" and array.dtype.itemsize > 8):
+    if array.dtype not in PRECISIONS and not (array.dtype.kind == "f" and array.dtype.itemsize > 8):
         raise InvalidCandidate(f"{what} holds {array.dtype} values, expected float64 or float32")
-    if array.shape != (dim,):
-        raise InvalidCandidate(f"{what} has shape {array.shape}, expected ({dim},){_reshaping(array, dim)}")
-    bad = np.flatnonzero(~np.isfinite(array))
-    if bad.size:
-        more = f" ({bad.size} of {dim} entries are not finite)" if bad.size > 1 else ""
-        raise InvalidCandidate(f"{what}[{bad[0]}] is {array[bad[0]]}{more}; every entry must be finite")
-    precision = array.dtype if array.dtype in _PRECISIONS else np.dtype(np.float64)
-    return array.astype(np.float64), precision
+    return array
 
 
 def _refuse_several(x: Any, dim: int, what: str) -> None:

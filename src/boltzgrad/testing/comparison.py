@@ -12,9 +12,10 @@ from boltzgrad.core.hypergradient import Hypergradient
 from boltzgrad.errors import InvalidOption, NotDeterministic
 from boltzgrad.families.registry import hypergradient
 from boltzgrad.followers import ApproximateFollower, approximate
-from boltzgrad.testing.candidate import Candidate, flattened, read_candidate, read_theta, relative_tolerance
+from boltzgrad.testing.candidate import Candidate, read_candidate, read_theta, relative_tolerance
 from boltzgrad.testing.check import HypergradientCheck
 from boltzgrad.testing.trained import TrainedCheck
+from boltzgrad.testing.wording import named
 
 
 def check_hypergradient(
@@ -31,7 +32,8 @@ def check_hypergradient(
     """Hold a gradient against the reference hypergradient of `problem` at `theta`.
 
     `candidate` is a gradient (d,), or a function θ -> gradient; NumPy, JAX and PyTorch arrays will do, in float64 or float32.
-    A function gets a copy of θ (made into what it takes by `feed`) and is called twice.
+    A function gets a copy of θ (made into what it takes by `feed`) and is called twice.  Where the problem's θ is several
+    arrays (`like`), a function gets such, and the gradient may be such; its leaves are held against the reference one by one.
     `tolerance` is the error that the candidate's own method leaves (a solver stopped early, a step size), in each entry
     relative to the terms that this entry is a sum of; without it half of float64's digits are allowed, as long as they hide no
     more than an eighth of the entry.  The rounding that this problem at this θ amplifies is measured and comes on top.
@@ -62,7 +64,7 @@ def check_hypergradient(
     elif reference.problem is not problem or not np.array_equal(reference.theta, start):
         raise InvalidOption("reference is a hypergradient of another problem or theta than those of this check")
     trained = None if follower is None else _trained(follower, problem, start, reference)
-    found = read_candidate(flattened(candidate, problem.tree), start, feed=feed)
+    found = read_candidate(candidate, start, feed=feed, tree=problem.tree)
     parts = (reference, found.gradient, str(found.precision), tolerance, thorough)
     check = HypergradientCheck(*parts) if trained is None else TrainedCheck(*parts, follower=trained)
     _refuse_random(found, check)
@@ -90,8 +92,8 @@ def _refuse_random(found: Candidate, check: HypergradientCheck) -> None:
     if not strain[j] <= 1.0:
         share = off[j] / max(abs(found.gradient[j]), abs(found.again[j]))
         raise NotDeterministic(
-            f"your function returned two gradients for one theta: coordinate {j} was {found.gradient[j]:.6g} and, called "
-            f"again, {found.again[j]:.6g} (relatively {share:.1g}). If it draws samples, hold their "
+            f"your function returned two gradients for one theta: coordinate {named(check, j)} was {found.gradient[j]:.6g} "
+            f"and, called again, {found.again[j]:.6g} (relatively {share:.1g}). If it draws samples, hold their "
             "mean against the exact gradient: bg.testing.assert_unbiased(estimator, problem, theta). If it keeps state "
             "between calls (a warm start), give it a fixed tolerance or a fresh start"
         )

@@ -33,7 +33,8 @@ def check_follower(
             f"{type(problem).__name__} is of a family whose follower's answer is no array to compare with"
         )
     answer = exact(problem, start, context)
-    given = candidate(start.copy()) if callable(candidate) else candidate
+    at = start.copy() if problem.tree is None else problem.tree.unpack(start.copy())
+    given = candidate(at) if callable(candidate) else candidate
     if not isinstance(given, Mapping) or not given:
         raise InvalidCandidate(
             f"the candidate is {'empty' if isinstance(given, Mapping) else f'a {type(given).__name__}'}; expected a mapping "

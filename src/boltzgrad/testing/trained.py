@@ -119,8 +119,9 @@ class TrainedCheck(HypergradientCheck):
         return "\n".join(
             [
                 wording.title(self),
-                f"coordinate {j}: yours {self.gradient[j]:.12g}, the formula under your follower {self.target[j]:.12g}, "
-                f"∇J {self.reference.gradient[j]:.12g}; difference {self.difference:.2g}, allowed {self.allowed:.2g}",
+                f"coordinate {wording.named(self, j)}: yours {self.gradient[j]:.12g}, the formula under your follower "
+                f"{self.target[j]:.12g}, ∇J {self.reference.gradient[j]:.12g}; "
+                f"difference {self.difference:.2g}, allowed {self.allowed:.2g}",
                 f"how far: {self._split()}",
                 *([f"looks like: {words}" for words in found] or [f"looks like: {unexplained(self)}"]),
             ]

@@ -20,12 +20,14 @@ _SHOWN = 3
 def text(check: HypergradientCheck) -> str:
     """The whole message; one line where the gradient agrees."""
     if check.verdict == Verdict.MODEL:
-        return "\n".join([title(check), f"{Verdict.MODEL}: {check.model}", _NOT_YOURS])
+        at = check.model.coordinate
+        where = "" if at < 0 or _tree(check) is None else f" (theta[{at}] is {check.problem.entry(at)})"
+        return "\n".join([title(check), f"{Verdict.MODEL}: {check.model}{where}", _NOT_YOURS])
     if check.ok:
         return f"{title(check)}: agrees; {_difference(check)}{_negligible(check)}"
     lines = [
         title(check),
-        f"coordinate {check.where}: {_numbers(check)}; {_difference(check)}",
+        f"coordinate {named(check, check.where)}: {_numbers(check)}; {_difference(check)}",
         f"allowed: {_allowance(check)}",
     ]
     if check.verdict == Verdict.ZERO:
@@ -51,6 +53,15 @@ def title(check: HypergradientCheck) -> str:
     """The problem in a line."""
     reference = check.reference
     return f"{getattr(check.problem, 'name', '') or 'problem'}: {reference.size}, d = {reference.theta.size}"
+
+
+def _tree(check: HypergradientCheck) -> Any:
+    return getattr(check.problem, "tree", None)
+
+
+def named(check: HypergradientCheck, coordinate: int) -> str:
+    """A coordinate's number and, where θ is several arrays, its leaf and the place in it."""
+    return f"{coordinate}{'' if _tree(check) is None else f', {check.problem.entry(coordinate)}'}"
 
 
 def _numbers(check: HypergradientCheck) -> str:
@@ -118,12 +129,14 @@ def _cannot_tell(check: HypergradientCheck) -> str:
         reasons.append(judgement.missing)
     elif check.yardstick.zero[check.where]:
         reasons.append(
-            f"entry {check.where} is zero as far as its rounding tells, and what is allowed there ({check.allowed:.2g}) is not "
-            "small beside the largest entry"
+            f"entry {named(check, check.where)} is zero as far as its rounding tells, and what is allowed there "
+            f"({check.allowed:.2g}) is not small beside the largest entry"
         )
     else:
         exact = check.target[check.where]
-        reasons.append(f"half of entry {check.where} ({0.5 * exact:.3g} for {exact:.3g}) would have passed as well")
+        reasons.append(
+            f"half of entry {named(check, check.where)} ({0.5 * exact:.3g} for {exact:.3g}) would have passed as well"
+        )
     milder = "a problem that amplifies rounding less (higher temperature, lower discounts)"
     if check.precision == "float32":
         advice = f"compute it in float64, or on {milder}"
@@ -146,8 +159,12 @@ def _sizes(check: HypergradientCheck, yours: Array, exact: Array) -> str:
     cosine = f", cosine {float(yours @ exact) / (size * norm):.4f}" if size and norm else ""
     where = ""
     if 0 < wrong < yours.size:
-        first = np.flatnonzero(off)
-        shown = ", ".join(map(str, first[:6])) + (", …" if first.size > 6 else "")
+        tree = _tree(check)
+        first = [str(j) for j in np.flatnonzero(off)]
+        if tree is not None:
+            leaves = zip(tree.names, tree.pieces(off), strict=True)
+            first = [f"{np.sum(x)} of {np.size(x)} in theta{name}" for name, x in leaves if np.any(x)]
+        shown = ", ".join(first[:6]) + (", …" if len(first) > 6 else "")
         where = f" ({shown})"
     return f"how far: {wrong} of {yours.size} coordinates are off{where}; {share}{cosine}"
 

@@ -11,19 +11,32 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.softmaxes import softmax, through_softmax
+from boltzgrad.core.tree import OfTree, Tree
 
 
 @dataclass(frozen=True)
 class LeaderPolicy:
     """The leader's policy f_θ(a|s) as `function(theta) -> (S, A)`, in autograd.numpy or with both derivatives by hand.
 
-    `pullback(theta, cotangent (S, A)) -> (d,)`, `pushforward(theta, direction (d,)) -> (S, A)`.
+    `pullback(theta, cotangent (S, A)) -> (d,)`, `pushforward(theta, direction (d,)) -> (S, A)`.  Where θ is several arrays,
+    `tree` is their shape; `of_tree` makes such a policy.
     """
 
     function: Callable[[Any], Any]
     dim: int
     pullback: Callable[[Array, Array], Array] | None = None
     pushforward: Callable[[Array, Array], Array] | None = None
+    tree: Tree | None = None
+
+    @classmethod
+    def of_tree(cls, function: Callable[[Any], Any], like: Any) -> LeaderPolicy:
+        """That of a function of several arrays, a dict, list or tuple `like` this one.  Raises: InvalidOption.
+
+        >>> LeaderPolicy.of_tree(lambda theta: softmax(theta["logits"]), {"logits": np.zeros((3, 2))}).dim
+        6
+        """
+        tree = Tree(like)
+        return cls(OfTree(function, tree), tree.dim, tree=tree)
 
 
 def softmax_table(n_states: int, n_actions: int) -> LeaderPolicy:

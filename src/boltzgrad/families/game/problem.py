@@ -158,6 +158,7 @@ class MarkovGame(ParametricProblem):
         self.plans_on: Sees = "action" if observes and not as_published else "state"
         self.acts_on: Sees = "action" if observes else "state"
         super().__init__(dim=self.policy.dim, name=name, initial_scale=initial_scale)
+        self.tree = self.policy.tree
 
     def _over_steps(self, policy: LeaderPolicy) -> LeaderPolicy:
         """The policy on the states that the game is solved on."""
@@ -165,7 +166,8 @@ class MarkovGame(ParametricProblem):
             return policy
         rows = OverSteps(policy.function, self.steps, policy.pullback, policy.pushforward)
         by_hand = policy.pullback is not None and policy.pushforward is not None
-        return LeaderPolicy(rows, policy.dim, rows.pullback if by_hand else None, rows.pushforward if by_hand else None)
+        back, forward = (rows.pullback, rows.pushforward) if by_hand else (None, None)
+        return LeaderPolicy(rows, policy.dim, back, forward, policy.tree)
 
     @property
     def source(self) -> Callable[[Any], Any]:
@@ -175,7 +177,7 @@ class MarkovGame(ParametricProblem):
     def made_from(self, function: Callable[[Any], Any], dim: int) -> MarkovGame:
         """The game with another leader's policy."""
         game = copy.copy(self)
-        game.policy, game.dim = LeaderPolicy(function, dim), dim
+        game.policy, game.dim, game.tree = LeaderPolicy(function, dim), dim, None
         return game
 
     def leader_policy(self, theta: Any) -> Array:

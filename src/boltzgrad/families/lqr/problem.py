@@ -15,6 +15,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import numeric_array, real_number, untraced
 from boltzgrad.core.linearise import Linearised, traced_jvp, traced_vjp
 from boltzgrad.core.problem import ParametricProblem
+from boltzgrad.core.tree import OfTree, Tree, dim_of
 from boltzgrad.errors import InvalidModel, InvalidOption
 from boltzgrad.families.lqr.model import LQArrays, LQModel
 from boltzgrad.families.lqr_steps.model import FiniteHorizonLQModel
@@ -28,8 +29,8 @@ class LinearQuadratic(ParametricProblem):
 
     The follower answers every θ with the gain that is optimal there, so ∇J says what a change of the plant or of the costs is
     worth *after* the regulator has been designed again.  Dynamics, signs and conventions are in `LQModel`; its matrices, mean
-    and `leader_constant` may depend on θ, discounts, temperature, horizon and bump may not.  `initial_theta(seed)` draws from
-    N(0, initial_scale²).
+    and `leader_constant` may depend on θ, discounts, temperature, horizon and bump may not.  θ may be several arrays:
+    `like` in place of `dim`, as in `ConfigurableMDP`.  `initial_theta(seed)` draws from N(0, initial_scale²).
 
     Source: BC-HG (Kudo, Tanabe, Wachi, Akimoto 2026, arXiv:2603.14867), 5.2, Prop 1 (Prop 2 where the model says `observed`).
 
@@ -41,11 +42,21 @@ class LinearQuadratic(ParametricProblem):
     1
     """
 
-    def __init__(self, build: Callable[[Any], Kind], *, dim: int, initial_scale: float = 1.0, name: str = "") -> None:
-        super().__init__(dim=dim, name=name, initial_scale=initial_scale)
+    def __init__(
+        self,
+        build: Callable[[Any], Kind],
+        *,
+        dim: int | None = None,
+        like: Any = None,
+        initial_scale: float = 1.0,
+        name: str = "",
+    ) -> None:
+        tree = None if like is None else Tree(like)
+        super().__init__(dim=dim_of(tree, dim), name=name, initial_scale=initial_scale)
         if not callable(build):
             raise InvalidOption(f"build is {build!r}; expected a function theta -> LQModel")
-        self.build: Callable[[Any], Any] = build
+        self.build: Callable[[Any], Any] = build if tree is None else OfTree(build, tree)
+        self.tree = tree
         self._kind: type[Kind] | None = None
 
     @property

@@ -21,7 +21,7 @@ from boltzgrad.core.objectives import PolicyObjective, Regulariser
 from boltzgrad.core.problem import ENTRY_ULPS, ParametricProblem
 from boltzgrad.core.stochastic import scatter, scattered_pull
 from boltzgrad.core.trajectory_objectives import TrajectoryObjective
-from boltzgrad.core.tree import OfTree, Tree
+from boltzgrad.core.tree import OfTree, Tree, dim_of
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
 from boltzgrad.families.tabular.clocked import clocked
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
@@ -160,10 +160,8 @@ class ConfigurableMDP(ParametricProblem):
                 raise InvalidOption(
                     "like is for builds that autograd traces; derivatives by hand take theta as one vector"
                 )
-            if dim not in (None, tree.dim):
-                raise InvalidOption(f"dim is {dim!r}, and like holds {tree.dim} numbers; give like alone")
-            dim, build = tree.dim, OfTree(build, tree)
-        super().__init__(dim=dim, name=name, initial_scale=initial_scale, entry_error=entry_error)  # type: ignore[arg-type]
+            build = OfTree(build, tree)
+        super().__init__(dim=dim_of(tree, dim), name=name, initial_scale=initial_scale, entry_error=entry_error)
         self.tree = tree
         if (pullback is None) != (pushforward is None):
             given = "pullback" if pullback else "pushforward"
