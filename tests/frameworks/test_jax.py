@@ -455,11 +455,11 @@ def test_a_graph_that_is_cut_in_the_model(name):
 @pytest.mark.parametrize("use", [lambda t: t["w"], lambda t: t.w, lambda t: dict(t), lambda t: sum(t[:2], *t[2:])])
 def test_parameters_that_are_a_pytree(use):
     odd = adapter.configurable_mdp(lambda theta: {**arrays(theta), "x": use(theta)}, dim=D, **CONSTANTS)
-    with pytest.raises(bg.errors.InvalidModel, match=r"theta, which is a flat array of shape \(5,\): .*ravel_pytree"):
+    with pytest.raises(bg.errors.InvalidModel, match=r"theta, which is a flat array of shape \(5,\): .*as like= in"):
         bg.hypergradient(odd, THETA)
 
 
-def test_a_pytree_raveled_as_the_message_says():
+def test_a_pytree_raveled_by_hand():
     from jax.flatten_util import ravel_pytree
 
     flat, unravel = ravel_pytree({"w": jnp.asarray(THETA[:2]), "b": jnp.asarray(THETA[2:])})

@@ -18,6 +18,7 @@ from autograd.extend import defjvp, defvjp, primitive
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import untraced
+from boltzgrad.core.tree import Tree, dim_of
 from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption
 from boltzgrad.families.game.leader_policy import LeaderPolicy
 from boltzgrad.families.horizon.model import FiniteHorizonModel
@@ -31,6 +32,7 @@ from boltzgrad.families.tabular.problem import ConfigurableMDP
 _SINGLE = 1e-5
 _ROUNDED = 1e-10
 _PROBABILITIES = ("transition", "follower_transition", "initial", "policy", "reference", "leader_reference")
+_SHOWN = 4  # leaves of θ in a message
 _OWN = ("unit", "moving", "made_with", "given", "patterns", "shift")  # what a model says of its own form
 
 Parts = dict[str, Array]
@@ -40,7 +42,10 @@ class Foreign(ABC):
     """A function θ → mapping of arrays, as numbers with derivatives both ways.  A framework fills in the three methods.
 
     Each takes θ (d,) in float64.  Raises: InvalidModel if the function returns no mapping of arrays; NotDifferentiable.
+    `tree` is the shape that the function has θ in, where it is no vector.
     """
+
+    tree: Tree | None = None
 
     @abstractmethod
     def evaluate(self, theta: Array) -> Parts:
@@ -139,32 +144,35 @@ def _normalised(x: Any) -> Any:
     return x / sums if _ROUNDED < off.max() < _SINGLE else x
 
 
-def call(function: Callable[[Any], Any], theta: Any, unravel: str) -> Any:
-    """What a user's function returns at a θ that is not being traced; `unravel` says what makes parameters of a flat array.
+def call(function: Callable[[Any], Any], theta: Any, tree: Tree | None, advice: str) -> Any:
+    """What a user's function returns at a θ that is not being traced; `advice` is for one that takes another form of θ.
 
-    Raises: InvalidModel where it takes θ for something else than a flat array; a BoltzgradError passes through.
+    Raises: InvalidModel where it takes θ for something else than it is; a BoltzgradError passes through.
     """
     try:
         return function(theta)
     except BoltzgradError:
         raise
     except Exception as error:
+        said = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')}"
+        if tree is not None:
+            leaves = [f"theta{name} {shape}" for name, shape in zip(tree.names, tree.shapes, strict=True)]
+            more = f" and {len(leaves) - _SHOWN} more" if len(leaves) > _SHOWN else ""
+            raise InvalidModel(
+                f"the function failed at theta, which is {', '.join(leaves[:_SHOWN])}{more}, as in like: {said}"
+            ) from error
         raise InvalidModel(
-            f"the function failed at theta, which is a flat array of shape {tuple(theta.shape)}: {type(error).__name__}: "
-            f"{_first_line(error)}. If it takes parameters in another form (a dict, a pytree), {unravel}"
+            f"the function failed at theta, which is a flat array of shape {tuple(theta.shape)}: {said}. If it takes "
+            f"parameters in another form (a dict, a pytree), {advice}"
         ) from error
-
-
-def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "")
 
 
 def refuse_nested(name: str, x: Any) -> None:
     """Raises: InvalidModel where an array is a dict of arrays, or the like."""
     if isinstance(x, Mapping) or (isinstance(x, (tuple, list)) and any(isinstance(part, Mapping) for part in x)):
         raise InvalidModel(
-            f"{name} is a {type(x).__name__}; expected one array: the function takes a flat theta (d,) and returns a dict with "
-            "one array for each field of the model, not a pytree"
+            f"{name} is a {type(x).__name__}; expected one array: the function returns a dict with one array for "
+            "each field of the model, not a pytree"
         )
 
 
@@ -254,7 +262,7 @@ class ForeignTable:
 
 
 def configurable_mdp(
-    foreign: Foreign, dim: int, options: dict[str, Any], *, average: bool, **constants: Any
+    foreign: Foreign, dim: int | None, options: dict[str, Any], *, average: bool, **constants: Any
 ) -> ConfigurableMDP:
     """A `ConfigurableMDP` whose arrays come from elsewhere; `constants` do not depend on θ, and are None where not given.
 
@@ -269,17 +277,21 @@ def configurable_mdp(
                 raise InvalidOption(f"{name} is {given[name]!r}, and averages have none: leave it out, or average=")
     elif "horizon" in given:
         kind = FiniteHorizonModel
-    return ConfigurableMDP(ForeignBuild(foreign, kind, given), dim=dim, **options)
+    problem = ConfigurableMDP(ForeignBuild(foreign, kind, given), dim=dim_of(foreign.tree, dim), **options)
+    problem.tree = foreign.tree
+    return problem
 
 
-def linear_quadratic(foreign: Foreign, dim: int, options: dict[str, Any], **constants: Any) -> LinearQuadratic:
+def linear_quadratic(foreign: Foreign, dim: int | None, options: dict[str, Any], **constants: Any) -> LinearQuadratic:
     """A `LinearQuadratic` whose matrices come from elsewhere; `constants` are the fields that are no matrices."""
-    return LinearQuadratic(ForeignBuild(foreign, LQModel, constants), dim=dim, **options)
+    problem = LinearQuadratic(ForeignBuild(foreign, LQModel, constants), dim=dim_of(foreign.tree, dim), **options)
+    problem.tree = foreign.tree
+    return problem
 
 
-def leader_policy(foreign: Foreign, *, dim: int) -> LeaderPolicy:
+def leader_policy(foreign: Foreign, *, dim: int | None) -> LeaderPolicy:
     """A `LeaderPolicy` whose table comes from elsewhere, under the name "policy"."""
-    return LeaderPolicy(ForeignTable(foreign), dim)
+    return LeaderPolicy(ForeignTable(foreign), dim_of(foreign.tree, dim), tree=foreign.tree)
 
 
 def foreign_of(problem: Any) -> Foreign | None:

@@ -10,6 +10,8 @@
     bg.testing.torch.assert_hypergradient(torch.func.grad(my_J), problem, theta)      # yours against the reference
     bg.testing.torch.value(problem)(theta).backward()                                 # the reference inside of PyTorch
 
+θ may be tensors in a dict, list or tuple, such as `dict(module.named_parameters())`: `like=` in the place of `dim=`.
+
 The reference gives your function float64 tensors.  Constant tensors held in single precision are taken as they are, and rows
 of probabilities then normalised; a function that rounds to single precision *on the way* has derivatives of single
 precision, and `boltzgrad.verify` says so.
@@ -18,158 +20,84 @@ precision, and `boltzgrad.verify` says so.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption, InvalidTheta, MissingExtra, NotDifferentiable
-from boltzgrad.families.game.leader_policy import LeaderPolicy
-from boltzgrad.families.lqr.problem import LinearQuadratic
+from boltzgrad.core.tree import Tree
+from boltzgrad.errors import InvalidModel, InvalidOption, InvalidTheta, MissingExtra, NotDifferentiable
 from boltzgrad.families.registry import family_of, hypergradient
-from boltzgrad.families.tabular.problem import ConfigurableMDP
-from boltzgrad.testing import assertions, foreign
-from boltzgrad.testing.candidate import read_theta
-from boltzgrad.testing.check import HypergradientCheck
+from boltzgrad.testing import adapter
+from boltzgrad.testing.adapter import floats
 
 try:
     import torch
 except ImportError as error:
     raise MissingExtra("boltzgrad.testing.torch needs PyTorch: pip install 'boltzgrad[torch]'") from error
 
-Arrays = Callable[[Any], Mapping[str, Any]]
 
-_UNRAVEL = (
-    "make them of theta inside: cut it with torch.split, or for a module use torch.func.functional_call(module, {name: piece "
-    "of theta}, …), in the order of torch.nn.utils.parameters_to_vector(module.parameters())"
-)
+class _Tensors(Tree):
+    """The shape of parameters: tensors in a dict, list or tuple, nested or not, such as `dict(module.named_parameters())`."""
+
+    def read(self, x: Any, what: str, refusal: type[Exception]) -> Array:
+        if isinstance(x, torch.nn.Module):
+            raise refusal(f"{what} is a module, {type(x).__name__}; expected tensors: dict(module.named_parameters())")
+        return floats(x, what, refusal)
+
+    def unpack(self, vector: Any) -> Any:
+        return super().unpack(torch.from_numpy(vector.copy()) if isinstance(vector, np.ndarray) else vector)
 
 
-class _Torch(foreign.Foreign):
-    """A PyTorch function θ → dict of tensors."""
+class _Torch(adapter.Framework):
+    name = "PyTorch"
+    advice = (
+        "give such parameters as like= in the place of dim=, for a module like=dict(module.named_parameters()), and use "
+        "torch.func.functional_call(module, theta, …)"
+    )
 
-    def __init__(self, function: Arrays) -> None:
-        self.function = function
+    def array(self, x: Array, dtype: Any = None) -> Any:
+        return torch.from_numpy(np.array(x)).to(torch.float64 if dtype is None else dtype)
 
-    def tensors(self, theta: Any) -> dict[str, Any]:
-        """The arrays as tensors of real numbers on the CPU, inside or outside of a transform."""
-        return self._tensors(self.function(theta), theta)
+    def numbers(self, x: Any) -> Array:
+        return np.asarray(x.detach().numpy(), dtype=np.float64)
 
-    def _tensors(self, found: Any, theta: Any) -> dict[str, Any]:
-        out = {}
-        for name, x in foreign.checked(found).items():
-            foreign.refuse_nested(name, x)
-            tensor = torch.as_tensor(x)
-            if tensor.is_complex():
-                raise InvalidModel(f"{name} is complex; expected real numbers")
-            out[name] = (tensor if tensor.is_floating_point() else tensor.to(theta.dtype)).cpu()
+    def real(self, name: str, x: Any, theta: Any) -> Any:
+        tensor = torch.as_tensor(x)
+        if tensor.is_complex():
+            raise InvalidModel(f"{name} is complex; expected real numbers")
+        return (tensor if tensor.is_floating_point() else tensor.to(theta.dtype)).cpu()
+
+    def vjp(self, function: Callable[[Any], Any], at: Any) -> tuple[Any, Callable[[Any], Any]]:
+        values, back = torch.func.vjp(function, at)
+        return values, back
+
+    def jvp(self, function: Callable[[Any], Any], at: Any, along: Any) -> Any:
+        with warnings.catch_warnings():  # PyTorch's own first forward derivative warns about PyTorch's own scripts
+            warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\..*")
+            return torch.func.jvp(function, (at,), (along,))[1]
+
+    def without_graph(self) -> AbstractContextManager[Any]:
+        out: AbstractContextManager[Any] = torch.no_grad()
         return out
 
-    def evaluate(self, theta: Array) -> foreign.Parts:
-        at = torch.from_numpy(theta.copy())
-        with torch.no_grad():
-            return {
-                name: _numbers(x) for name, x in self._tensors(foreign.call(self.function, at, _UNRAVEL), at).items()
-            }
+    def tree(self, like: Any) -> Tree:
+        return _Tensors(like)
 
-    def pull_back(self, theta: Array, cotangent: foreign.Parts) -> Array:
-        try:
-            values, back = torch.func.vjp(self.tensors, torch.from_numpy(theta.copy()))
-            (out,) = back({name: torch.from_numpy(np.array(cotangent[name])).to(x.dtype) for name, x in values.items()})
-        except Exception as error:
-            raise _explained(error) from error
-        return _numbers(out)
-
-    def push_forward(self, theta: Array, direction: Array) -> foreign.Parts:
-        try:
-            at, along = torch.from_numpy(theta.copy()), torch.from_numpy(np.array(direction))
-            with warnings.catch_warnings():  # PyTorch's own first forward derivative warns about PyTorch's own scripts
-                warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\..*")
-                _, out = torch.func.jvp(self.tensors, (at,), (along,))
-        except Exception as error:
-            raise _explained(error) from error
-        return {name: _numbers(x) for name, x in out.items()}
+    def precision(self, dtype: Any) -> Any:
+        chosen = torch.float64 if dtype is None else dtype
+        if chosen not in (torch.float32, torch.float64):
+            raise InvalidOption(f"dtype is {dtype}; expected torch.float32 or torch.float64")
+        return chosen
 
 
-def _numbers(x: Any) -> Array:
-    return np.asarray(x.detach().numpy(), dtype=np.float64)
-
-
-def _explained(error: Exception) -> BoltzgradError:
-    if isinstance(error, BoltzgradError):
-        return error
-    return NotDifferentiable(f"PyTorch could not differentiate the model: {type(error).__name__}: {error}")
-
-
-def configurable_mdp(
-    arrays: Arrays,
-    *,
-    dim: int,
-    follower_discount: float | None = None,
-    leader_discount: float | None = None,
-    temperature: Any = None,
-    available: Any = None,
-    leader_temperature: float | None = None,
-    leader_horizon: int | None = None,
-    horizon: int | None = None,
-    average: bool = False,
-    **options: Any,
-) -> ConfigurableMDP:
-    """A `ConfigurableMDP` from a PyTorch function θ (d,) -> dict of arrays by the names of `boltzgrad.TabularModel`:
-    `transition` (S, A, S), `initial` (S,), `follower_reward`, `leader_reward` (S, A), and as needed `follower_transition`,
-    `reference`, `leader_reference`.  Discounts and temperature (a number, or (S,)) are given here, or are among the arrays
-    where θ moves them.
-
-    With a `horizon` it is a `boltzgrad.FiniteHorizonModel` (arrays also one for each step, `terminal_follower_reward`,
-    `terminal_leader_reward`), with `average` a `boltzgrad.AverageRewardModel` (no `initial`, no discounts).
-    `options` are those of `boltzgrad.ConfigurableMDP`: `objective`, `regulariser`, `initial_scale`, `name`.
-    Raises: InvalidOption; when it is used, InvalidModel, NotDifferentiable with PyTorch's own words.
-    """
-    return foreign.configurable_mdp(
-        _Torch(arrays),
-        dim,
-        options,
-        average=average,
-        follower_discount=follower_discount,
-        leader_discount=leader_discount,
-        temperature=temperature,
-        available=available,
-        leader_temperature=leader_temperature,
-        leader_horizon=leader_horizon,
-        horizon=horizon,
-    )
-
-
-def linear_quadratic(
-    arrays: Arrays,
-    *,
-    dim: int,
-    follower_discount: float,
-    leader_discount: float,
-    temperature: float,
-    horizon: int | None = None,
-    observed: bool = False,
-    bump: Any = None,
-    **options: Any,
-) -> LinearQuadratic:
-    """A `LinearQuadratic` from a PyTorch function θ (d,) -> dict of the matrices of `boltzgrad.LQModel` (A, B, W, Q, …)."""
-    return foreign.linear_quadratic(
-        _Torch(arrays),
-        dim,
-        options,
-        follower_discount=follower_discount,
-        leader_discount=leader_discount,
-        temperature=temperature,
-        horizon=horizon,
-        observed=observed,
-        bump=bump,
-    )
-
-
-def leader_policy(table: Callable[[Any], Any], *, dim: int) -> LeaderPolicy:
-    """The leader's policy of a `boltzgrad.MarkovGame` from a PyTorch function θ (d,) -> f (S, A)."""
-    return foreign.leader_policy(_Torch(lambda theta: {"policy": table(theta)}), dim=dim)
+_TORCH = _Torch()
+configurable_mdp = _TORCH.configurable_mdp
+linear_quadratic = _TORCH.linear_quadratic
+leader_policy = _TORCH.leader_policy
+assert_hypergradient = _TORCH.assert_hypergradient
 
 
 class _Reference(torch.autograd.Function):
@@ -210,40 +138,29 @@ class _Slope(torch.autograd.Function):
 def value(problem: Any) -> Callable[[Any], Any]:
     """J as a function of θ (d,) that PyTorch can differentiate once: its gradient is the reference hypergradient.
 
+    Where the problem's θ is several arrays (`like`), it takes them as tensors, too, and each gets its own gradient.
     In the precision and on the device of θ; solved on the CPU in float64.  Raises: what `boltzgrad.hypergradient` raises;
-    InvalidTheta for anything but a tensor (d,) of float32 or float64; NotDifferentiable in a second derivative.
+    InvalidTheta for anything but tensors of float32 or float64, naming the leaf; NotDifferentiable in a second derivative.
     """
     family_of(problem)
+    tree = problem.tree
 
     def function(theta: Any) -> Any:
-        if not isinstance(theta, torch.Tensor) or theta.dtype not in (torch.float32, torch.float64):
-            kind = f"tensor of {theta.dtype}" if isinstance(theta, torch.Tensor) else type(theta).__name__
-            raise InvalidTheta(f"theta is a {kind}; expected a tensor of float32 or float64")
-        if tuple(theta.shape) != (problem.dim,):
-            raise InvalidTheta(f"theta has shape {tuple(theta.shape)}, expected ({problem.dim},)")
+        if tree is not None and tree.fits(theta):
+            leaves = tree.leaves(theta, "theta", InvalidTheta)
+            for name, shape, x in zip(tree.names, tree.shapes, leaves, strict=True):
+                _check(f"theta{name}", x, shape)
+            theta = torch.cat([x.reshape(-1) for x in leaves])
+        _check("theta", theta, (problem.dim,))
         return _Reference.apply(theta, problem)[0]
 
     return function
 
 
-def assert_hypergradient(
-    gradient: Any, problem: Any, theta: Any, *, dtype: Any = torch.float64, tolerance: float | None = None,
-    thorough: bool = False, follower: Any = None,
-) -> HypergradientCheck:  # fmt: skip
-    """`boltzgrad.testing.assert_hypergradient` for a PyTorch function θ -> gradient: it is given a tensor of `dtype`.
-
-    The reference is taken at the θ that the function sees, rounded to that precision.
-    """
-    __tracebackhide__ = True
-    if dtype not in (torch.float32, torch.float64):
-        raise InvalidOption(f"dtype is {dtype}; expected torch.float32 or torch.float64")
-    seen = torch.from_numpy(read_theta(problem, theta)).to(dtype).to(torch.float64).numpy()
-    return assertions.assert_hypergradient(
-        gradient,
-        problem,
-        seen,
-        tolerance=tolerance,
-        thorough=thorough,
-        follower=follower,
-        feed=lambda x: torch.from_numpy(x).to(dtype),
-    )
+def _check(name: str, x: Any, shape: tuple[int, ...]) -> None:
+    """Raises: InvalidTheta."""
+    if not isinstance(x, torch.Tensor) or x.dtype not in (torch.float32, torch.float64):
+        kind = f"tensor of {x.dtype}" if isinstance(x, torch.Tensor) else type(x).__name__
+        raise InvalidTheta(f"{name} is a {kind}; expected a tensor of float32 or float64")
+    if tuple(x.shape) != shape:
+        raise InvalidTheta(f"{name} has shape {tuple(x.shape)}, expected {shape}")
