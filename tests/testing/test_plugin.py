@@ -46,7 +46,7 @@ def test_the_marker_runs_a_test_on_every_suitable_problem(pytester):
 @pytest.mark.slow
 def test_the_whole_zoo(pytester):
     result = run(pytester, "-q", source=RIGHT.replace('family="lqr"', ""))
-    result.assert_outcomes(passed=32)
+    result.assert_outcomes(passed=48)
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_the_whole_zoo(pytester):
         ('names="random-lqr", thetas=3', {"random-lqr-seed0", "random-lqr-seed1", "random-lqr-seed2"}),
         ('family=("game", "lqr"), exclude=["lqr-game", "toy-game"], thetas=1',
          {"random-game-seed0", "thermal-control-seed0", "random-lqr-seed0"}),
-        ("where=lambda p: p.dim == 2, thetas=1", {"lqr-game-seed0"}),
+        ("where=lambda p: p.dim == 2, thetas=1", {"lqr-game-seed0", "navigation-seed0"}),
     ],
 )  # fmt: skip
 def test_which_problems(pytester, arguments, expected):

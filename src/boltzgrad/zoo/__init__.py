@@ -16,18 +16,26 @@ from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.lqr.problem import LinearQuadratic, LinearQuadraticGame
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.zoo import (
+    contract_design,
     finite_game,
     finite_garnet,
     finite_lqr,
     four_rooms,
     garnet,
     grid_world,
+    irl,
     lqr_game,
     mechanism_design,
+    meta_rl,
+    navigation,
+    principal_agent,
     random_game,
     random_lqr,
+    reward_shaping,
     rlhf,
+    rlhf_kl,
     synthetic,
+    tax_design,
     thermal_control,
     toy_game,
 )
@@ -59,6 +67,32 @@ _ZOO = {
         ZooEntry("finite-garnet", "horizon", finite_garnet.finite_garnet, "H steps: reference, missing actions, ends"),
         ZooEntry("grid-world", "tabular", grid_world.grid_world, "N × N slippery grid; θ in rewards, kernel and start"),
         ZooEntry("rlhf", "tabular", rlhf.rlhf, "SoBiRL 3.3: a reward model from preferences between trajectories"),
+        ZooEntry(
+            "rlhf-kl", "tabular", rlhf_kl.rlhf_kl, "the same near a reference policy: a bandit, or token by token"
+        ),
+        ZooEntry("irl", "tabular", irl.irl, "SoBiRL B: a reward from demonstrations, by their likelihood"),
+        ZooEntry(
+            "reward-shaping",
+            "tabular",
+            reward_shaping.reward_shaping,
+            "SoBiRL 3.3: trained in one world, judged in another",
+        ),
+        ZooEntry(
+            "contract-design",
+            "tabular",
+            contract_design.contract_design,
+            "SoBiRL K: payments for transitions, over H steps",
+        ),
+        ZooEntry(
+            "navigation", "tabular", navigation.navigation, "SoBiRL K: a goal that is moved in a maze, over H steps"
+        ),
+        ZooEntry(
+            "tax-design", "tabular", tax_design.tax_design, "HPGD A: taxes on income and goods; two household types"
+        ),
+        ZooEntry(
+            "principal-agent", "tabular", principal_agent.principal_agent, "HPGD A: a bonus for a population of agents"
+        ),
+        ZooEntry("meta-rl", "tabular", meta_rl.meta_rl, "HPGD A: the reference policy that suits all tasks"),
         ZooEntry(
             "mechanism-design",
             "tabular",
