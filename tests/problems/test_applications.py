@@ -114,16 +114,27 @@ def test_irl_nothing_is_left_to_learn_at_the_experts_theta():
     assert np.abs(exact(few, irl.irl_tables(seed=1)[2])).max() > 0.1
 
 
+@pytest.mark.parametrize(("counts", "weight"), [("discounted", lambda t: 0.9**t), ("plain", lambda t: float(t < 10))])
+def test_irl_counts_what_the_expert_does_step_by_step(counts, weight):
+    problem, (move, _, true) = bg.problems.load("irl", counts=counts), irl.irl_tables()
+    policy = bg.hypergradient(problem, true).follower.policy
+    where, total = np.eye(6)[0], np.zeros((6, 3))
+    for t in range(400):
+        total += weight(t) * where[:, None] * policy
+        where = np.einsum("s,sa,saz->z", where, policy, move)
+    np.testing.assert_allclose(problem.objective.weights, total, rtol=1e-12)
+
+
 @pytest.mark.parametrize("counts", ["discounted", "plain"])
 def test_irl_episodes_are_drawn_as_they_are_expected(counts):
-    """Entry by entry within five standard errors: E N² ≤ (1 + 2/(1 − γ)) E N for visits that come at most that often again."""
+    """Entry by entry within five standard errors, E N² being at most (1 + 2/(1 − γ)) E N, and the total within three."""
     many = 3000
     drawn = bg.problems.load("irl", counts=counts, n_demonstrations=many).objective.weights
     expected = bg.problems.load("irl", counts=counts).objective.weights
     assert expected.sum() == pytest.approx(10.0)
     assert np.all(np.abs(drawn - expected) <= 5.0 * np.sqrt(21.0 * expected / many))
     spread = 0.0 if counts == "plain" else np.sqrt(90.0 / many)  # of a geometric length: γ/(1 − γ)²
-    assert drawn.sum() == pytest.approx(10.0, abs=5.0 * spread + 1e-12)
+    assert drawn.sum() == pytest.approx(10.0, abs=3.0 * spread + 1e-12)
 
 
 # Reinforcement learning from human feedback, near a reference.
@@ -166,6 +177,15 @@ def test_rlhf_kl_is_one_softmax_over_whole_answers(case):
     assert check_hypergradient(grad(loss)(theta), problem, theta).ok
 
 
+def test_rlhf_kl_a_state_is_the_position_and_the_last_token():
+    move = loaded("rlhf-kl")[0].source(np.zeros(3)).transition
+    for token in range(3):
+        assert move[0, token, 1 + token] == 1.0
+        assert np.all(move[1:4, token, 4 + token] == 1.0)
+    assert move.sum() == 12.0
+    assert np.all(move[4:] == 0.0)  # the third token ends it
+
+
 @pytest.mark.parametrize("case", ["rlhf-kl", "rlhf-kl, a bandit"])
 def test_rlhf_kl_a_reference_forgotten_shows(case):
     """Entropy in place of KL, the same numbers otherwise; and DRLHF, which forgets that the policy answers."""
@@ -191,6 +211,20 @@ def test_reward_shaping_feels_no_potential(rng):
 
     assert abs(along(0.8)) < 1e-12 * np.abs(table).sum()
     assert abs(along(0.95)) > 1e-3 * np.abs(table).max()  # the task's γ is another
+
+
+def test_reward_shaping_has_two_worlds():
+    """From cell 5, (1, 1), a step to the right; from the corner, back to the start."""
+    problem, theta = loaded("reward-shaping")
+    task, reward, start, discount, entropy = problem.objective.made_of
+    simulator = problem.model(theta).transition
+    for p, intended in ((task, 0.9), (simulator, 0.7)):
+        assert p[5, 1, 6] == pytest.approx(intended)
+        assert p[5, 1, 1] == pytest.approx((1.0 - intended) / 3)
+        assert p[3, 1, 3] == pytest.approx(intended + (1.0 - intended) / 3)  # the other corner: right and up both stay
+        assert np.all(p[15, :, 0] == 1.0)
+    assert (discount, entropy, start[0]) == (0.95, 0.01, 1.0)
+    assert np.all(reward == np.eye(16)[15][:, None])
 
 
 def test_reward_shaping_is_judged_by_the_task_alone():
