@@ -8,6 +8,7 @@ CASES = {
     "irl": ("irl", {}),
     "irl, plain counts": ("irl", {"counts": "plain"}),
     "irl, 20 episodes": ("irl", {"n_demonstrations": 20, "seed": 1}),
+    "irl, an apprentice": ("irl", {"objective": "features", "n_demonstrations": 20}),
     "rlhf-kl": ("rlhf-kl", {}),
     "rlhf-kl, a bandit": ("rlhf-kl", {"world": "bandit", "n_tokens": 5}),
     "reward-shaping": ("reward-shaping", {}),

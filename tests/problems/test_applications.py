@@ -14,11 +14,12 @@ from boltzgrad.testing import check_hypergradient
 from boltzgrad.verify.mutants.recognise import mistakes
 from boltzgrad.verify.tolerances import Verdict
 from boltzgrad.zoo import irl
+from boltzgrad.zoo.apprenticeship import feature_matching
 from tests_helpers import sample
 
 # How many of the known mistakes make a difference at least: where the objective is a general one, those of returns do not.
 LEAST = {"rlhf-kl, a bandit": 8, "rlhf-kl": 15, "reward-shaping": 15} | dict.fromkeys(
-    ("irl", "irl, plain counts", "irl, 20 episodes"), 15
+    ("irl", "irl, plain counts", "irl, 20 episodes", "irl, an apprentice"), 15
 )
 
 
@@ -50,6 +51,7 @@ def test_every_known_mistake_that_shows_is_rejected(case):
     [
         ("irl", {"n_features": 0}),
         ("irl", {"counts": "undiscounted"}),
+        ("irl", {"objective": "margin"}),
         ("irl", {"n_demonstrations": -1}),
         ("rlhf-kl", {"world": "tree"}),
         ("reward-shaping", {"slip": 1.5}),
@@ -135,6 +137,41 @@ def test_irl_episodes_are_drawn_as_they_are_expected(counts):
     assert np.all(np.abs(drawn - expected) <= 5.0 * np.sqrt(21.0 * expected / many))
     spread = 0.0 if counts == "plain" else np.sqrt(90.0 / many)  # of a geometric length: γ/(1 − γ)²
     assert drawn.sum() == pytest.approx(10.0, abs=3.0 * spread + 1e-12)
+
+
+def test_an_apprentice_is_where_the_expert_was():
+    """Nothing is left at the expert's θ; plain counts beside a planner that discounts lead elsewhere."""
+    true = irl.irl_tables()[2]
+    matched = bg.problems.load("irl", objective="features")
+    assert np.abs(exact(matched, true)).max() < 1e-13 * np.abs(exact(matched, np.zeros(4))).max()
+    plain = bg.problems.load("irl", objective="features", counts="plain")
+    assert np.abs(exact(plain, true)).max() > 0.1
+    assert refused(exact(plain, np.ones(4)), matched, np.ones(4))
+
+
+def test_an_apprentices_value_is_a_sum_of_squares():
+    problem, theta = loaded("irl, an apprentice")
+    likely = bg.problems.load("irl", n_demonstrations=20)  # the same episodes
+    seen, expected = feature_expectations(likely, theta)
+    assert bg.hypergradient(problem, theta).value == pytest.approx(-0.5 * np.sum((seen - expected) ** 2), rel=1e-12)
+
+
+@pytest.mark.parametrize("away", [0.0, 1.0, 1e3])
+def test_how_far_an_apprentices_slope_moves_is_bounded(away, rng):
+    """Where the policy is what was seen it moves with Φ alone; far from it, with the slopes of Φ."""
+    move, features, _ = irl.irl_tables()
+    policy = rng.dirichlet(np.full(3, 3.0), 6)
+    visits = np.linalg.solve(np.eye(6) - 0.9 * np.einsum("sa,saz->zs", policy, move), np.eye(6)[0])
+    seen = np.einsum("s,sa,sak->k", visits, policy, features) + away * rng.normal(size=4)
+    objective = feature_matching(move, features, np.eye(6)[0], 0.9, seen)
+    for size in (1e-9, 1e-4, 1e-2):
+        error = size * rng.uniform(size=policy.shape) * policy
+        moved = policy + error * rng.uniform(-1.0, 1.0, policy.shape)
+        bound = objective.variation(np.zeros(4), policy, error)[1]
+        slopes = [objective.gradients(np.zeros(4), x)[1] for x in (policy, moved)]
+        assert np.all(np.abs(slopes[1] - slopes[0]) <= bound)
+        # Without rows that sum to one nothing else bends as much: the bound is no idle one.
+        assert bound.max() < 1e4 * np.abs(slopes[1] - slopes[0]).max()
 
 
 # Reinforcement learning from human feedback, near a reference.

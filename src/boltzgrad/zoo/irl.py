@@ -12,6 +12,7 @@ from boltzgrad.core.objectives import LogLikelihood
 from boltzgrad.core.softmaxes import softmax
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
+from boltzgrad.zoo.apprenticeship import feature_matching
 from boltzgrad.zoo.options import generator, one_of, positive_integer, real
 
 
@@ -22,6 +23,7 @@ def irl(
     seed: int = 0,
     n_demonstrations: int = 0,
     counts: str = "discounted",
+    objective: str = "likelihood",
     discount: float = 0.9,
     temperature: float = 0.5,
 ) -> ConfigurableMDP:
@@ -30,6 +32,7 @@ def irl(
     The expert is a follower of the same kind with a θ of its own (`irl_tables`), and μ(s, a) says how often it took a in s:
     "discounted" counts step t for γᵗ, and ∇J is (1/τ) Σ (μ − μ_θ) φ, the difference of feature expectations; "plain" counts
     the first 1/(1 − γ) steps for one each, and that formula is wrong, while ∇J is still zero at the expert's θ.
+    The `objective` may also be "features", −½ ‖Σ μ φ − Σ μ_θ φ‖²: the apprentice's (`zoo/apprenticeship.py`).
     `n_demonstrations` = 0 takes the expectation; else so many episodes are seen (discounted: each goes on with probability γ).
     States are a line, walked from the first.  SoBiRL B names the application (apprenticeship learning), the formula is maximum
     causal entropy's (Ziebart 2010); no numbers are given, these are chosen here.  Raises: InvalidOption, InvalidModel.
@@ -38,6 +41,7 @@ def irl(
     S, A, k = features.shape
     start, gamma, tau = np.eye(S)[0], real("discount", discount), real("temperature", temperature)
     plain = one_of("counts", counts, ("discounted", "plain")) == "plain"
+    matched = one_of("objective", objective, ("likelihood", "features")) == "features"
     many = positive_integer("n_demonstrations", n_demonstrations, least=0)
 
     def build(theta: Any) -> TabularModel:
@@ -53,7 +57,9 @@ def irl(
         weights = _seen(move, start, policy, gamma, length, many, generator(seed).spawn(1)[0])
     else:
         weights = _expected(move, start, policy, gamma, length)
-    return ConfigurableMDP(build, dim=k, objective=LogLikelihood(weights), name="irl")
+    seen = np.einsum("sa,sak->k", weights, features)
+    wanted = feature_matching(move, features, start, gamma, seen) if matched else LogLikelihood(weights)
+    return ConfigurableMDP(build, dim=k, objective=wanted, name="irl")
 
 
 def irl_tables(n_states: int = 6, n_actions: int = 3, n_features: int = 4, seed: int = 0) -> tuple[Array, Array, Array]:
