@@ -19,6 +19,8 @@ _HARDER: dict[str, tuple[dict[str, Any], ...]] = {
     "four-rooms": ({"temperature": 0.003}, {"kernel": "as-published"}),
     "garnet": ({"temperature": 0.3}, {"leader_discount": 0.9}, {"ending": 0.2}),
     "grid-world": ({"temperature": 0.3},),
+    "irl": ({"counts": "plain"}, {"objective": "features"}),
+    "rlhf-kl": ({"world": "bandit"},),
     "toy-game": ({"observes": False}, {"as_published": True}),
     "random-game": ({"temperature": 0.05}, {"n_leader_actions": 1}),
     "random-lqr": ({"observed": True}, {"horizon": 7}),

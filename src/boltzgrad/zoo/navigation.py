@@ -29,9 +29,9 @@ def navigation(
     r_x(s) = exp(−‖cell(s) − x‖² / 2 `width`²): the robot plans for ever and is discounted, the designer counts the steps
     t = 0 … H = `horizon` alone (a `leader_horizon` of H + 1), undiscounted.  The robot starts at (1, 1) of a maze of `size` ×
     `size` cells with a wall along the second row, open at its far end; a move into it stays, and a share `slip` of moves goes
-    in the other directions.
-    Source: SoBiRL K (efficient robot navigation), after Chakraborty et al. 2024; no numbers are given, so ω = `weight`, the
-    maze, the bump and the rest are chosen here.  Raises: InvalidOption, InvalidModel.
+    in the other directions.  Source: SoBiRL K (efficient robot navigation), after Chakraborty et al. 2024 (the walk counts
+    once, as in its problem; its ℓ would count it (H + 1)/H times).  No numbers are given, so ω = `weight`, the maze, the bump
+    and the rest are chosen here.  Raises: InvalidOption, InvalidModel.
     """
     N, H = positive_integer("size", size, least=2), positive_integer("horizon", horizon)
     cells = [(i, j) for i in range(1, N + 1) for j in range(1, N + 1) if i != 2 or j == N]
