@@ -250,3 +250,20 @@ def test_it_is_part_of_every_record():
     assert report.model is report.reference.model_check
     assert check_hypergradient(report.reference.gradient, problem, theta).model.ok
     assert '"model"' in report.to_json()
+
+
+def test_an_objective_that_vanishes_here_is_no_wrong_derivative():
+    """½ |x(π) − x(π_E)|² at the expert's θ, and a regulariser that is zero but for rounding: cancellation, not a mistake."""
+    from boltzgrad.zoo.irl import irl_tables
+
+    problem, theta = bg.problems.load("irl", objective="features"), irl_tables()[2]
+    assert bg.hypergradient(problem, theta).model_check.ok
+    garnet = bg.problems.load("garnet", n_states=6, n_parameters=8)
+    start = garnet.initial_theta(seed=1)
+    near = start * (1.0 + 1e-15)
+    held = bg.ConfigurableMDP(garnet.source, dim=8, regulariser=bg.Regulariser(lambda t: anp.sum((t - near) ** 2)))
+    assert bg.hypergradient(held, start).model_check.ok
+    # What is wrong by a part of what the function changes by over a step is still found, where the function vanishes.
+    wrong = bg.Regulariser(lambda t: anp.sum((t - near) ** 2), lambda t: 2.0 * (t - near) + 1e-6)
+    found = bg.hypergradient(bg.ConfigurableMDP(garnet.source, dim=8, regulariser=wrong), start).model_check
+    assert not found.ok

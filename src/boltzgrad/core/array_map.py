@@ -159,16 +159,27 @@ def _weights(rng: np.random.Generator, shape: tuple[int, ...]) -> Array:
     return np.asarray(rng.choice((-1.0, 1.0), size=shape) * rng.uniform(0.5, 1.5, size=shape) / np.sqrt(13.0 / 12.0))
 
 
-def scalar_map(
-    name: str, at: Array, function: Callable[[Any], Any], gradient: Array, *, steps: Array | None = None
-) -> ArrayMap:
-    """A function of a vector to one number as a map to one array, with its gradient at one point."""
+def scalar_map(name: str, at: Array, function: Callable[[Any], Any], gradient: Array, *, steps: Array) -> ArrayMap:
+    """A function of a vector to one number as a map to one array, with its gradient at one point; `steps` are natural ones.
+
+    Its scale is its size, there or a step away: where it is a square of something that vanishes, its size there is rounding.
+    """
     value = np.atleast_1d(np.asarray(function(at), float))
+
+    def away(side: float) -> float:
+        try:
+            with np.errstate(all="ignore"):
+                found = float(np.abs(np.asarray(function(at + side * steps))).max())
+        except Exception:  # whatever a function raises where it is not defined; its size here will have to do
+            return 0.0
+        return found if np.isfinite(found) else 0.0
+
     return ArrayMap(
         theta=at,
         names=(name,),
         values=(value,),
-        scales=(float(np.abs(value).max()) or 1.0,),
+        # The smaller of both sides: on one of them there may be a pole.
+        scales=(max(float(np.abs(value).max()), min(away(1.0), away(-1.0))) or 1.0,),
         evaluate=lambda x: (np.atleast_1d(np.asarray(function(x))),),
         pull=lambda parts: parts[0][0] * gradient,
         push=lambda direction: (np.array([gradient @ direction]),),

@@ -322,7 +322,8 @@ class ConfigurableMDP(ParametricProblem):
         """
         out = []
         if self.regulariser is not None:
-            out.append(scalar_map("regulariser", theta, self.regulariser.function, self.regulariser.gradient_at(theta)))
+            slope = self.regulariser.gradient_at(theta)
+            out.append(scalar_map("regulariser", theta, self.regulariser.function, slope, steps=units))
         if isinstance(self.objective, PolicyObjective):
             for policy in policies:
                 out.append(_objective_map(self.objective, theta, policy, units))
