@@ -108,7 +108,7 @@ def test_against_least_squares_over_whole_plans(each, observed):
     assert np.abs(ref.gradient - right).max() < ref.error_bound < np.inf
     report = bg.verify(plant.problem, THETA)
     assert report.ok
-    assert len(report.agreeing) == 4
+    assert len(report.agreeing) == 5
 
 
 @given(problem=finite_linear_quadratics(), data=st.data())

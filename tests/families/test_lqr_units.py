@@ -186,16 +186,17 @@ def test_inputs_of_any_strength(inputs):
     assert {"covariance", "implicit", "unrolled-implicit", "complex-step"} <= {r.route for r in report.agreeing}
 
 
-def test_every_exact_witness_in_any_units():
+@pytest.mark.parametrize("leader_discount", [0.85, 0.9])
+def test_every_exact_witness_in_any_units(leader_discount):
     """To 1e-11 in natural steps, from raw arrays whose entries differ by up to eighteen orders of magnitude."""
-    problem = bg.problems.load("random-lqr", n=4, m=2)
+    problem = bg.problems.load("random-lqr", n=4, m=2, leader_discount=leader_discount)
     other = Rescaled(
         problem, states=[-9, 9, 3, -5], inputs=[11, -11], costs=30, rewards=-30, theta=[-9, 9, 0, 4, -4, 7]
     )
     theta = problem.initial_theta(seed=1)
     reference = bg.hypergradient(problem, theta)
     for route in witnesses(other):
-        if route.name not in ("conic", "differences"):
+        if route.name not in ("conic", "differences") and not route.skip(other, theta / other.t):
             found = route.run(other, theta / other.t).gradient / other.of_gradient
             assert (
                 np.abs((found - reference.gradient) * reference.units).max()

@@ -46,7 +46,7 @@ def test_the_marker_runs_a_test_on_every_suitable_problem(pytester):
 @pytest.mark.slow
 def test_the_whole_zoo(pytester):
     result = run(pytester, "-q", source=RIGHT.replace('family="lqr"', ""))
-    result.assert_outcomes(passed=48)
+    result.assert_outcomes(passed=50)
 
 
 @pytest.mark.parametrize(

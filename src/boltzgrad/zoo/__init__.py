@@ -22,6 +22,7 @@ from boltzgrad.zoo import (
     finite_lqr,
     four_rooms,
     garnet,
+    general_garnet,
     grid_world,
     irl,
     lqr_game,
@@ -65,6 +66,12 @@ _ZOO = {
         ZooEntry("synthetic-hard", "tabular", synthetic.synthetic_hard, "its non-degenerate variant"),
         ZooEntry("garnet", "tabular", garnet.garnet, "random sparse graph; θ in rewards, kernel and start"),
         ZooEntry("finite-garnet", "horizon", finite_garnet.finite_garnet, "H steps: reference, missing actions, ends"),
+        ZooEntry(
+            "general-garnet",
+            "tabular",
+            general_garnet.general_garnet,
+            "an average, counted steps, or τ(s); a reference",
+        ),
         ZooEntry("grid-world", "tabular", grid_world.grid_world, "N × N slippery grid; θ in rewards, kernel and start"),
         ZooEntry("rlhf", "tabular", rlhf.rlhf, "SoBiRL 3.3: a reward model from preferences between trajectories"),
         ZooEntry(

@@ -17,6 +17,7 @@ from boltzgrad.families.lqr.differences import COMPLEX, DIFFERENCES
 from boltzgrad.families.lqr.implicit import IMPLICIT
 from boltzgrad.families.lqr.later import later
 from boltzgrad.families.lqr.model import LQModel
+from boltzgrad.families.lqr.penalty import PENALTY
 from boltzgrad.families.lqr.pictures import pictures
 from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.lqr.reference import LQHypergradient, lqr_hypergradient
@@ -62,7 +63,7 @@ LQR = Family(
     "lqr",
     LinearQuadratic,
     lqr_hypergradient,
-    (COVARIANCE, IMPLICIT, UNROLLED, UNROLLED_IMPLICIT, CONIC, COMPLEX, DIFFERENCES),
+    (COVARIANCE, IMPLICIT, PENALTY, UNROLLED, UNROLLED_IMPLICIT, CONIC, COMPLEX, DIFFERENCES),
     holds=lambda problem: problem.model_kind is LQModel,
     describe=describe,
     mistakes=mistakes,

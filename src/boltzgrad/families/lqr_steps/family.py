@@ -11,6 +11,7 @@ from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.lqr_steps import mistakes
 from boltzgrad.families.lqr_steps.content import answer, content, remade
 from boltzgrad.families.lqr_steps.model import FiniteHorizonLQModel
+from boltzgrad.families.lqr_steps.penalty import PENALTY
 from boltzgrad.families.lqr_steps.reference import LQStepsHypergradient, lqr_steps_hypergradient
 from boltzgrad.families.lqr_steps.routes import COMPLEX, DIFFERENCES, IMPLICIT, UNROLLED
 
@@ -45,7 +46,7 @@ LQR_STEPS = Family(
     "lqr-over-steps",
     LinearQuadratic,
     lqr_steps_hypergradient,
-    (IMPLICIT, UNROLLED, COMPLEX, DIFFERENCES),
+    (IMPLICIT, PENALTY, UNROLLED, COMPLEX, DIFFERENCES),
     holds=lambda problem: problem.model_kind is FiniteHorizonLQModel,
     describe=describe,
     mistakes=mistakes,

@@ -10,7 +10,8 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.family import Family, discounts_lost
 from boltzgrad.families.laid_out import Table
-from boltzgrad.families.tabular import mistakes
+from boltzgrad.families.mistake import Catalogue
+from boltzgrad.families.tabular import mistakes, mistakes_of_kinds
 from boltzgrad.families.tabular.answer import answer
 from boltzgrad.families.tabular.average import Average
 from boltzgrad.families.tabular.conic import CONIC
@@ -50,6 +51,11 @@ def describe(problem: ConfigurableMDP) -> dict[str, Any]:
 def too_large(problem: ConfigurableMDP, theta: Array) -> str:
     """Why dense formulas are not tried, or ""."""
     return too_many(problem.contexts(theta).models, theta)
+
+
+def formulated(problem: ConfigurableMDP) -> tuple[Catalogue, ConfigurableMDP]:
+    """The mistakes of tables, and those of the kinds of followers that the problem has."""
+    return mistakes_of_kinds.catalogue(problem), problem
 
 
 def too_many(models: Sequence[TabularModel], theta: Array) -> str:
@@ -103,6 +109,7 @@ TABULAR = Family(
     holds=lambda problem: problem.model_kind is TabularModel,
     describe=describe,
     mistakes=mistakes,
+    formulated=formulated,
     too_large=too_large,
     factors=factors,
     later=later,

@@ -153,7 +153,7 @@ def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
         put("scale", model.scale * tau)
         put("temperature", 1.0)
         if each:
-            put("follower_kernel", _weighted(model.follower_kernel, tau))
+            put("follower_kernel", weighted(model.follower_kernel, tau))
             _publish(model, put, True)
     if "follower_discount" in moving or "leader_discount" in moving:
         world, plans = model.kernel, model.follower_kernel
@@ -177,7 +177,7 @@ def _in_units(model: TabularModel, tau: Any) -> Any:
     return anp.where(model.available, reward, reward[np.arange(len(instead))[:, None], instead] - NEVER)
 
 
-def _weighted(kernel: Kernel, tau: Any) -> Kernel:
+def weighted(kernel: Kernel, tau: Any) -> Kernel:
     """The weights p(s'|s,a) τ(s')/τ(s)."""
     if isinstance(kernel, DenseKernel):
         return kernel.with_values(kernel.values * tau / tau[:, None, None])

@@ -15,18 +15,31 @@ from boltzgrad.families.lqr_steps import mistakes as finite_lqr
 from boltzgrad.families.mistake import Mutant
 from boltzgrad.families.registry import families
 from boltzgrad.families.tabular import mistakes as tabular
+from boltzgrad.families.tabular import mistakes_of_kinds as kinds
 
 FAMILIES = {
     "tabular": tabular,
+    "kinds": kinds,
     "horizon": horizon,
     "game": game,
     "game-over-steps": finite_game,
     "lqr": lqr,
     "lqr-over-steps": finite_lqr,
 }
-"""The mistakes of each family that comes with the library."""
+"""The mistakes of each family that comes with the library, and of the kinds of tables that have their own."""
 
-__all__ = ["FAMILIES", "Mutant", "everything", "finite_game", "finite_lqr", "game", "horizon", "lqr", "tabular"]
+__all__ = [
+    "FAMILIES",
+    "Mutant",
+    "everything",
+    "finite_game",
+    "finite_lqr",
+    "game",
+    "horizon",
+    "kinds",
+    "lqr",
+    "tabular",
+]
 
 
 def everything() -> tuple[Mutant, ...]:
@@ -35,4 +48,5 @@ def everything() -> tuple[Mutant, ...]:
     >>> len(everything()) >= 119
     True
     """
-    return tuple(mutant for family in families() if family.mistakes is not None for mutant in family.mistakes.MUTANTS)
+    of_families = (m for family in families() if family.mistakes is not None for m in family.mistakes.MUTANTS)
+    return (*of_families, *kinds.MUTANTS)
