@@ -33,6 +33,7 @@ load = bg.problems.load
 GENERAL = load("synthetic")
 LQ_GAME = load("lqr-game", horizon=5)
 CUT = Sampling(steps=20, time_limit=5)
+LEARNER = bg.followers.SoftValueIteration(3)
 
 
 def singular(**singled):
@@ -97,6 +98,13 @@ REFUSED = {
     "own kernel, oracle": (HPGDOracle(), moving(), moving(own=True), r"HPGD \(oracle\) takes ∇Q_F from trajectories"),
     "singular W": (BCHG(), singular(), singular(W=0.0), "needs the score of the transition, but W .* singular"),
     "singular start": (BCHG(), singular(), singular(start=0.0), "score of the start, but the covariance .* singular"),
+    "own kernel, learnt": (
+        BCHG(segments="exact", follower=LEARNER),
+        moving(),
+        moving(own=True),
+        "BC-HG with follower= watches the world, and the follower of .* kernel of its own",
+    ),
+    "learnt, LQR": (BCHG(follower=LEARNER), moving(), lqr(), "follower= is learnt on a table, and .* is not tabular"),
     "noisy exact": (NoisyExact(like=SoBiRL()), shaped(), moving(), "SoBiRL's truncation does not exist"),
 }
 # Options that contradict each other or the family: (estimator, problem, words)
@@ -107,6 +115,14 @@ CONTRADICTORY = {
         r"as_published needs sampling=Sampling\(episodes=…, steps",
     ),
     "published oracle, no steps": (HPGDOracle(as_published=True), moving(), "as_published needs sampling"),
+    "published, learnt": (
+        BCHG(as_published=True, sampling=CUT, follower=LEARNER),
+        moving(),
+        "follower= does not go with as_published",
+    ),
+    "no learner": (HPGD(follower=np.ones((3, 2))), moving(), "follower is a ndarray; expected a learner of boltzgrad"),
+    "learnt, oracle": (HPGDOracle(follower=LEARNER), moving(), r"HPGD \(oracle\) takes no follower="),
+    "learnt, Bi-AC": (BiAC(follower=LEARNER), game(), "Bi-AC takes no follower="),
     "steps, LQR": (BCHG(sampling=Sampling(steps=5)), lqr(), "episodes do not end or start again: use horizon"),
     "time limit, LQR": (BCHG(sampling=Sampling(time_limit=5)), lqr(), "episodes do not end or start again"),
     "steps, oracle": (HPGDOracle(sampling=CUT), moving(), r"draws its own horizons: give Sampling\(episodes=…\) alone"),

@@ -13,6 +13,7 @@ from boltzgrad.followers import (
     SoftQLearning,
     SoftValueIteration,
 )
+from boltzgrad.solvers import boltzmann
 from boltzgrad.solvers.suboptimal import evaluate_policy
 
 GAMMA, TAU = 0.8, 0.5
@@ -193,7 +194,8 @@ def test_walks_end_where_episodes_do():
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: SoftValueIteration(0), "sweeps is 0; expected a positive integer"),
+        (lambda: SoftValueIteration(-1), "sweeps is -1; expected an integer of at least 0"),
+        (lambda: SoftQLearning(0), "steps is 0; expected a positive integer"),
         (lambda: SoftQLearning(10, walkers=2.5), "walkers is 2.5"),
         (lambda: PolicyGradient(10, rate=-1.0), "rate is -1.0; expected a positive finite number"),
         (lambda: Sarsa(10, exploration=0.0), "exploration is 0.0"),
@@ -227,6 +229,16 @@ def test_only_a_table_can_be_learnt_on():
     steps = finite.model(finite.initial_theta(seed=0))
     with pytest.raises(bg.errors.InvalidModel, match="FiniteHorizonModel"):
         SoftValueIteration(3)(steps)
+
+
+def test_without_a_step_there_is_what_a_learner_begins_with():
+    model = MODEL
+    begun = NaturalPolicyGradient(0).train(model)
+    np.testing.assert_allclose(begun.policy, 1.0 / model.n_actions)
+    np.testing.assert_allclose(
+        SoftValueIteration(0)(model), boltzmann(model.follower_reward, model.temperature)[0], rtol=1e-12
+    )
+    assert begun.steps == 0
 
 
 def test_a_bar_can_be_shown(capsys):

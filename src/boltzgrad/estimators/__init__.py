@@ -20,6 +20,7 @@ from boltzgrad.estimators.hpgd import HPGD, HPGDOracle
 from boltzgrad.estimators.lqr_game import LQGameBCHG, LQGameNaivePGD
 from boltzgrad.estimators.m_sobirl import MSoBiRL
 from boltzgrad.estimators.naive import NaivePGD
+from boltzgrad.estimators.plug_in import PlugInGradient
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.sobirl import SoBiRL
 from boltzgrad.estimators.stoc_sobirl import StocSoBiRL
@@ -40,6 +41,7 @@ __all__ = [
     "MSoBiRL",
     "NaivePGD",
     "NoisyExact",
+    "PlugInGradient",
     "Run",
     "Sampling",
     "SoBiRL",

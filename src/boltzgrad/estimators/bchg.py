@@ -36,6 +36,7 @@ class BCHG(SampledEstimator):
 
     name: ClassVar[str] = "bc-hg"
     label: ClassVar[str] = "BC-HG"
+    takes_follower: ClassVar[bool] = True
     segments: Segments = "sampled"
     baseline: bool = False
     actions: Literal["sampled", "expected"] = "sampled"

@@ -62,6 +62,7 @@ class BiAC(NaivePGD):
 
     name: ClassVar[str] = "bi-ac"
     label: ClassVar[str] = "Bi-AC"
+    takes_follower: ClassVar[bool] = False
 
     def check(self, problem: Any) -> None:
         """Raises: InvalidOption for anything that is not a game in which the follower sees the leader's action."""

@@ -81,30 +81,39 @@ class _Stacked(Run):
 
     def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
         """See `Run.estimate`."""
-        n = len(thetas)
-        contexts = len(self.problem.contexts(thetas[0]).models)
-        self.worlds = w = TabularWorlds(
-            self.problem,
-            thetas,
-            np.repeat(np.arange(n), contexts),
-            contexts=np.tile(np.arange(contexts), n),
-            previous=self.worlds,
-            temperature=self.temperature,
-        )
-        v, q = w.leader
-        occupancy = w.occupancy()
-        visits = occupancy[:, :, None] * w.policy
-        sums = TabularCotangents(w)
-        sums.add_expected_direct(visits)
-        sums.add_white_box(visits * (q - v[:, :, None]) / w.tau)
-        share = np.array([w.probability_of(lane) for lane in range(w.lanes)])
-        if not share.all():  # no lane stands for a context of probability zero, and ∇ of that probability still counts
+        places = every_context(self.problem, thetas)
+        self.worlds = TabularWorlds(self.problem, thetas, **places, previous=self.worlds, temperature=self.temperature)
+        if not shares(self.worlds).all():
+            # No lane stands for a context of probability zero, and ∇ of that probability still counts.
             single = _OneByOne(self.problem)
             single.temperature = self.temperature
             return single.estimate(thetas, lane_theta)
-        gradient = (share[:, None] * sums.gradients()).reshape(n, contexts, -1).sum(axis=1)
-        lanes = np.arange(n) if lane_theta is None else lane_theta
+        gradient = in_expectation(self.worlds)
+        lanes = np.arange(len(thetas)) if lane_theta is None else lane_theta
         return Estimates(gradient[lanes], np.zeros(lanes.size, int))
+
+
+def every_context(problem: ConfigurableMDP, thetas: Array) -> dict[str, Array]:
+    """One lane for each context of each θ, as `TabularWorlds` takes them."""
+    n, contexts = len(thetas), len(problem.contexts(thetas[0]).models)
+    return {"lane_theta": np.repeat(np.arange(n), contexts), "contexts": np.tile(np.arange(contexts), n)}
+
+
+def shares(w: TabularWorlds) -> Array:
+    """The probability of each lane's context."""
+    return np.array([w.probability_of(lane) for lane in range(w.lanes)])
+
+
+def in_expectation(w: TabularWorlds, *, guided: bool = True) -> Array:
+    """Theorem 1 under the policy and V_F of worlds with `every_context`, (n_theta, d); unless `guided` its first terms."""
+    v, q = w.leader
+    visits = w.occupancy()[:, :, None] * w.acting
+    sums = TabularCotangents(w)
+    sums.add_expected_direct(visits)
+    if guided:
+        sums.add_white_box(visits * (q - v[:, :, None]) / w.tau)
+    weighted = shares(w)[:, None] * sums.gradients()
+    return np.asarray(weighted.reshape(len(w.thetas), -1, weighted.shape[1]).sum(axis=1))
 
 
 class _OneByOne(Run):

@@ -39,6 +39,7 @@ class HPGD(SampledEstimator):
 
     name: ClassVar[str] = "hpgd"
     label: ClassVar[str] = "HPGD"
+    takes_follower: ClassVar[bool] = True
     critic: Any = "monte-carlo"
     segments: Segments = "averaged"
     baseline: bool = False

@@ -19,6 +19,7 @@ class NaivePGD(SampledEstimator):
 
     name: ClassVar[str] = "naive"
     label: ClassVar[str] = "Naive-PGD"
+    takes_follower: ClassVar[bool] = True
     baseline: bool = False
 
     def combine(self, episodes: Any, values: Any) -> None:

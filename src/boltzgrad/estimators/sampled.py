@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,10 +19,12 @@ from boltzgrad.estimators.gaussian.family import GaussianFamily
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.family import TabularFamily
+from boltzgrad.estimators.tabular.learnt import generators
 from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.lqr.model import LQModel
 from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.families.tabular.problem import ConfigurableMDP
+from boltzgrad.followers import Learner
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -32,11 +34,20 @@ class SampledEstimator(Estimator):
     `critic` is a name ("exact", "monte-carlo", "sarsa", "td", "network"; which of them exist depends on the family) or a
     critic of that family.  `as_published` takes the authors' code at its word; what that changes is in each method's
     docstring.
+
+    `follower` None is a follower that is optimal and white-box.  A learner of `boltzgrad.followers` leaves another one at
+    each θ, and π and V_F are what it has: BC-HG, HPGD, SoBiRL and Naive-PGD on tables.  With `FromSamples` it is a black
+    box: the follower itself acts, and the estimator knows of it what was seen.  `follower_seed` is what `batches` lets it
+    learn from, always the same, so that a check measures the bias beside that one follower; in a run each lane has its own.
     """
+
+    takes_follower: ClassVar[bool] = False
 
     sampling: Sampling = field(default_factory=Sampling)
     critic: Any = "exact"
     as_published: bool = False
+    follower: Learner | None = None
+    follower_seed: int = 0
 
     @abstractmethod
     def combine(self, episodes: Any, values: Any) -> None:
@@ -64,6 +75,7 @@ class SampledEstimator(Estimator):
         family = self.family(problem)
         family.check(self.label)
         self.critic_for(family)
+        self._check_follower(problem, family)
         if self.as_published and isinstance(family, TabularFamily) and self.sampling.steps is None:
             raise InvalidOption(
                 "as_published needs sampling=Sampling(episodes=…, steps=…): the published code runs environments for a "
@@ -75,6 +87,23 @@ class SampledEstimator(Estimator):
                 f"sampling is {sampling!r}; linear-quadratic episodes do not end or start again: use horizon=…, not steps "
                 "or time_limit"
             )
+
+    def _check_follower(self, problem: Any, family: Any) -> None:
+        if self.follower is None:
+            return
+        if not isinstance(self.follower, Learner):
+            raise InvalidOption(
+                f"follower is a {type(self.follower).__name__}; expected a learner of boltzgrad.followers"
+            )
+        if not self.takes_follower:
+            raise InvalidOption(
+                f"{self.label} takes no follower=: it knows the optimal one; BC-HG, HPGD, SoBiRL and Naive-PGD do"
+            )
+        if self.as_published:
+            raise InvalidOption("follower= does not go with as_published: the published code plans with the model")
+        if not isinstance(family, TabularFamily):
+            raise InvalidOption(f"follower= is learnt on a table, and {problem!r} is not tabular")
+        family.check_learner(self.label)
 
     def check_white_box(self, problem: Any, segments: Any) -> None:
         """Raises: InvalidOption where segments along the trajectory cannot be those of the follower's ∇Q_F."""
@@ -116,7 +145,14 @@ class SampledRun(Run):
     def episodes(self, thetas: Array, lane_theta: Array | None = None) -> Any:
         """The next batch in every lane."""
         lane_theta = np.arange(self.draws.lanes) if lane_theta is None else lane_theta
-        self.worlds = self.family.worlds(thetas, lane_theta, self.draws, self.worlds, self.temperature)
+        if self.estimator.follower is None:
+            self.worlds = self.family.worlds(thetas, lane_theta, self.draws, self.worlds, self.temperature)
+        else:
+            made = generators(self.draws, lane_theta, len(thetas), self.estimator.follower_seed)
+            learnt: Any = self.family
+            self.worlds = learnt.worlds_of(
+                self.estimator.follower, made, thetas, lane_theta, self.draws, self.worlds, self.temperature
+            )
         return self.family.episodes(
             self.worlds, self.estimator.sampling, self.draws, as_published=self.estimator.as_published
         )

@@ -21,6 +21,7 @@ class SoBiRL(SampledEstimator):
 
     name: ClassVar[str] = "sobirl"
     label: ClassVar[str] = "SoBiRL"
+    takes_follower: ClassVar[bool] = True
 
     def check(self, problem: Any) -> None:
         """Raises: InvalidOption where the kernel depends on θ."""

@@ -25,7 +25,8 @@ class Learned:
 
     `policy` π° (S, A), `q` Q° (S, A) in the units of the reward and without τ log π⁰ (None of a method that has no values),
     `value` (S,) the values that it has, `residual` ‖TV − V‖_∞ of these, or of the policy's own.  `state` is what the learner
-    needs to go on: give the whole to `train(…, after=)`.
+    needs to go on: give the whole to `train(…, after=)`.  `watched` (S, A) is the policy of whoever was watched, where `policy`
+    is an estimate of it.
     """
 
     policy: Array
@@ -35,6 +36,7 @@ class Learned:
     steps: int
     state: Any = field(repr=False)
     learner: str = ""
+    watched: Array | None = field(repr=False, default=None)
 
     def __repr__(self) -> str:
         return f"<Learned after {self.steps} steps, soft Bellman residual {self.residual:.3g}>"
@@ -162,10 +164,11 @@ def _bar(steps: Iterable[int]) -> Iterable[int]:
     return tqdm(steps, unit="step")  # type: ignore[no-any-return]
 
 
-def positive_count(name: str, x: Any) -> int:
+def positive_count(name: str, x: Any, least: int = 1) -> int:
     """`x` as a count of steps.  Raises: InvalidOption."""
-    if isinstance(x, bool) or not isinstance(x, (int, np.integer)) or x < 1:
-        raise InvalidOption(f"{name} is {x!r}; expected a positive integer")
+    if isinstance(x, bool) or not isinstance(x, (int, np.integer)) or x < least:
+        expected = "a positive integer" if least == 1 else f"an integer of at least {least}"
+        raise InvalidOption(f"{name} is {x!r}; expected {expected}")
     return int(x)
 
 

@@ -5,7 +5,7 @@ r"""A follower that is a black box: its policy and its values from trajectories 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -60,7 +60,7 @@ class FromSamples(Learner):
         policy = (counts + self.prior * world.uniform()) / (counts.sum(axis=1, keepdims=True) + self.prior)
         value = self._returns(world, policy, seen)
         steps = self.trajectories + (0 if after is None else after.steps)
-        return world.learned(policy, None, value, steps, (counts, seen))
+        return replace(world.learned(policy, None, value, steps, (counts, seen)), watched=true)
 
     def _returns(self, world: World, policy: Array, seen: list[tuple[Array, Array]]) -> Array:
         S = world.shape[0]

@@ -25,7 +25,7 @@ _HALVINGS = 60
 
 @dataclass(frozen=True)
 class SoftValueIteration(Learner):
-    """V ← TV, `sweeps` times from V = 0: HPGD Algorithm 3.  The policy is that of Q = r_F + γ_F P V.
+    """V ← TV, `sweeps` ≥ 0 times from V = 0: HPGD Algorithm 3.  The policy is that of Q = r_F + γ_F P V.
 
     >>> import boltzgrad as bg
     >>> problem = bg.problems.load("synthetic-hard")
@@ -36,7 +36,7 @@ class SoftValueIteration(Learner):
     sweeps: int
 
     def __post_init__(self) -> None:
-        positive_count("sweeps", self.sweeps)
+        positive_count("sweeps", self.sweeps, least=0)
 
     def _train(self, world: World, rng: np.random.Generator, after: Learned | None, bar: Any) -> Learned:
         v, done = (np.zeros(world.shape[0]), 0) if after is None else (after.state, after.steps)
@@ -50,14 +50,15 @@ class SoftValueIteration(Learner):
 class NaturalPolicyGradient(Learner):
     """π ← π^(1 − ητ/(1 − γ)) exp(η Q/(1 − γ)), normalised, with the exact soft Q of π: HPGD (18), E.7; Cen et al. (2022).
 
-    `rate` η [1/reward] is at most (1 − γ_F)/τ, which is soft policy iteration and the default.
+    `rate` η [1/reward] is at most (1 − γ_F)/τ, which is soft policy iteration and the default.  No `steps`, 0, leave the policy
+    that it begins with: the uniform one, or π⁰.
     """
 
     steps: int
     rate: float | None = None
 
     def __post_init__(self) -> None:
-        positive_count("steps", self.steps)
+        positive_count("steps", self.steps, least=0)
         if self.rate is not None:
             positive_number("rate", self.rate)
 

@@ -13,8 +13,11 @@ from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.critics import CRITICS, TabularCritic
 from boltzgrad.estimators.tabular.episodes import TabularEpisodes
+from boltzgrad.estimators.tabular.learnt import LearntWorlds
 from boltzgrad.estimators.tabular.rollouts import roll
 from boltzgrad.estimators.tabular.worlds import Moves, TabularWorlds, as_tabular, moves
+from boltzgrad.followers import Learner
+from boltzgrad.followers.learner import World
 
 
 class TabularFamily:
@@ -68,6 +71,16 @@ class TabularFamily:
                 "kernel of its own (follower_transition), so they would be biased: use BC-HG or HPGD with segments='exact'"
             )
 
+    def check_learner(self, label: str) -> None:
+        """Raises: InvalidOption where a follower plans with a kernel of its own; InvalidModel for what no learner learns on."""
+        for m in self.problem.contexts(self.problem.initial_theta(seed=0)).models:
+            World(m)
+            if m.own_kernel:
+                raise InvalidOption(
+                    f"{label} with follower= watches the world, and the follower of {self.problem!r} plans with a kernel of "
+                    "its own (follower_transition): what it expects is not what is seen"
+                )
+
     def moves(self) -> Moves:
         """Which arrays depend on θ (looked up at a random θ)."""
         return moves(self.problem.linearise(self.problem.initial_theta(seed=0)))
@@ -81,10 +94,36 @@ class TabularFamily:
         temperature: float | None = None,
     ) -> TabularWorlds:
         """The solved worlds of all lanes."""
-        uniforms = draws.uniform("context") if previous is None or previous.moves.contexts else None
+        uniforms = self._uniforms(draws, previous)
         return TabularWorlds(
             self.problem, thetas, lane_theta, uniforms=uniforms, previous=previous, temperature=temperature
         )
+
+    def worlds_of(
+        self,
+        learner: Learner,
+        made: list[np.random.Generator],
+        thetas: Array,
+        lane_theta: Array,
+        draws: Draws,
+        previous: TabularWorlds | None,
+        temperature: float | None = None,
+    ) -> LearntWorlds:
+        """The worlds of all lanes with the followers that a learner leaves there."""
+        return LearntWorlds(
+            self.problem,
+            thetas,
+            lane_theta,
+            uniforms=self._uniforms(draws, previous),
+            previous=previous,
+            temperature=temperature,
+            learner=learner,
+            generators=made,
+        )
+
+    @staticmethod
+    def _uniforms(draws: Draws, previous: TabularWorlds | None) -> Array | None:
+        return draws.uniform("context") if previous is None or previous.moves.contexts else None
 
     def episodes(
         self, worlds: TabularWorlds, sampling: Sampling, draws: Draws, *, as_published: bool

@@ -73,7 +73,7 @@ def roll(
     length = None
     if lengths is not None:
         kappa, length, limit = 1.0, np.asarray(lengths).ravel(), int(np.max(lengths))
-    action_edges = np.cumsum(worlds.policy, axis=2)[..., :-1]
+    action_edges = np.cumsum(worlds.acting, axis=2)[..., :-1]
     start_edges = np.cumsum(worlds.initial if initial is None else np.tile(initial, (len(worlds.models), 1)), axis=1)
     if start is None:
         fresh = draws.uniform("start", E).ravel()

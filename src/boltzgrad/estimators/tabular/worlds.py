@@ -25,7 +25,7 @@ from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
-from boltzgrad.solvers import evaluate_leader, solve_follower
+from boltzgrad.solvers import FollowerSolution, LeaderSolution, evaluate_leader, solve_follower
 
 _EPS = float(np.finfo(float).eps)
 _DENSE = 600  # states up to which stacked dense solves are the fastest way
@@ -78,8 +78,9 @@ class TabularWorlds:
     """W solved models and the lanes that live in them.
 
     `value` V_F (W, S), `policy` (W, S, A), rewards (W, S, A); `lane_world` (L,) the world of each lane, `lane_theta` (L,) the
-    index of its θ.  The context of a lane is given by `contexts` (L,), or drawn from `uniforms` (L,) by its probability.
-    `temperature` takes the place of the models' own.
+    index of its θ.  `acting` (W, S, A) is the policy by which trajectories go: `policy` itself, unless that is an estimate.
+    The context of a lane is given by `contexts` (L,), or drawn from `uniforms` (L,) by its probability.  `temperature` takes
+    the place of the models' own.
 
     Raises: NotConverged if a follower's residual misses what float64 can reach; InvalidTheta, InvalidModel from `build`.
     """
@@ -88,6 +89,8 @@ class TabularWorlds:
     moves: Moves
     value: Array
     policy: Array
+    acting: Array
+    followers: list[FollowerSolution]
 
     def __init__(
         self,
@@ -136,7 +139,7 @@ class TabularWorlds:
         self.successors = Successors.of([m.kernel for m in models], previous.successors if previous else None)
         self.moves = previous.moves if previous is not None else moves(self.linearised[0])
         warm = previous.value if previous is not None and previous.value.shape == self.r_F.shape[:2] else None
-        self.value, self.policy = self._solve(warm)
+        self._solve(warm)
 
     def _contexts(self, uniforms: Array | None) -> Array:
         counts = [len(lin.model.models) for lin in self.linearised]
@@ -168,14 +171,17 @@ class TabularWorlds:
         """The kernel (1 or W, S, A, S) the follower plans with."""
         return _stack([m.follower_kernel.values for m in self.models])
 
-    def _solve(self, warm: Array | None) -> tuple[Array, Array]:
-        if not self.dense:
-            solved = [
+    def _solve(self, warm: Array | None) -> None:
+        """The followers of all worlds: `value`, `policy`, `acting`, and `followers` where the worlds are large."""
+        if self.dense:
+            self.value, self.policy = newton(self.planned, self.r_F, self.gamma_F, self.tau, warm)
+        else:
+            self.followers = [
                 solve_follower(m, warm_start=None if warm is None else warm[i]) for i, m in enumerate(self.models)
             ]
-            self.followers = solved
-            return np.stack([f.value for f in solved]), np.stack([f.policy for f in solved])
-        return newton(self.planned, self.r_F, self.gamma_F, self.tau, warm)
+            self.value = np.stack([f.value for f in self.followers])
+            self.policy = np.stack([f.policy for f in self.followers])
+        self.acting = self.policy
 
     def expect(self, v: Array, *, planned: bool = False) -> Array:
         """Σ_{s'} p(s'|s,a) v(s') in every world: (W, S) → (W, S, A)."""
@@ -186,32 +192,39 @@ class TabularWorlds:
 
     @cached_property
     def leader(self) -> tuple[Array, Array]:
-        """(V_L (W, S), Q_L (W, S, A)) under the follower's policy, exact."""
+        """(V_L (W, S), Q_L (W, S, A)) under the policy that acts, exact."""
         if self.dense:
-            reward = (self.policy * self.r_L).sum(axis=2)
-            v = np.linalg.solve(self.system(self.gamma_L), reward[..., None])[..., 0]
+            reward = (self.acting * self.r_L).sum(axis=2)
+            v = np.linalg.solve(self.system(self.gamma_L, self.acting), reward[..., None])[..., 0]
         else:
-            v = np.stack([evaluate_leader(m, f).value for m, f in zip(self.models, self.followers, strict=True)])
+            v = np.stack([x.value for x in self._leaders()])
         return v, self.r_L + self.gamma_L * self.expect(v)
 
     def occupancy(self) -> Array:
         """ν = (I − γ_L P_π)^{-T} ρ (W, S): expected discounted visits."""
         if self.dense:
-            systems = np.swapaxes(self.system(self.gamma_L), 1, 2)
+            systems = np.swapaxes(self.system(self.gamma_L, self.acting), 1, 2)
             return np.asarray(np.linalg.solve(systems, self.initial[..., None])[..., 0])
-        return np.stack([evaluate_leader(m, f).occupancy for m, f in zip(self.models, self.followers, strict=True)])
+        return np.stack([x.occupancy for x in self._leaders()])
 
-    def system(self, gamma: float, *, planned: bool = False) -> Array:
-        """I − γ P_π (W, S, S)."""
+    def _leaders(self) -> list[LeaderSolution]:
+        own = self.acting is self.policy  # whose systems are factorised
+        return [
+            evaluate_leader(m, f, policy=None if own else self.acting[i])
+            for i, (m, f) in enumerate(zip(self.models, self.followers, strict=True))
+        ]
+
+    def system(self, gamma: float, policy: Array, *, planned: bool = False) -> Array:
+        """I − γ P_π (W, S, S) of a policy (W, S, A)."""
         kernels = self.planned if planned else self.kernels
-        out: Array = -gamma * closed_loop(self.policy, kernels)
+        out: Array = -gamma * closed_loop(policy, kernels)
         out += np.eye(self.S)
         return out
 
     def through_follower(self, weights: Array, world: Array) -> Array:
         """Cotangents on ∇V_F (n, S) in worlds `world` (n,) as cotangents y (n, S) on the immediate gradient: R'c."""
         if self.dense:
-            systems = np.swapaxes(self.system(self.gamma_F, planned=True), 1, 2)
+            systems = np.swapaxes(self.system(self.gamma_F, self.policy, planned=True), 1, 2)
             if len(systems) == 1 and len(weights) > 1:
                 return np.asarray(np.linalg.solve(systems[0], weights.T).T)
             return np.asarray(np.linalg.solve(systems[world], weights[..., None])[..., 0])
