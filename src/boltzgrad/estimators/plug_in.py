@@ -12,11 +12,13 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.exact import every_context, in_expectation, shares
-from boltzgrad.estimators.streams import Draws
+from boltzgrad.estimators.streams import Draws, generators
 from boltzgrad.estimators.tabular.family import TabularFamily
-from boltzgrad.estimators.tabular.learnt import LearntWorlds, Values, generators
+from boltzgrad.estimators.tabular.learnt import LearntWorlds, Values
 from boltzgrad.estimators.tabular.worlds import stackable
-from boltzgrad.followers import Learned, Learner
+from boltzgrad.families.lqr.plug_in import GaussianPolicy, answering, cotangents_under, evaluated
+from boltzgrad.families.lqr.problem import LinearQuadratic
+from boltzgrad.followers import GainLearner, Learned, LearnedGain, Learner
 
 Form = Literal["evaluated", "believed", "improved", "naive"]
 _FORMS: dict[str, Values] = {
@@ -31,9 +33,9 @@ _FORMS: dict[str, Values] = {
 class PlugInGradient(Estimator):
     """Theorem 1 with π° and V° of a trained follower in it, without error of sampling.
 
-    `follower` is a learner of `boltzgrad.followers`.  `form` "evaluated": V° is the soft value of π°; "believed": the values
-    that the learner has; "improved": the formula after one soft policy improvement, π¹ ∝ π⁰ exp(Q°/τ), with V°; "naive": the
-    direct term under π°, as if the follower did not answer.
+    `follower` is a learner of `boltzgrad.followers`, of gains for a linear-quadratic problem.  `form` "evaluated": V° is the
+    soft value of π°; "believed": the values that the learner has; "improved": the formula after one soft policy improvement,
+    π¹ ∝ π⁰ exp(Q°/τ), with V°; "naive": the direct term under π°, as if the follower did not answer.
 
     With `warm` a run is a single loop: the follower goes on, from one θ to the next, from where it is, by as many steps as its
     learner takes; `first`, a learner of the same kind, is how it was trained before, at the first θ (None: not at all).  Else
@@ -54,15 +56,15 @@ class PlugInGradient(Estimator):
 
     name: ClassVar[str] = "plug-in"
     label: ClassVar[str] = "plug-in gradient"
-    follower: Learner
+    follower: Learner | GainLearner
     form: Form = "evaluated"
     warm: bool = False
-    first: Learner | None = None
+    first: Learner | GainLearner | None = None
     follower_seed: int = 0
 
     def check(self, problem: Any) -> None:
         """Raises: InvalidOption for what is no learner, and problems that are not solved side by side as tables."""
-        if not isinstance(self.follower, Learner):
+        if not isinstance(self.follower, (Learner, GainLearner)):
             raise InvalidOption(
                 f"follower is a {type(self.follower).__name__}; expected a learner of boltzgrad.followers"
             )
@@ -72,6 +74,17 @@ class PlugInGradient(Estimator):
             )
         if self.form not in _FORMS:
             raise InvalidOption(f"form is {self.form!r}; expected {', '.join(map(repr, _FORMS))}")
+        gains = isinstance(problem, LinearQuadratic)
+        if gains != isinstance(self.follower, GainLearner):
+            raise InvalidOption(
+                f"follower is a {type(self.follower).__name__}, and {problem!r} is {'' if gains else 'not '}linear-quadratic: "
+                "RiccatiSweeps and FittedGain are for those, the other learners for tables"
+            )
+        if gains:
+            self.follower.train(
+                problem.model(problem.initial_theta(seed=0))
+            )  # what no learner of gains takes is named there
+            return
         if not stackable(problem):
             raise InvalidOption(
                 f"{self.label} is for tables that pay the leader at every step, their contexts alike; {problem!r} is none: "
@@ -80,7 +93,9 @@ class PlugInGradient(Estimator):
         TabularFamily(problem).check_learner(self.label)
 
     def _open(self, problem: Any, draws: Draws) -> Run:
-        return _PlugInRun(self, problem, draws)
+        return (
+            _GainRun(self, problem, draws) if isinstance(problem, LinearQuadratic) else _PlugInRun(self, problem, draws)
+        )
 
 
 class _PlugInRun(Run):
@@ -101,7 +116,7 @@ class _PlugInRun(Run):
         gradient = in_expectation(self.worlds, guided=own.form != "naive")
         return Estimates(gradient[lanes], np.zeros(lanes.size, int))
 
-    def _trained(self, thetas: Array, lanes: Array, learner: Learner) -> LearntWorlds:
+    def _trained(self, thetas: Array, lanes: Array, learner: Any) -> LearntWorlds:
         own = self.estimator
         after: Sequence[Learned] | None = self.worlds.learnt if own.warm and self.worlds is not None else None
         return LearntWorlds(
@@ -116,3 +131,35 @@ class _PlugInRun(Run):
             own=True,
             after=after,
         )
+
+
+class _GainRun(Run):
+    """Linear-quadratic problems, one θ after the other."""
+
+    def __init__(self, estimator: PlugInGradient, problem: LinearQuadratic, draws: Draws) -> None:
+        self.estimator, self.problem, self.draws = estimator, problem, draws
+        self.learnt: list[LearnedGain] = []
+
+    def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
+        """See `Run.estimate`."""
+        self.refuse_temperature(self.problem)
+        own = self.estimator
+        lanes = np.arange(len(thetas)) if lane_theta is None else lane_theta
+        linearised = [self.problem.linearise(theta) for theta in thetas]
+        learners = [own.follower] if self.learnt or own.first is None else [own.first, own.follower]
+        for learner in learners:
+            assert isinstance(learner, GainLearner)
+            after = self.learnt if own.warm and self.learnt else [None] * len(thetas)
+            made = generators(self.draws, lanes, len(thetas), own.follower_seed)
+            self.learnt = [
+                learner.train(lin.model, rng, after=a) for lin, rng, a in zip(linearised, made, after, strict=True)
+            ]
+        out = []
+        for lin, x in zip(linearised, self.learnt, strict=True):
+            policy = GaussianPolicy(x.K, x.covariance, x.P)
+            if own.form != "believed":
+                policy = evaluated(lin.model, x.K, x.covariance)
+            if own.form == "improved":
+                policy = answering(lin.model, policy.P)
+            out.append(lin.pullback(cotangents_under(lin.model, policy, guided=own.form != "naive")[1]))
+        return Estimates(np.stack(out)[lanes], np.zeros(lanes.size, int))

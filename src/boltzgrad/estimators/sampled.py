@@ -17,9 +17,8 @@ from boltzgrad.errors import InvalidOption, unknown
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.gaussian.family import GaussianFamily
 from boltzgrad.estimators.sampling import Sampling
-from boltzgrad.estimators.streams import Draws
+from boltzgrad.estimators.streams import Draws, generators
 from boltzgrad.estimators.tabular.family import TabularFamily
-from boltzgrad.estimators.tabular.learnt import generators
 from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.lqr.model import LQModel
 from boltzgrad.families.lqr.problem import LinearQuadratic

@@ -88,3 +88,16 @@ class Draws:
         if len(made) == 1:
             return made[0].standard_normal((self.lanes, *shape))
         return np.stack([g.standard_normal(shape) for g in made])
+
+
+def generators(draws: Draws, lane_theta: np.ndarray, count: int, seed: int) -> list[np.random.Generator]:
+    """What the learners of `count` θ draw from.
+
+    That of a lane that lives there, anew in each call; or, where all lanes share one generator, always the same `seed`: a check
+    of an estimator's bias draws many batches beside one and the same follower.
+    """
+    fresh = draws.next("follower")
+    if isinstance(fresh.source, np.random.Generator):
+        return [np.random.default_rng(seed) for _ in range(count)]
+    made = fresh.of("learner")
+    return [made[int(np.argmax(lane_theta == i))] for i in range(count)]

@@ -13,7 +13,6 @@ from typing import Any, Literal
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.worlds import TabularWorlds, soften
 from boltzgrad.followers import Learned, Learner
 from boltzgrad.solvers.suboptimal import log_of, with_values
@@ -75,16 +74,3 @@ class LearntWorlds(TabularWorlds):
         zero = np.zeros(self.S)
         systems_ = [with_values(m, zero, p).system for m, p in zip(self.models, self.policy, strict=True)]
         return np.stack([s.solve(x).x for s, x in zip(systems_, paid, strict=True)])
-
-
-def generators(draws: Draws, lane_theta: Array, count: int, seed: int) -> list[np.random.Generator]:
-    """What the learners of `count` θ draw from.
-
-    That of a lane that lives there, anew in each call; or, where all lanes share one generator, always the same `seed`: a check
-    of an estimator's bias draws many batches beside one and the same follower.
-    """
-    fresh = draws.next("follower")
-    if isinstance(fresh.source, np.random.Generator):
-        return [np.random.default_rng(seed) for _ in range(count)]
-    made = fresh.of("learner")
-    return [made[int(np.argmax(lane_theta == i))] for i in range(count)]
