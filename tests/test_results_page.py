@@ -4,6 +4,7 @@ import importlib.util
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 DOCS = Path(__file__).parents[1] / "docs"
@@ -87,3 +88,36 @@ def test_the_claims_of_the_page_hold_in_the_rows(results):
         assert n.row("lqr-game", method)["worst"] >= 10 * 0.147
     assert abs(n.end("synthetic", "M-SoBiRL, lower level stopped") - n.end("synthetic", "M-SoBiRL")) < 1e-6
     assert n.end("synthetic-hard", "M-SoBiRL, lower level stopped") > n.end("synthetic-hard", "M-SoBiRL") + 3
+
+
+def test_what_the_page_says_of_trained_followers_holds_in_the_rows(results):
+    name, n = "trained-follower", results.Numbers()
+    rooms, lake, house = "Four-Rooms, value", "FrozenLake 8×8, a black", "Thermal control, least"
+
+    def ends(setting, method):
+        (rows,) = (r for c, r in results.read(name)[1].items() if c.setting.startswith(setting) and c.label == method)
+        found = np.mean([r["objective"] for r in rows], axis=0)
+        return dict(zip(rows[0]["budget"], found, strict=True))
+
+    for setting in (rooms, lake, house):  # one improvement needs less, the direct term alone is never enough
+        enough = {m: n.row(name, m, setting)["enough"] for m in ("plug-in", "improved once", "direct term only")}
+        assert enough["improved once"] < enough["plug-in"]
+        assert enough["direct term only"] is None
+    assert ends(rooms, "improved once")[30] < 0.1 < 1.0 < min(ends(rooms, "improved once")[k] for k in (10, 100))
+    assert ends(lake, "plug-in")[10] < -1.0 < ends(lake, "plug-in")[1000]
+    assert min(ends(lake, "BC-HG").values()) > 0.3 > max(ends(lake, "HPGD").values())
+    for setting in ("FrozenLake 8×8, K", "Thermal control, K"):
+        best = n.end(name, "K = ∞ (optimal follower)", setting)
+        for method in ("plug-in, K = 1", "improved once, K = 1"):
+            assert abs(n.end(name, method, setting) - best) < 0.02 * abs(best)
+    assert (
+        n.end(name, "plug-in, K = 0", "FrozenLake 8×8, K")
+        < 0.0
+        < n.end(name, "improved once, K = 0", "FrozenLake 8×8, K")
+    )
+    for k in (0, 1, 3, 10):
+        assert n.end(name, f"plug-in, K = {k}", "Four-Rooms, K") < 0.1
+    for k in (1, 3):
+        assert n.end(name, f"improved once, K = {k}", "Four-Rooms, K") > n.end(
+            name, "K = ∞ (optimal follower)", "Four-Rooms, K"
+        )

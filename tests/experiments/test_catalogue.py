@@ -73,6 +73,7 @@ PUBLISHED = {
     "lqr-game": {("100 steps", "BC-HG"): 0.147, ("100 steps", "Naive-PGD"): 0.020},
     "synthetic": {("10 states, 5 actions, d = 100", "M-SoBiRL"): 1.00},
     "synthetic-hard": {},
+    "trained-follower": {},
 }
 
 
@@ -208,7 +209,7 @@ def test_smoke_rows_are_complete_and_finite(smoke, name):
             assert finite({k: v for k, v in row.items() if k != "cosine"}), curve.key
             cosine = np.array(row["cosine"])
             assert (np.abs(cosine[np.isfinite(cosine)]) <= 1 + 1e-12).all(), curve.key
-            assert experiment.read(row).shape == (len(row["iteration"]),)
+            assert experiment.read(row).shape == (len(row[curve.axis.field]),)
             assert np.isfinite(experiment.read_end(row))
 
 

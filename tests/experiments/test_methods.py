@@ -8,7 +8,8 @@ from boltzgrad import problems
 from boltzgrad.errors import InvalidOption, UnknownName
 from boltzgrad.estimators import Sampling, Stream
 from boltzgrad.experiments import catalogue
-from boltzgrad.experiments.methods import CRITICS, METHODS, estimator
+from boltzgrad.experiments.methods import CRITICS, FOLLOWERS, METHODS, estimator
+from boltzgrad.experiments.problems import load
 
 SAMPLING = {"episodes": 3}  # the horizon is the method's own in some
 WITH_SAMPLING = {name for name, kind in METHODS.items() if "sampling" in kind.__dataclass_fields__}
@@ -30,6 +31,8 @@ def specification(name):
     out = {"method": name}
     if name in WITH_SAMPLING:
         out["sampling"] = SAMPLING
+    if name == "plug-in":
+        out["follower"] = {"name": "soft-value-iteration", "sweeps": 3}
     if name == "noisy-exact":
         out["like"] = {"method": "bc-hg", "sampling": SAMPLING}
     return out
@@ -63,6 +66,16 @@ def test_critics_are_made_with_their_options(name):
         assert getattr(CRITICS[name](), key) != value  # control
 
 
+@pytest.mark.parametrize("name", FOLLOWERS)
+def test_followers_are_made_with_their_options(name):
+    (option,) = [f for f in FOLLOWERS[name].__dataclass_fields__ if f in ("sweeps", "steps", "trajectories", "samples")]
+    learner = {"name": name, option: 7}
+    made = estimator({"method": "plug-in", "follower": learner, "first": {**learner, option: 9}, "warm": True})
+    assert type(made.follower) is type(made.first) is FOLLOWERS[name]
+    assert (getattr(made.follower, option), getattr(made.first, option)) == (7, 9)
+    assert learner == {"name": name, option: 7}
+
+
 def test_the_one_that_is_imitated_is_made_too():
     made = estimator({"method": "noisy-exact", "like": {"method": "naive", "sampling": SAMPLING}})
     assert type(made.like) is METHODS["naive"]
@@ -74,7 +87,7 @@ def test_every_curve_has_a_method_that_takes_its_problem(experiment):
     for preset in ("smoke", "paper"):
         for curve in catalogue.get(experiment).curves(preset):
             made = estimator(json.loads(json.dumps(curve.arguments["estimator"])))
-            made.check(problems.load(curve.arguments["problem"], **curve.arguments["options"]))
+            made.check(load(curve.arguments["problem"], **curve.arguments["options"]))
 
 
 def test_a_method_refuses_what_is_not_its_kind_of_problem():
@@ -96,6 +109,8 @@ def test_a_method_refuses_what_is_not_its_kind_of_problem():
         ({"method": "bc-hg", "critic": {"name": "sarse"}}, UnknownName, "unknown critic 'sarse'; did you mean 'sarsa'"),
         ({"method": "bc-hg", "critic": {"name": "sarsa", "rate": 1}}, UnknownName, "option of 'sarsa': 'rate'"),
         ({"method": "bc-hg", "critic": {}}, UnknownName, "unknown critic None"),
+        ({"method": "plug-in", "follower": {"name": "sweeps"}}, UnknownName, "unknown follower 'sweeps'"),
+        ({"method": "plug-in"}, InvalidOption, "'plug-in' lacks its option 'follower'"),
         ({"method": "noisy-exact"}, InvalidOption, "'noisy-exact' lacks its option 'like'"),
         ({"method": "noisy-exact", "like": {"method": "best"}}, UnknownName, "unknown method 'best'"),
     ],

@@ -14,9 +14,9 @@ from boltzgrad.experiments.evaluate import Evaluator, cosine
 from boltzgrad.experiments.methods import estimator
 from boltzgrad.experiments.metrics import METRICS
 from boltzgrad.experiments.optimisers import optimiser
+from boltzgrad.experiments.problems import load
 from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.solvers.lqr import check_leader_stable, solve_lqr
-from boltzgrad.zoo import load
 
 SEEDS_TOGETHER = 5
 """How many seeds share a task: fixed, so that results do not depend on the number of workers."""
@@ -39,7 +39,7 @@ def ascend(arguments: dict[str, Any]) -> list[dict[str, Any]]:
     seeds, total, every = arguments["seeds"], int(arguments["iterations"]), int(arguments["log_every"])
     metric = _metric(arguments.get("metric"))
     streams = [Stream(seed) for seed in seeds]
-    theta = arguments["start"] * np.stack([s.split("theta").generator().standard_normal(problem.dim) for s in streams])
+    theta = first_thetas(problem, arguments)
     judged = load(arguments["problem"], **{**arguments["options"], **arguments.get("judge", {})})
     run, judge, memory = method.open(problem, streams), Evaluator(judged), rule.start(theta)
     target = getattr(problem, "temperature", None) or _temperature(problem)
@@ -88,6 +88,12 @@ def ascend(arguments: dict[str, Any]) -> list[dict[str, Any]]:
             row["metric_last"] = metric(judged, theta[lane])
         rows.append(row)
     return rows
+
+
+def first_thetas(problem: Any, arguments: dict[str, Any]) -> Array:
+    """θ₀ of every seed, (seeds, d): the same whatever the method."""
+    drawn = [Stream(seed).split("theta").generator().standard_normal(problem.dim) for seed in arguments["seeds"]]
+    return np.asarray(arguments["start"] * np.stack(drawn))
 
 
 def _temperature(problem: Any) -> float:

@@ -9,9 +9,20 @@ from boltzgrad.experiments.lqr_game import LQR_GAME
 from boltzgrad.experiments.synthetic import SYNTHETIC, SYNTHETIC_HARD
 from boltzgrad.experiments.thermal_control import THERMAL_CONTROL
 from boltzgrad.experiments.toy_game import TOY_GAME
+from boltzgrad.experiments.trained_follower import TRAINED_FOLLOWER
 
 EXPERIMENTS = {
-    e.name: e for e in (FOUR_ROOMS, TWO_GOALS, THERMAL_CONTROL, TOY_GAME, LQR_GAME, SYNTHETIC, SYNTHETIC_HARD)
+    e.name: e
+    for e in (
+        FOUR_ROOMS,
+        TWO_GOALS,
+        THERMAL_CONTROL,
+        TOY_GAME,
+        LQR_GAME,
+        SYNTHETIC,
+        SYNTHETIC_HARD,
+        TRAINED_FOLLOWER,
+    )
 }
 
 

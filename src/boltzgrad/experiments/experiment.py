@@ -12,15 +12,28 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.errors import unknown
 from boltzgrad.experiments.ascent import ascend, groups_of
 from boltzgrad.experiments.optimisers import optimiser as make_optimiser
-from boltzgrad.experiments.task import Row, Task
+from boltzgrad.experiments.task import Row, Task, TaskFunction
+
+
+@dataclass(frozen=True)
+class Axis:
+    """What a curve is drawn against: the field of its rows, in words, and whether in decades."""
+
+    field: str = "iteration"
+    label: str = "iteration"
+    decades: bool = False
+
+
+ITERATIONS = Axis()
 
 
 @dataclass(frozen=True, eq=False)
 class Curve:
     """One method in one setting.
 
-    `setting` names the panel it is drawn in, `label` the method; `arguments` are those of `ascend` without seeds.
+    `setting` names the panel it is drawn in, `label` the method; `arguments` are those of `run` without seeds.
     `published` is the end value in print, where there is one, and `reference` marks the exact gradient's own curve.
+    `run` makes the rows, along `axis`; None is `ascend`.
     """
 
     setting: str
@@ -28,6 +41,8 @@ class Curve:
     arguments: dict[str, Any]
     published: float | None = None
     reference: bool = False
+    run: TaskFunction | None = None
+    axis: Axis = ITERATIONS
 
     @property
     def key(self) -> str:
@@ -40,7 +55,7 @@ class Experiment:
     """A figure or table of a paper, run again.
 
     `curves(preset)` are the curves of a preset, `seeds` how many seeds each has.  `quantity` is what is drawn, in words;
-    `read(row)` takes it from a row, (log points,), and `read_end` the number for the table.
+    `read(row)` takes it from a row, one number for each of its curve's axis, and `read_end` the number for the table.
     """
 
     name: str
@@ -61,8 +76,9 @@ class Experiment:
         if preset not in self.seeds:
             raise unknown(f"preset of {self.name!r}:", preset, self.seeds)
         groups = groups_of(self.seeds[preset])
+        runs = {c.key: c.run or ascend for c in self.curves(preset)}
         return [
-            Task(f"{key} seeds={g[0]}-{g[-1]}", ascend, {**arguments, "seeds": g})
+            Task(f"{key} seeds={g[0]}-{g[-1]}", runs[key], {**arguments, "seeds": g})
             for key, arguments in self._arguments(preset, optimiser).items()
             for g in groups
         ]

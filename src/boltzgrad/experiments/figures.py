@@ -14,7 +14,8 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import MissingExtra
-from boltzgrad.experiments.experiment import Curve, Experiment, cosines
+from boltzgrad.experiments import tables
+from boltzgrad.experiments.experiment import ITERATIONS, Axis, Curve, Experiment, cosines
 from boltzgrad.experiments.task import Row
 
 # Okabe–Ito, readable without colour vision; the exact gradient is black.
@@ -54,13 +55,13 @@ def draw(experiment: Experiment, curves: dict[Curve, list[Row]]) -> dict[str, An
         looks = _looks(list(mine))
         for curve, others in behind.items():  # the rest of its grid, pale
             for rows in others:
-                x, mean, _ = band(rows, [experiment.read(r) for r in rows])
+                x, mean, _ = band(rows, [experiment.read(r) for r in rows], curve.axis)
                 left.plot(x, mean, color=looks[curve]["color"], linewidth=0.5, alpha=0.35)
         _curves(left, experiment, mine, looks)
         _cosines(right, mine, looks)
         for axes in (left, right):
             axes.spines[["top", "right"]].set_visible(False)
-            axes.xaxis.get_major_locator().set_params(integer=True)
+            _along(axes, mine)
             axes.margins(x=0.02)
             axes.grid(alpha=0.25, linewidth=0.6)
         figure.suptitle(f"{experiment.title}: {setting}", x=0.01, ha="left", fontsize=11, fontweight="bold")
@@ -140,9 +141,9 @@ def save(figures: dict[str, Any], folder: Path, prefix: str) -> list[Path]:
     return paths
 
 
-def band(rows: list[Row], values: list[Array]) -> tuple[Array, Array, Array]:
-    """(iterations, mean over seeds, standard error)."""
-    x = np.asarray(rows[0]["iteration"], float)
+def band(rows: list[Row], values: list[Array], axis: Axis = ITERATIONS) -> tuple[Array, Array, Array]:
+    """(iterations or budgets, mean over seeds, standard error)."""
+    x = np.asarray(rows[0][axis.field], float)
     y = np.stack(values)
     n = len(y)
     error = y.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.zeros(y.shape[1])
@@ -156,6 +157,23 @@ def smooth(y: Array, width: int) -> Array:
     total = np.convolve(np.where(good, y, 0.0), kernel, mode="same")
     count = np.convolve(good.astype(float), kernel, mode="same")
     return np.asarray(np.divide(total, count, out=np.full(y.size, np.nan), where=count > 0))
+
+
+def _along(axes: Any, curves: dict[Curve, list[Row]]) -> None:
+    """Budgets in decades, each with its number; iterations in whole numbers."""
+    curve, rows = next(iter(curves.items()))
+    if curve.axis.decades:
+        budgets = rows[0][curve.axis.field]
+        axes.set_xscale("log")
+        axes.set_xticks(budgets, [f"{b:,}" for b in budgets], fontsize=8)
+        axes.minorticks_off()
+    else:
+        axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _marked(look: dict[str, Any], curve: Curve) -> dict[str, Any]:
+    """A few budgets are points, not a curve; the reference needs none of them."""
+    return look if not curve.axis.decades or curve.reference else {**look, "marker": "o", "markersize": 3.5}
 
 
 def _looks(curves: list[Curve]) -> dict[Curve, dict[str, Any]]:
@@ -174,19 +192,22 @@ def _looks(curves: list[Curve]) -> dict[Curve, dict[str, Any]]:
 def _curves(axes: Any, experiment: Experiment, curves: dict[Curve, list[Row]], looks: dict[Curve, Any]) -> None:
     means = {}
     for curve, rows in curves.items():
-        x, mean, error = band(rows, [experiment.read(r) for r in rows])
+        x, mean, error = band(rows, [experiment.read(r) for r in rows], curve.axis)
         means[curve] = mean
-        axes.plot(x, mean, label=curve.label, **looks[curve])
+        axes.plot(x, mean, label=curve.label, **_marked(looks[curve], curve))
         axes.fill_between(x, mean - error, mean + error, color=looks[curve]["color"], alpha=0.15, linewidth=0)
     every = np.concatenate([experiment.read(r) for rows in curves.values() for r in rows])
     marks = np.array([c.published for c in curves if c.published is not None])
     squeezed = marks.size > 1 and np.ptp(marks) < 0.02 * np.ptp(every)  # what was published would be one point
     if (experiment.lower_is_better or squeezed) and every.min() > 0.0 and every.max() > 20.0 * every.min():
         axes.set_yscale("log")
-    elif (limits := worth_seeing(curves, means)) is not None:
+    elif (limits := _the_climb(curves, means) or worth_seeing(curves, means)) is not None:
         axes.set_ylim(*limits)
     _published(axes, curves, looks)
-    axes.set_xlabel("iteration")
+    axis = next(iter(curves)).axis
+    if axis.decades and (goal := tables.good_enough(experiment, curves)) is not None:
+        axes.axhline(goal, color="black", linewidth=0.8, linestyle=":", label=f"{tables.ENOUGH:.0%} of the climb")
+    axes.set_xlabel(axis.label)
     axes.set_ylabel(experiment.quantity)
 
 
@@ -201,6 +222,20 @@ def worth_seeing(curves: dict[Curve, list[Row]], means: dict[Curve, Array]) -> t
         return None
     low, high = max(every.min(), shown.min() - span), min(every.max(), shown.max() + span)
     return float(low - 0.05 * span), float(high + 0.05 * span)
+
+
+def _the_climb(curves: dict[Curve, list[Row]], means: dict[Curve, Array]) -> tuple[float, float] | None:
+    """Limits around what the reference climbs, where curves along budgets go further than twice that."""
+    ends = [(r["start"], r["end"]) for c, rows in curves.items() if c.reference and c.axis.decades for r in rows]
+    if not ends:
+        return None
+    low, high = float(np.min(ends)), float(np.max(ends))
+    span, every = high - low, np.concatenate(list(means.values()))
+    if span == 0.0 or np.ptp(every) <= 2.0 * span:
+        return None
+    return max(float(every.min()) - 0.05 * span, low - 0.5 * span), min(
+        float(every.max()), high + 0.5 * span
+    ) + 0.1 * span
 
 
 def _published(axes: Any, curves: dict[Curve, list[Row]], looks: dict[Curve, Any]) -> None:
@@ -242,8 +277,9 @@ def _cosines(axes: Any, curves: dict[Curve, list[Row]], looks: dict[Curve, Any])
             continue
         count, total = good.sum(axis=0), np.where(good, stacked, 0.0).sum(axis=0)
         mean = np.divide(total, count, out=np.full(total.size, np.nan), where=count > 0)  # a gap where no seed has one
-        axes.plot(np.asarray(rows[0]["iteration"], float), mean, **looks[curve])
+        axes.plot(np.asarray(rows[0][curve.axis.field], float), mean, **_marked(looks[curve], curve))
     axes.axhline(0.0, color="black", linewidth=0.6)
     axes.set_ylim(-1.05, 1.05)
-    axes.set_xlabel("iteration" + (f"   (running mean of {width} points)" if width > 1 else ""))
+    label = next(iter(curves)).axis.label
+    axes.set_xlabel(label + (f"   (running mean of {width} points)" if width > 1 else ""))
     axes.set_ylabel("cosine of estimate and ∇J")

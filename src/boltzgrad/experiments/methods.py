@@ -19,6 +19,7 @@ from boltzgrad.estimators import (
     MSoBiRL,
     NaivePGD,
     NoisyExact,
+    PlugInGradient,
     Sampling,
     SoBiRL,
     StocSoBiRL,
@@ -27,6 +28,14 @@ from boltzgrad.estimators import (
 from boltzgrad.estimators.gaussian.critics import LeastSquaresTD as GaussianTD
 from boltzgrad.estimators.gaussian.critics import Network
 from boltzgrad.estimators.tabular.critics import LeastSquaresTD, Sarsa
+from boltzgrad.followers import (
+    FittedGain,
+    FromSamples,
+    NaturalPolicyGradient,
+    RiccatiSweeps,
+    SoftQLearning,
+    SoftValueIteration,
+)
 
 METHODS: dict[str, type[Estimator]] = {
     "exact": ExactGradient,
@@ -39,19 +48,28 @@ METHODS: dict[str, type[Estimator]] = {
     "zero-order": ZeroOrder,
     "amd": AMD,
     "bi-ac": BiAC,
+    "plug-in": PlugInGradient,
     "m-sobirl": MSoBiRL,
     "stoc-sobirl": StocSoBiRL,
     "game-bc-hg": LQGameBCHG,
     "game-naive": LQGameNaivePGD,
 }
 CRITICS = {"sarsa": Sarsa, "tabular-td": LeastSquaresTD, "td": GaussianTD, "network": Network}
+FOLLOWERS = {
+    "soft-value-iteration": SoftValueIteration,
+    "natural-policy-gradient": NaturalPolicyGradient,
+    "soft-q-learning": SoftQLearning,
+    "from-samples": FromSamples,
+    "riccati-sweeps": RiccatiSweeps,
+    "fitted-gain": FittedGain,
+}
 
 
 def estimator(specification: dict[str, Any]) -> Estimator:
     """The estimator that {"method": name, options} describes.
 
-    `sampling` is a dictionary of `Sampling`'s options, `critic` a name or {"name": …, options}, `like` (of "noisy-exact")
-    another such description.  Raises: UnknownName, InvalidOption.
+    `sampling` is a dictionary of `Sampling`'s options, `critic` a name or {"name": …, options}, `follower` and `first`
+    learners in the same way, `like` (of "noisy-exact") another such description.  Raises: UnknownName, InvalidOption.
 
     >>> estimator({"method": "zero-order", "radius": 0.5}).radius
     0.5
@@ -62,14 +80,14 @@ def estimator(specification: dict[str, Any]) -> Estimator:
         raise unknown("method", name, METHODS)
     if isinstance(options.get("sampling"), dict):
         options["sampling"] = _made("sampling", Sampling, options["sampling"])
-    critic = options.get("critic")
-    if isinstance(critic, dict):
-        critic = dict(critic)
-        kind = critic.pop("name", None)
-        if kind not in CRITICS:
-            raise unknown("critic", kind, CRITICS)
-        critic = {k: tuple(v) if isinstance(v, list) else v for k, v in critic.items()}
-        options["critic"] = _made(kind, CRITICS[kind], critic)
+    for part, kinds in (("critic", CRITICS), ("follower", FOLLOWERS), ("first", FOLLOWERS)):
+        if isinstance(options.get(part), dict):
+            own = dict(options[part])
+            kind = own.pop("name", None)
+            if kind not in kinds:
+                raise unknown(part, kind, kinds)
+            own = {k: tuple(v) if isinstance(v, list) else v for k, v in own.items()}
+            options[part] = _made(kind, kinds[kind], own)
     if isinstance(options.get("like"), dict):
         options["like"] = estimator(options["like"])
     made: Estimator = _made(name, METHODS[name], options)
