@@ -35,6 +35,14 @@ def with_cross_term():
     return bg.LinearQuadratic(build, dim=4)
 
 
+def known_start():
+    """A regulator that always begins in one state."""
+    one, rates = np.eye(2), {"follower_discount": 0.9, "leader_discount": 0.9, "temperature": 0.1}
+    m = bg.LQModel(one, one, None, one, one, np.ones(2), **rates)
+    RiccatiSweeps(3).train(m)
+    return m
+
+
 KINDS = {
     "random": small,
     "a horizon": lambda: small(horizon=7),
@@ -227,6 +235,7 @@ def test_in_the_estimator():
     [
         (lambda: RiccatiSweeps(-1), InvalidOption, "sweeps is -1; expected an integer of at least 0"),
         (lambda: FittedGain(6).train(HOUSE.model(np.zeros(8))), InvalidOption, "4 states and 2 inputs need at least 7"),
+        (lambda: FittedGain(50).train(known_start()), InvalidModel, "first states span 1 of 2 dimensions"),
         (lambda: RiccatiSweeps(3).train(HOUSE), InvalidModel, "was given a LinearQuadratic; expected an LQModel"),
         (
             lambda: RiccatiSweeps(3).train(

@@ -93,7 +93,7 @@ class RiccatiSweeps(GainLearner):
 class FittedGain(GainLearner):
     """What an observer makes of `samples` moves of the optimal follower: gain and covariance by least squares.
 
-    The states are drawn as the first one is.  P is what the gain that was found costs.
+    The states are drawn as the first one is, and have to span all dimensions.  P is what the gain that was found costs.
     """
 
     samples: int
@@ -110,7 +110,12 @@ class FittedGain(GainLearner):
         x = rng.multivariate_normal(model.mean, model.covariance, size=self.samples, method="eigh")
         u = -x @ best.K.T + rng.multivariate_normal(np.zeros(m), best.covariance, size=self.samples, method="eigh")
         x, u = np.concatenate([seen[0], x]), np.concatenate([seen[1], u])
-        K = -np.linalg.lstsq(x, u, rcond=None)[0].T
+        found, _, rank, _ = np.linalg.lstsq(x, u, rcond=None)
+        if rank < n:
+            raise InvalidModel(
+                f"the first states span {rank} of {n} dimensions (mean, covariance): moves in them do not tell the whole gain"
+            )
+        K = -found.T
         left = u + x @ K.T
         return _learned(evaluated(model, K, left.T @ left / (len(x) - n)), len(x), (x, u))
 
