@@ -81,9 +81,8 @@ class PlugInGradient(Estimator):
                 "RiccatiSweeps and FittedGain are for those, the other learners for tables"
             )
         if gains:
-            self.follower.train(
-                problem.model(problem.initial_theta(seed=0))
-            )  # what no learner of gains takes is named there
+            # What no learner of gains takes is named there.
+            self.follower.train(problem.model(problem.initial_theta(seed=0)))
             return
         if not stackable(problem):
             raise InvalidOption(
