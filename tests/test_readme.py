@@ -115,9 +115,9 @@ def test_numbers_in_the_readme():
     assert f"any of the {len(everything())} known mistakes" in WORDS
     for name in names():
         assert f"`{name}`" in README
-    counts = [sum(r.independent for r in witnesses(load(n))) for n in ("synthetic", "toy-game", "lqr-game")]
-    assert (min(counts), max(counts)) == (7, 11)
-    assert "seven to eleven routes" in WORDS
+    counts = [sum(r.independent for r in witnesses(load(n))) for n in names()]
+    assert (min(counts), max(counts)) == (5, 12)
+    assert "five to twelve routes" in WORDS
 
 
 def test_the_readme_is_read_in_one_sitting():
