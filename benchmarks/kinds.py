@@ -24,11 +24,13 @@ KINDS = {
     "tables: references, masks, rates, γ = 1, counted steps": bst.general_mdps,
     "finite horizons": bst.finite_horizon_mdps,
     "long-run averages": bst.average_reward_mdps,
+    "games over steps: references, missing actions, numbers that change": bst.finite_games,
     "linear-quadratic, with cross terms": lambda: bst.linear_quadratics(discount=0.9),
+    "linear-quadratic over steps": bst.finite_linear_quadratics,
 }
 COMPLEX, EXACT = 1e-11, 1e-9
 # Of no use here: differences have their own error, a cone program that of its solver.
-LEFT_OUT = ("differences", "conic", "expanded-conic")
+LEFT_OUT = ("differences", "conic", "expanded-conic", "lifted-conic")
 SEED = 20_261_128
 
 

@@ -1,5 +1,6 @@
 """f(θ, π, V) of a follower and its values, and f of several followers at once."""
 
+import copy
 import pickle
 from dataclasses import replace
 
@@ -237,6 +238,43 @@ def test_travel():
     objective = pickle.loads(pickle.dumps(bg.follower_value([1.0, 0.0, 0.0, 0.0])))
     problem = bg.ConfigurableMDP(World(1).model, dim=D, objective=objective)
     assert bg.hypergradient(problem, np.zeros(D)).value == pytest.approx(World(1).solved(np.zeros(D))[1][0], rel=1e-12)
+    for other in (copy.copy(problem), copy.deepcopy(problem), pickle.loads(pickle.dumps(problem))):
+        assert bg.hypergradient(other, np.zeros(D)).value == bg.hypergradient(problem, np.zeros(D)).value
+
+
+def test_a_temperature_for_each_state_beside_one_for_all():
+    def followers(t):
+        kernel, reward = np.full((2, 2, 2), 0.5), t[0] * np.eye(2)
+        options = {"leader_discount": 0.9, "follower_discount": 0.9}
+        return [
+            bg.TabularModel(kernel, [1.0, 0.0], reward, np.zeros((2, 2)), temperature=np.array([0.5, 1.5]), **options),
+            bg.TabularModel(kernel, [1.0, 0.0], reward, np.zeros((2, 2)), temperature=0.3, **options),
+        ]
+
+    def value(t):
+        out = []
+        for tau in (np.array([0.5, 1.5]), np.array([0.3, 0.3])):
+            v = np.zeros(2, complex)
+            for _ in range(600):
+                e = np.exp((t * np.eye(2) + 0.45 * v.sum()) / tau[:, None])
+                v = tau * np.log(e.sum(axis=1))
+            out.append((e / e.sum(axis=1, keepdims=True), v))
+        return out[0][0][0, 0] * out[1][1][1] + out[0][1][0]
+
+    objective = bg.ValueObjective(lambda t, policies, values: policies[0][0, 0] * values[1][1] + values[0][0])
+    problem = bg.ConfigurableMDP(lambda t: bg.several_followers(followers(t)), dim=1, objective=objective)
+    ref = bg.hypergradient(problem, [0.4])
+    assert ref.gradient[0] == pytest.approx(value(0.4 + 1j * STEP).imag / STEP, rel=1e-11)
+    assert bg.verify(problem, [0.4]).ok
+
+
+def test_values_that_cancel_are_smooth_all_the_same():
+    """Nobody has a choice, so that nobody pays anything: J = 0 of values that are not."""
+    problem = bg.problems.load("mechanism-design", n_actions=1)
+    report = bg.verify(problem, problem.initial_theta(seed=0))
+    assert not [row for row in report.rows if row.verdict in (Verdict.DISAGREES, Verdict.FAILED, Verdict.NOT_SMOOTH)], (
+        str(report)
+    )
 
 
 def test_misuse():
@@ -261,6 +299,10 @@ def test_misuse():
         bg.several_followers([plain, 3])
     with pytest.raises(errors.InvalidModel, match=r"probabilities has shape \(2,\), expected \(1,\)"):
         bg.several_followers([plain], [0.5, 0.5])
+    with pytest.raises(errors.InvalidOption, match="weights holds"):
+        bg.follower_value("ab")
+    with pytest.raises(errors.InvalidOption, match=r"weights has shape \(2,\), and the follower's values \(4,\)"):
+        bg.hypergradient(bg.ConfigurableMDP(world.model, dim=D, objective=bg.follower_value([1.0, 2.0])), theta)
 
 
 def test_a_bidder_pays_what_it_costs_the_others():

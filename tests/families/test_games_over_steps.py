@@ -240,6 +240,24 @@ def test_bad_input(change, message):
         bg.MarkovGame(**{**GOOD, **change})
 
 
+def test_a_shape_with_two_readings_is_refused():
+    """(H, S, B) is (S, A, B) where H = S = A: neither is guessed."""
+    made = {**GOOD, "transition": np.full((2, 2, 3, 2), 0.5), "horizon": 2}
+    made |= {"follower_reward": np.zeros((2, 2, 3)), "leader_reward": np.zeros((2, 2, 3))}
+    with pytest.raises(errors.InvalidModel, match=r"give all of it, \(2, 2, 2, 3\)"):
+        bg.MarkovGame(**made, reference=np.full((2, 2, 3), 1 / 3))
+    bg.MarkovGame(**made, reference=np.full((2, 2, 2, 3), 1 / 3))
+
+
+@pytest.mark.parametrize(
+    "name", ["follower_reward", "leader_reward", "transition", "reference", "terminal_leader_reward"]
+)
+def test_complex_numbers_are_refused(name):
+    shapes = {"terminal_leader_reward": (2,), "reference": (2, 2), "transition": (2, 3, 2, 2)}
+    with pytest.raises(errors.InvalidModel, match=f"{name} is complex"):
+        bg.MarkovGame(**{**GOOD, name: np.full(shapes.get(name, (2, 3, 2)), 0.5 + 0j)})
+
+
 def test_a_policy_of_another_shape():
     game = bg.MarkovGame(**GOOD, policy=LeaderPolicy(lambda t: np.full((2, 2, 3), 1 / 3), 1))
     with pytest.raises(errors.InvalidModel, match=r"policy has shape \(2, 2, 3\), expected \(2, 3\), or \(3, 2, 3\)"):

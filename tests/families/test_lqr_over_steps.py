@@ -1,5 +1,7 @@
 """Linear-quadratic followers that plan for a finite number of steps."""
 
+from fractions import Fraction
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
@@ -162,6 +164,56 @@ def test_a_long_horizon_is_the_stationary_regulator():
         dim=1,
     )  # fmt: skip
     np.testing.assert_allclose(ref.gradient, bg.hypergradient(forever, [1.0]).gradient, rtol=1e-9)
+
+
+@pytest.mark.parametrize(("slope", "cost", "steps"), [(1.05, 1e-4, 20), (1.05, 1e-8, 20), (2.0, 1e-6, 4)])
+def test_cheap_control_is_no_disagreement(slope, cost, steps):
+    """A − BK is what two large numbers leave: the estimate knows, and no witness is called wrong."""
+
+    def build(t):
+        return bg.FiniteHorizonLQModel(
+            anp.reshape(slope + t[0], (1, 1)), np.eye(1), np.eye(1), np.zeros((1, 1)), cost * np.eye(1), np.ones(1),
+            leader_Q=np.eye(1), terminal_Q=np.eye(1), horizon=steps, follower_discount=1.0, leader_discount=1.0,
+            temperature=1e-3,
+        )  # fmt: skip
+
+    problem = bg.LinearQuadratic(build, dim=1)
+    report = bg.verify(problem, [0.0])
+    assert report.ok, str(report)
+    # The scalar recursion in exact fractions, its slope by a small exact difference.
+    h = Fraction(1, 10**25)
+    exact = float((scalar_J(slope, cost, steps, h) - scalar_J(slope, cost, steps, -h)) / (2 * h))
+    ref = report.reference
+    assert abs(float(ref.gradient[0]) - exact) <= 16.0 * float(ref.rounding[0])
+    assert abs(float(ref.gradient[0]) - exact) <= ref.error_bound
+
+
+def scalar_J(slope, cost, steps, h):
+    """J of the plant above at θ = h, in exact fractions; 0.001 is the float64 τ."""
+    a, r, tau = Fraction(slope) + h, Fraction(cost), Fraction(1e-3)
+    P, gains = Fraction(1), []
+    for _ in range(steps):
+        M = r + P
+        gains.insert(0, (P * a / M, tau / (2 * M)))
+        P = a * a * P * r / M
+    X, total = Fraction(1), Fraction(0)
+    for K, spread in gains:
+        total -= X
+        X = (a - K) ** 2 * X + 1 + spread
+        X, total = rounded(X), rounded(total)
+    return total
+
+
+def rounded(x):
+    """A fraction to a hundred digits, so that it does not grow."""
+    return Fraction(round(x * 10**100), 10**100)
+
+
+def test_complex_numbers_are_refused():
+    with pytest.raises(errors.InvalidModel, match="A is complex at a real theta"):
+        bg.hypergradient(
+            bg.LinearQuadratic(lambda t: bg.FiniteHorizonLQModel(**{**GOOD, "A": (1 + 0.5j) * np.eye(2)}), dim=1), [0.0]
+        )
 
 
 def test_pairs_of_mistakes_show():

@@ -68,6 +68,14 @@ def numeric_array(name: str, x: Any, *, ndim: int | None = None, axes: str = "")
     return value.astype(np.complex128 if np.iscomplexobj(value) else np.float64, copy=False)
 
 
+def real_array(name: str, x: Any, *, ndim: int | None = None, axes: str = "") -> Array:
+    """`x` as float64, finite, real and no traced number.  Raises: InvalidModel."""
+    value = numeric_array(name, x, ndim=ndim, axes=axes)
+    if np.iscomplexobj(untraced(value)):
+        raise InvalidModel(f"{name} is complex; expected real numbers")
+    return np.asarray(value, float)
+
+
 def check_probabilities(
     name: str, values: Array, indptr: Array, n_actions: int, whole: bool, indices: Array | None = None
 ) -> None:

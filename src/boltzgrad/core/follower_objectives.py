@@ -19,7 +19,7 @@ from autograd import grad
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.arrival import gathered, row_sums
-from boltzgrad.core.checks import untraced
+from boltzgrad.core.checks import real_array, untraced
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel
 from boltzgrad.core.linearise import constants_allowed, traced_jvp
 from boltzgrad.core.objectives import PolicyObjective
@@ -142,9 +142,10 @@ def follower_value(weights: Any) -> ValueObjective:
     >>> follower_value([0.5, 0.5]).variation is None
     True
     """
-    w = np.array(weights, float)
-    if w.ndim != 1 or not np.isfinite(w).all():
-        raise InvalidOption(f"weights has shape {w.shape}; expected (states,) finite numbers")
+    try:
+        w = np.array(real_array("weights", weights, ndim=1, axes="(states,)"))
+    except InvalidModel as error:
+        raise InvalidOption(str(error)) from None
     return ValueObjective(_Weighed(w), _still)
 
 
@@ -155,6 +156,11 @@ class _Weighed:
         self.weights = weights
 
     def __call__(self, theta: Any, policy: Any, value: Any) -> Any:
+        if np.shape(untraced(value)) != self.weights.shape:
+            raise InvalidOption(
+                f"weights has shape {self.weights.shape}, and the follower's values {np.shape(untraced(value))}: give one for "
+                "each state of a stationary follower"
+            )
         return anp.dot(self.weights, value)
 
 

@@ -228,7 +228,7 @@ class Probe:
         Each relative to itself, with what a softmax or the like cancels of the entry, and rounding of the largest.
         """
         size = np.maximum(np.abs(pushed[k]), np.abs(slope.parts[k]))
-        floor = _FLOOR * float(size.max(initial=0.0)) + EPS * float(np.max(self.at.scales[k]))
+        floor = _FLOOR * float(size.max(initial=0.0)) + _CANCELLED * float(np.max(self.at.scales[k]))
         cancelled = np.abs(self.at.values[k]) + (slope.reach[k] if slope.reach else 0.0)
         return np.asarray(_RIGHT * size + _CANCELLED * cancelled + floor + _CLEAR * slope.errors[k])
 

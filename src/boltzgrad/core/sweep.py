@@ -164,5 +164,5 @@ def _relative(new: Array, old: Array, each: bool = False) -> float:
 
 
 def needed_sweeps(discount: float) -> float:
-    """How many sweeps a chain that never ends takes at a discount."""
-    return float(np.log(EPS) / np.log(max(discount, 0.1)))
+    """How many sweeps a chain that never ends takes at a discount; none, where it has to end."""
+    return float(np.log(EPS) / np.log(max(discount, 0.1))) if discount < 1.0 else 0.0

@@ -15,6 +15,8 @@ from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.zoo.apprenticeship import feature_matching
 from boltzgrad.zoo.options import generator, one_of, positive_integer, real
 
+_ITERATIONS = 200
+
 
 def irl(
     n_states: int = 6,
@@ -75,13 +77,16 @@ def irl_tables(n_states: int = 6, n_actions: int = 3, n_features: int = 4, seed:
 
 
 def _optimal(move: Array, reward: Array, gamma: float, tau: float) -> Array:
-    """The soft-optimal policy (S, A): sweeps until γᵗ is nothing."""
-    q = reward
-    for _ in range(int(40.0 / (1.0 - gamma))):
-        top = q.max(axis=1)
-        v = top + tau * np.log(np.exp((q - top[:, None]) / tau).sum(axis=1))
-        q = reward + gamma * move @ v
-    return np.asarray(softmax(q / tau))
+    """The soft-optimal policy (S, A), by soft policy iteration."""
+    policy = np.asarray(softmax(reward / tau))
+    for _ in range(_ITERATIONS):
+        entropy = -tau * np.where(policy > 0.0, np.log(np.where(policy > 0.0, policy, 1.0)), 0.0)
+        chain = np.einsum("sa,saz->sz", policy, move)
+        v = np.linalg.solve(np.eye(len(move)) - gamma * chain, (policy * (reward + entropy)).sum(axis=1))
+        last, policy = policy, np.asarray(softmax((reward + gamma * move @ v) / tau))
+        if np.abs(policy - last).max() <= 1e-15:
+            break
+    return policy
 
 
 def _expected(move: Array, start: Array, policy: Array, gamma: float, length: int | None) -> Array:

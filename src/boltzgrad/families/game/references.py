@@ -9,14 +9,14 @@ import numpy as np
 from scipy import sparse
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.checks import check_policy, numeric_array
+from boltzgrad.core.checks import check_policy, real_array
 from boltzgrad.errors import InvalidModel
 from boltzgrad.families.tabular.plain_form import NEVER
 
 
 def log_positive(name: str, x: Any, shapes: Sequence[tuple[int, ...]]) -> Array:
     """The log of a policy without zeros.  Raises: InvalidModel."""
-    policy = np.asarray(numeric_array(name, x), float)
+    policy = real_array(name, x)
     positive = check_policy(name, policy, shapes)
     if not positive.all():
         at = ", ".join(map(str, np.argwhere(~positive)[0]))
@@ -32,7 +32,7 @@ def log_reference(reference: Any, shape: tuple[int, int, int], *, sees_action: b
         raise InvalidModel(
             f"reference has shape {shape}, but this follower plans without the leader's action: expected ({S}, {B})"
         )
-    policy = np.asarray(numeric_array("reference", reference), float)
+    policy = real_array("reference", reference)
     there = check_policy("reference", policy, shapes)
     log = np.log(np.where(there, policy, 1.0))
     log, there = (log, there) if log.ndim == 3 else (log[:, None, :], there[:, None, :])

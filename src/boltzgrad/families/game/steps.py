@@ -15,7 +15,7 @@ import numpy as np
 from scipy import sparse
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.checks import check_probabilities, numeric_array, untraced
+from boltzgrad.core.checks import check_policy, check_probabilities, real_array, untraced
 from boltzgrad.errors import InvalidModel
 
 
@@ -48,7 +48,7 @@ class Steps:
             raise InvalidModel(f"horizon is {horizon!r}; expected a positive integer, the number of steps")
         H, given = int(horizon), []
         for name, x in zip(("follower_reward", "leader_reward"), rewards, strict=True):
-            x = numeric_array(name, x)
+            x = real_array(name, x)
             if x.ndim not in (3, 4) or min(x.shape) < 1 or (x.ndim == 4 and x.shape[0] != H):
                 raise InvalidModel(
                     f"{name} has shape {x.shape}, expected (states, leader, follower), or ({H}, …) of that"
@@ -59,7 +59,7 @@ class Steps:
             raise InvalidModel(f"leader_reward has shape {given[1].shape}, follower_reward {given[0].shape}")
         ends = []
         for name, x in zip(("terminal_follower_reward", "terminal_leader_reward"), terminal, strict=True):
-            end = np.zeros(shape[0]) if x is None else np.asarray(numeric_array(name, x), float)
+            end = np.zeros(shape[0]) if x is None else real_array(name, x)
             if end.shape != shape[:1]:
                 raise InvalidModel(f"{name} has shape {end.shape}, expected ({shape[0]},)")
             ends.append(end)
@@ -96,11 +96,18 @@ class Steps:
         return np.concatenate([np.asarray(initial, float), np.zeros((self.horizon - 1) * S)])
 
     def on_pairs(self, name: str, x: Any, one: Sequence[tuple[int, ...]]) -> Array:
-        """A table of each state, of one of these shapes, or one for each step before it, as (H·S, …).  Raises: InvalidModel."""
-        x = np.asarray(numeric_array(name, x), float)
+        """A policy in each state, of one of these shapes, or with an axis for the step, as (H·S, …).  Raises: InvalidModel."""
+        x = real_array(name, x)
+        each = [(self.horizon, *shape) for shape in one]
+        if x.shape in one and x.shape in each:
+            raise InvalidModel(
+                f"{name} has shape {x.shape}, which may be one for each step or for each of the leader's actions: give all of "
+                f"it, {(self.horizon, *one[0])}"
+            )
+        if x.shape in (*one, *each):
+            check_policy(name, x, [x.shape])
         if x.shape in one:
             return np.tile(x, (self.horizon, *([1] * (x.ndim - 1))))
-        each = [(self.horizon, *shape) for shape in one]
         if x.shape in each:
             return np.asarray(x.reshape(-1, *x.shape[2:]))
         expected = " or ".join(map(str, (*one, *each)))
@@ -121,7 +128,7 @@ def _kernels(x: Any, H: int, shape: tuple[int, int, int]) -> tuple[Any, ...]:
     elif sparse.issparse(x):
         found = [("transition", sparse.csr_array(x))]
     else:
-        dense = np.asarray(numeric_array("transition", x), float)
+        dense = real_array("transition", x)
         if dense.shape == (S, A, B, S):
             found = [("transition", dense.reshape(-1, S))]
         elif dense.shape == (H, S, A, B, S):
@@ -144,6 +151,7 @@ def _check(name: str, matrix: Any, shape: tuple[int, int, int]) -> None:
     if matrix.shape != (S * A * B, S):
         raise InvalidModel(f"{name} is sparse with shape {matrix.shape}, expected ({S * A * B}, {S})")
     if sparse.issparse(matrix):
+        real_array(name, matrix.data)
         check_probabilities(name, matrix.data, matrix.indptr, A * B, False, matrix.indices)
     else:
         check_probabilities(name, matrix, np.arange(S * A * B + 1) * S, A * B, False)

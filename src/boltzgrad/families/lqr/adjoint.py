@@ -48,11 +48,15 @@ class Loop:
     action: Any
 
 
-def loop(model: Any, a: Any, P: Any) -> Loop:
-    """The closed loop for the follower's cost matrix P."""
+def loop(model: Any, a: Any, P: Any, nudge: Any = None) -> Loop:
+    """The closed loop for the follower's cost matrix P; `nudge(K)` adds what rounding does to a gain.
+
+    Where control is cheap, F = A − BK is what two large matrices leave.
+    """
     gamma = model.follower_discount
     M_inv = inverse(a.R + gamma * (a.B.T @ P @ a.B))
     K = gamma * (M_inv @ a.B.T @ P @ a.A)
+    K = K if nudge is None else nudge(K)
     sigma = (0.5 * model.temperature) * M_inv
     F = a.A - a.B @ K
     eye = np.eye(model.n_states)
@@ -364,10 +368,10 @@ def back_to_P(model: Any, a: Any, P: Any, at: Loop, lead: Any) -> BackToP:
     return BackToP(A_bar, B_bar, W_bar, M_bar, P_bar)
 
 
-def cotangents(model: LQModel, a: LQArrays, P: Any) -> tuple[Any, LQArrays]:
+def cotangents(model: LQModel, a: LQArrays, P: Any, nudge: Any = None) -> tuple[Any, LQArrays]:
     """(J, cotangents of every array) for the follower's cost matrix P; on arrays, or on balls."""
     gamma = model.follower_discount
-    at = loop(model, a, P)
+    at = loop(model, a, P, nudge)
     quadratic_forever = model.horizon is None and model.bump is None
     lead = infinite_leader(model, a, at) if quadratic_forever else finite_leader(model, a, at)
     back = back_to_P(model, a, P, at, lead)

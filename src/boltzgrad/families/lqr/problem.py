@@ -83,9 +83,7 @@ class LinearQuadratic(ParametricProblem):
     def model(self, theta: Any) -> LQModel:
         """What `build` returns at θ, checked.  Raises: InvalidTheta, InvalidModel."""
         model = self._checked_build(self.check_theta(theta))
-        for name, x in model.arrays().named():
-            if np.iscomplexobj(x):
-                raise InvalidModel(f"{name} is complex at a real theta; expected real numbers")
+        _refuse_complex(model)
         return model
 
     def linearise(self, theta: Any) -> LinearisedLQ:
@@ -98,6 +96,7 @@ class LinearQuadratic(ParametricProblem):
             return model.arrays().parts()
 
         _, back = traced_vjp(parts, theta)
+        _refuse_complex(store[0])
         forward, like = traced_jvp(parts, theta), store[0].arrays()
         return Linearised(store[0], lambda cotangent: back(cotangent.parts()), lambda u: like.of(forward(u)), self.dim)
 
@@ -124,6 +123,12 @@ class LinearQuadratic(ParametricProblem):
             raise InvalidModel(f"build returned a {type(untraced(model)).__name__}, expected an LQModel")
         self._kind = type(model)
         return model  # type: ignore[return-value]
+
+
+def _refuse_complex(model: Kind) -> None:
+    for name, x in model.arrays().named():
+        if np.iscomplexobj(x):
+            raise InvalidModel(f"{name} is complex at a real theta; expected real numbers")
 
 
 @dataclass(frozen=True, eq=False)

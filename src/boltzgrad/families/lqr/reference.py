@@ -80,7 +80,7 @@ class LQHypergradient(Hypergradient):
             parts["Q"] = rounded(parts["Q"], P0)
             nudged = LQArrays(**parts)
             P = _refined(model, nudged, P0)
-            _, cotangent = cotangents(model, nudged, P)
+            _, cotangent = cotangents(model, nudged, P, lambda K: rounded(K, K))
             largest = np.maximum(largest, np.abs(self.linearised.pullback(units.cotangents(cotangent)) - self.gradient))
         return largest + EPS * np.abs(self.gradient) + _UNDERFLOW * units.reward * self.array_map.slopes
 

@@ -54,11 +54,11 @@ def numbers(model: FiniteHorizonLQModel) -> Numbers:
 
 
 def planned(model: FiniteHorizonLQModel, a: Numbers, nudge: Any = None) -> tuple[list[Any], list[Loop]]:
-    """(P_t, the closed loop of each step); `nudge(P)` adds what rounding does."""
+    """(P_t, the closed loop of each step); `nudge` adds what rounding does to gains and to P."""
     P, gamma = [a["terminal_Q"][0]], model.follower_discount
     loops: list[Loop] = []
     for t in range(model.horizon - 1, -1, -1):
-        at = loop(model, StepArrays(a["A"][t], a["B"][t], a["W"][t], a["R"][t]), P[0])
+        at = loop(model, StepArrays(a["A"][t], a["B"][t], a["W"][t], a["R"][t]), P[0], nudge)
         now = symmetric(a["Q"][t] + at.K.T @ a["R"][t] @ at.K + gamma * (at.F.T @ P[0] @ at.F))
         loops.insert(0, at)
         P.insert(0, now if nudge is None else nudge(now))

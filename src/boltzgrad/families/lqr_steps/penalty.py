@@ -18,6 +18,7 @@ from boltzgrad.families.lqr_steps.model import STEPWISE, FiniteHorizonLQModel, L
 from boltzgrad.families.lqr_steps.value import solve, value_rounding
 
 EPS = float(np.finfo(float).eps)
+_LEAST = 1e-100
 
 
 def _envelope(m: FiniteHorizonLQModel, step: float) -> dict[str, list[Any]]:
@@ -83,6 +84,8 @@ def _skip(problem: LinearQuadratic, theta: Array) -> str:
     m: Any = problem.model(theta)
     if m.follower_discount == 0.0 != m.leader_discount:
         return "a follower without a future has no value in which the leader's later costs are a slope"
+    if 0.0 < m.follower_discount**m.horizon < _LEAST or (m.follower_discount and m.follower_discount**m.horizon == 0.0):
+        return f"the follower counts its last step γ_F^H = {m.follower_discount**m.horizon:.0e} times: too little to divide by"
     return ""
 
 

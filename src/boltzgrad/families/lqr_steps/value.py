@@ -24,27 +24,29 @@ def solve(M: Any, b: Any) -> Any:
     return d[:, None] * anp.linalg.solve(M * (d[:, None] * d), d[:, None] * b)
 
 
-def value(model: FiniteHorizonLQModel) -> Any:
-    """J of a model."""
+def value(model: FiniteHorizonLQModel, slip: Any = None) -> Any:
+    """J of a model; `slip(K)` adds what rounding does to a gain.
+
+    A − BK is worked out as (I + γBR⁻¹B'P)⁻¹A: where control is cheap, it is what two large matrices leave.
+    """
     gamma, n = model.follower_discount, model.n_states
     A, B, W, Q, R = (model.each(name) for name in "ABWQR")
     P, plans = model.terminal_Q, []
     for t in range(model.horizon - 1, -1, -1):
-        PA, PB = anp.dot(P, A[t]), anp.dot(P, B[t])
+        PB = anp.dot(P, B[t])
         M = R[t] + gamma * anp.dot(B[t].T, PB)
-        plans.append((M, gamma * solve(M, anp.dot(PB.T, A[t])), gamma * solve(M, PB.T)))
-        P = (
-            Q[t]
-            + gamma * anp.dot(A[t].T, PA)
-            - gamma**2 * anp.dot(anp.dot(PB.T, A[t]).T, solve(M, anp.dot(PB.T, A[t])))
-        )
+        closed = np.eye(n) + gamma * anp.dot(B[t], solve(R[t], PB.T))
+        F, seen = anp.linalg.solve(closed, A[t]), anp.linalg.solve(closed, np.eye(n))
+        plans.append((M, gamma * solve(M, anp.dot(PB.T, A[t])), gamma * solve(M, PB.T), F, seen))
+        P = Q[t] + gamma * anp.dot(A[t].T, anp.dot(P, F))
         P = 0.5 * (P + P.T)
     mean, covariance, total, weight = model.mean, model.covariance, 0.0, 1.0
     costs = zip(model.each("leader_Q"), model.each("leader_R"), model.each("leader_constant"), strict=True)
     for t, (Q_L, R_L, constant) in enumerate(costs):
-        M, K, K_w = plans[model.horizon - 1 - t]
+        M, K, K_w, F, seen = plans[model.horizon - 1 - t]
+        K = K if slip is None else slip(K)
         spread = 0.5 * model.temperature * solve(M, np.eye(model.n_inputs))
-        F, seen = A[t] - anp.dot(B[t], K), np.eye(n) - anp.dot(B[t], K_w) if model.observed else np.eye(n)
+        seen = seen if model.observed else np.eye(n)
         action = spread + anp.dot(K_w, anp.dot(W[t], K_w.T)) if model.observed else spread
         cost = Q_L + anp.dot(K.T, anp.dot(R_L, K))
         paid = anp.trace(anp.dot(cost, covariance)) + anp.dot(mean, anp.dot(cost, mean))
@@ -68,5 +70,5 @@ def value_rounding(model: FiniteHorizonLQModel) -> float:
 
     moved = [abs(base) * EPS * model.horizon]
     for _ in range(_PROBES):
-        moved.append(abs(float(value(model.with_arrays(model.arrays().map(rounded)))) - base))
+        moved.append(abs(float(value(model.with_arrays(model.arrays().map(rounded)), rounded)) - base))
     return _LARGEST * max(moved)

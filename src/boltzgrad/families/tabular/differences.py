@@ -54,9 +54,10 @@ class TabularEvaluator(Evaluator):
             if isinstance(problem.objective, PolicyObjective):
                 total += weight * problem.objective.function(theta, policy)
                 if first:
-                    self.rounding += (
-                        EPS * float(np.abs(total)) * (1.0 + float(np.abs(follower.x).max()) / model.temperature)
-                    )
+                    # f may be a difference of large terms: of values, whose slopes in π are as large as they are.
+                    slope = problem.objective.gradients(np.real(theta), np.real(policy))[1]
+                    size = float(np.abs(total)) + float(np.abs(slope * policy).sum())
+                    self.rounding += EPS * size * (1.0 + float(np.abs(follower.x).max()) / model.temperature)
             else:
                 leader = leader_values(model, policy, start_l)
                 change, sweeps, v_leader = max(change, leader.change), sweeps + leader.sweeps, leader.x

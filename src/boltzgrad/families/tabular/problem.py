@@ -196,6 +196,14 @@ class ConfigurableMDP(ParametricProblem):
             "a loss of trajectories takes the place of the leader's return: it has no discount that moves"
         )
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """From a pickle or a copy: an objective that knows the problem's models, or its world, is given them again."""
+        self.__dict__.update(state)
+        if isinstance(self.objective, TrajectoryObjective):
+            self.objective = self.objective.within(self._world)
+        if isinstance(self.objective, ObjectiveOfModel):
+            self.objective = self.objective.within(self.build)
+
     @property
     def model_kind(self) -> type[BuiltModel]:
         """What kind of model `build` returns; of a build that cannot be called at a starting point, a `TabularModel`."""

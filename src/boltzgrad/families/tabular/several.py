@@ -43,6 +43,9 @@ def several_followers(models: Iterable[TabularModel], probabilities: Any = None)
             raise InvalidModel(f"models[{i}] is a {type(m).__name__}; expected {what}, one follower each")
     # What may depend on θ goes into the arrays at every θ, so that the table has one form.
     parts = [m.moved(m.loose) for m in parts]
+    weighted = any(m.weighted for m in parts)
+    if weighted:  # kernels of weights, in which a temperature for each state is; the others' go into their rewards
+        parts = [m.moved(("temperature", "follower_discount")) for m in parts]
     prices = {m.leader_temperature for m in parts}
     if len(prices) > 1:
         raise InvalidModel(f"models have the leader_temperature {sorted(prices)}; it must be one number")
@@ -67,6 +70,7 @@ def several_followers(models: Iterable[TabularModel], probabilities: Any = None)
         anp.concatenate([_padded(m.leader_reward, A) for m in parts]),
         _beside([m.follower_kernel for m in parts], lost["follower_discount"], A) if own else None,
         temperature=tau,
+        unit=np.ones(sum(m.n_states for m in parts)) if weighted else 1.0,
         available=None if there.all() else there,
         leader_temperature=parts[0].leader_temperature,
         **shared,

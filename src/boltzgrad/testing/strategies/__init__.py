@@ -14,9 +14,10 @@ out by hand; problems print the arrays that they are made of.
 
 from boltzgrad.families.drawing.probabilities import KINDS, distributions, kernels, stochastic_matrices
 from boltzgrad.families.drawing.scalars import discounts, temperatures, thetas
-from boltzgrad.families.game.draw import markov_games
+from boltzgrad.families.game.draw import finite_games, markov_games
 from boltzgrad.families.horizon.draw import finite_horizon_mdps
 from boltzgrad.families.lqr.draw import linear_quadratics, lq_models
+from boltzgrad.families.lqr_steps.draw import finite_linear_quadratics
 from boltzgrad.families.tabular.draw import average_reward_mdps, configurable_mdps, tabular_models
 from boltzgrad.families.tabular.draw_general import general_mdps
 from boltzgrad.testing.strategies.problems import problems, problems_at
@@ -27,7 +28,9 @@ __all__ = [
     "configurable_mdps",
     "discounts",
     "distributions",
+    "finite_games",
     "finite_horizon_mdps",
+    "finite_linear_quadratics",
     "general_mdps",
     "kernels",
     "linear_quadratics",
