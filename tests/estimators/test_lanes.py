@@ -7,6 +7,7 @@ import boltzgrad as bg
 from boltzgrad.estimators import (
     AMD,
     BCHG,
+    DRLHF,
     HPGD,
     BiAC,
     ExactGradient,
@@ -18,6 +19,7 @@ from boltzgrad.estimators import (
     Sampling,
     StocSoBiRL,
     Stream,
+    TrajectorySoBiRL,
     ZeroOrder,
     variance_reduced,
 )
@@ -53,6 +55,8 @@ CASES = {
     "zero-order": (ZeroOrder(central=True), moving()),
     "AMD": (AMD(sweeps=5), moving()),
     "M-SoBiRL": (MSoBiRL(), bg.problems.load("synthetic-hard")),
+    "DRLHF": (DRLHF(tuples=3), bg.problems.load("rlhf", horizon=2)),
+    "SoBiRL on trajectories": (TrajectorySoBiRL(tuples=3), bg.problems.load("rlhf", horizon=2)),
     "LQR game": (LQGameBCHG(sampling=FEW), bg.problems.load("lqr-game", horizon=10)),
 }
 # Sums along trajectories of other lengths are rounded otherwise: equal up to that.

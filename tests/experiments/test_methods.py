@@ -17,7 +17,9 @@ WITH_SAMPLING = {name for name, kind in METHODS.items() if "sampling" in kind.__
 PROBLEMS = {
     "hpgd": "four-rooms",
     "hpgd-oracle": "four-rooms",
+    "drlhf": "rlhf",
     "m-sobirl": "synthetic-hard",
+    "trajectory-sobirl": "rlhf",
     "sobirl": "four-rooms",
     "stoc-sobirl": "four-rooms",
     "amd": "four-rooms-two-goals",

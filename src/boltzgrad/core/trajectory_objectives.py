@@ -13,10 +13,10 @@ from typing import Any
 import autograd.numpy as anp
 import numpy as np
 from autograd import grad, jacobian
-from autograd.extend import defvjp, primitive
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import untraced
+from boltzgrad.core.choices import blocks, counted, cross_entropy, disagreement, sigmoid
 from boltzgrad.core.kernel import Kernel
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.trajectories import Enumerated, Trajectories, enumerated
@@ -25,7 +25,6 @@ from boltzgrad.errors import InvalidModel, InvalidOption
 EPS = float(np.finfo(float).eps)
 _MOST_TOGETHER = 4_000_000  # losses of I trajectories at once
 _MOST_PAIRS = 4.0e8  # pairs whose labels are held
-_BLOCK = 1 << 20  # pairs that are compared at once
 _JACOBIAN = 4_000_000  # numbers of ∂ℓ/∂θ that are held for a proved bound
 
 WorldOf = Callable[[Any], tuple[Sequence[Kernel], Any, Array]]
@@ -137,6 +136,14 @@ class TrajectoryObjective(PolicyObjective):
                 f"{'trajectory' if mine.trajectories == 1 else f'choice of {mine.trajectories}'}"
             )
         return out
+
+    def tabulated(self, found: Enumerated) -> tuple[Callable[[Any], Any], Trajectories, Array]:
+        """(θ ↦ ℓ (N, …, N), for autograd; the N trajectories that it tells apart; the number of that of each of all)."""
+        return (
+            (lambda theta: self._losses(theta, found.trajectories)),
+            found.trajectories,
+            np.arange(len(found.entries)),
+        )
 
     def _mean(self, theta: Any, d: Trajectories, chances: Any) -> Any:
         total = self._losses(theta, d)
@@ -277,9 +284,9 @@ class Preferences(TrajectoryObjective):
             return y
         worth = np.asarray(d.total(mine.labels, mine.discount))
         y = np.empty((len(d), len(d)))
-        for rows in _blocks(len(d)):  # nothing else of that size is held
+        for rows in blocks(len(d)):  # nothing else of that size is held
             over = worth[rows, None] - worth[None, :]
-            y[rows] = 0.5 + 0.5 * np.sign(over) if mine.certain else _sigmoid(over)
+            y[rows] = 0.5 + 0.5 * np.sign(over) if mine.certain else sigmoid(over)
         if mine.seed is None:
             return y
         drawn = np.random.default_rng(mine.seed).random(y.shape) < y
@@ -292,6 +299,16 @@ class Preferences(TrajectoryObjective):
         if np.ndim(untraced(table)) != 2:
             raise InvalidOption(f"reward returned shape {np.shape(untraced(table))}, expected (states, actions)")
         return d.total(table, mine.discount)
+
+    def tabulated(self, found: Enumerated) -> tuple[Callable[[Any], Any], Trajectories, Array]:
+        """As of any loss.  Raises: InvalidOption where the table would be too large."""
+        super()._refuse_too_many(len(self.distinct(found.trajectories)[0]), _MOST_TOGETHER)
+        some, number, y = self._told_apart(found.trajectories)
+
+        def losses(theta: Any) -> Any:
+            return cross_entropy(anp.reshape(self._worth(theta, some), (-1, 1)) - self._worth(theta, some), y)
+
+        return losses, some, number
 
     def _mean(self, theta: Any, d: Trajectories, chances: Any) -> Any:
         some, number, y = self._told_apart(d)
@@ -306,7 +323,7 @@ class Preferences(TrajectoryObjective):
         worth = np.asarray(self._worth(theta, d))
         slopes = np.abs(np.asarray(jacobian(lambda t: self._worth(t, d))(theta)))
         over = worth[:, None] - worth[None, :]
-        losses, pull = _cross_entropy(over, y), np.abs(_sigmoid(over) - y)
+        losses, pull = cross_entropy(over, y), np.abs(sigmoid(over) - y)
 
         def chances(pi: Any) -> Any:
             return counted(self._chances(theta, pi, found), number, len(d))
@@ -323,64 +340,3 @@ class Preferences(TrajectoryObjective):
         unsure = pull + EPS * np.abs(worth).max()
         direct = 2.0 * (((moved + rounding * np.outer(after, after)) * unsure).sum(axis=1) @ slopes)
         return direct, np.maximum(there - here, 0.0) + rounding * there
-
-
-def _sigmoid(x: Array) -> Array:
-    return np.asarray(0.5 * (1.0 + np.tanh(0.5 * x)))
-
-
-def _cross_entropy(over: Any, y: Any) -> Any:
-    """−y log σ(x) − (1 − y) log σ(−x) = log(1 + exp(−x)) + (1 − y) x; real or complex."""
-    size = np.where(np.real(over) > 0.0, over, -over)
-    return np.log1p(np.exp(-size)) + np.where(np.real(over) > 0.0, 0.0, -over) + (1.0 - y) * over
-
-
-@primitive  # type: ignore[untyped-decorator]
-def counted(chances: Any, number: Array, many: int) -> Any:
-    """The chances (many,) of trajectories that are counted together, of all (N,); `number` (N,) says with which."""
-    if np.iscomplexobj(chances):
-        return np.bincount(number, chances.real, many) + 1j * np.bincount(number, chances.imag, many)
-    return np.bincount(number, chances, many)
-
-
-defvjp(counted, lambda ans, chances, number, many: lambda g: g[number], argnums=(0,))
-
-
-@primitive  # type: ignore[untyped-decorator]
-def disagreement(chances: Any, worth: Any, labels: Array) -> Any:
-    """Σ_ij w_i w_j ℓ(R_i − R_j, y_ij), y_ij = 1 − y_ji."""
-    if np.iscomplexobj(chances) or np.iscomplexobj(worth):
-        return chances @ (_cross_entropy(worth[:, None] - worth[None, :], labels) @ chances)
-    return chances @ _pairwise(chances, worth, labels)[0]
-
-
-def _blocks(n: int) -> list[slice]:
-    """Rows of an (n, n) table, a few at a time."""
-    step = max(1, _BLOCK // n)
-    return [slice(i, i + step) for i in range(0, n, step)]
-
-
-_last: dict[tuple[bytes, bytes], tuple[Array, Array, Array]] = {}
-
-
-def _pairwise(chances: Array, worth: Array, labels: Array) -> tuple[Array, Array]:
-    """(Σ_j w_j ℓ_ij, Σ_j w_j (σ(R_i − R_j) − y_ij)) (N,): one pass over all pairs for the value and both slopes; kept."""
-    key = chances.tobytes(), worth.tobytes()
-    if key not in _last or _last[key][2] is not labels:
-        losses, pulls = np.empty(len(labels)), np.empty(len(labels))
-        for rows in _blocks(len(labels)):
-            x, y = worth[rows, None] - worth[None, :], labels[rows]
-            small = np.exp(-np.abs(x))
-            losses[rows] = np.log1p(small) @ chances + (np.maximum(-x, 0.0) + (1.0 - y) * x) @ chances
-            pulls[rows] = (np.where(x > 0.0, 1.0, small) / (1.0 + small) - y) @ chances
-        _last.clear()
-        _last[key] = losses, pulls, labels
-    return _last[key][:2]
-
-
-defvjp(
-    disagreement,
-    lambda ans, w, R, y: lambda g: 2.0 * g * _pairwise(w, R, y)[0],
-    lambda ans, w, R, y: lambda g: 2.0 * g * w * _pairwise(w, R, y)[1],
-    argnums=(0, 1),
-)

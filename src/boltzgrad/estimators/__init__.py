@@ -14,6 +14,7 @@ The sources, as docstrings name them:
 from boltzgrad.estimators.amd import AMD
 from boltzgrad.estimators.bchg import BCHG, variance_reduced
 from boltzgrad.estimators.bi_ac import BiAC
+from boltzgrad.estimators.drlhf import DRLHF
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.exact import ExactGradient, NoisyExact
 from boltzgrad.estimators.hpgd import HPGD, HPGDOracle
@@ -25,11 +26,13 @@ from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.sobirl import SoBiRL
 from boltzgrad.estimators.stoc_sobirl import StocSoBiRL
 from boltzgrad.estimators.streams import Stream
+from boltzgrad.estimators.trajectory_sobirl import TrajectorySoBiRL
 from boltzgrad.estimators.zero_order import ZeroOrder
 
 __all__ = [
     "AMD",
     "BCHG",
+    "DRLHF",
     "HPGD",
     "BiAC",
     "Estimates",
@@ -47,6 +50,7 @@ __all__ = [
     "SoBiRL",
     "StocSoBiRL",
     "Stream",
+    "TrajectorySoBiRL",
     "ZeroOrder",
     "variance_reduced",
 ]

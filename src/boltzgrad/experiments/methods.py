@@ -9,6 +9,7 @@ from boltzgrad.errors import InvalidOption, unknown
 from boltzgrad.estimators import (
     AMD,
     BCHG,
+    DRLHF,
     HPGD,
     BiAC,
     Estimator,
@@ -23,6 +24,7 @@ from boltzgrad.estimators import (
     Sampling,
     SoBiRL,
     StocSoBiRL,
+    TrajectorySoBiRL,
     ZeroOrder,
 )
 from boltzgrad.estimators.gaussian.critics import LeastSquaresTD as GaussianTD
@@ -51,6 +53,8 @@ METHODS: dict[str, type[Estimator]] = {
     "plug-in": PlugInGradient,
     "m-sobirl": MSoBiRL,
     "stoc-sobirl": StocSoBiRL,
+    "drlhf": DRLHF,
+    "trajectory-sobirl": TrajectorySoBiRL,
     "game-bc-hg": LQGameBCHG,
     "game-naive": LQGameNaivePGD,
 }
