@@ -20,6 +20,8 @@ PROBLEMS = {
     "drlhf": "rlhf",
     "m-sobirl": "synthetic-hard",
     "trajectory-sobirl": "rlhf",
+    "pbrl": "rlhf",
+    "parl": "rlhf",
     "sobirl": "four-rooms",
     "stoc-sobirl": "four-rooms",
     "amd": "four-rooms-two-goals",

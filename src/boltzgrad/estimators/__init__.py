@@ -21,6 +21,8 @@ from boltzgrad.estimators.hpgd import HPGD, HPGDOracle
 from boltzgrad.estimators.lqr_game import LQGameBCHG, LQGameNaivePGD
 from boltzgrad.estimators.m_sobirl import MSoBiRL
 from boltzgrad.estimators.naive import NaivePGD
+from boltzgrad.estimators.parl import PARL
+from boltzgrad.estimators.pbrl import PBRL
 from boltzgrad.estimators.plug_in import PlugInGradient
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.sobirl import SoBiRL
@@ -34,6 +36,8 @@ __all__ = [
     "BCHG",
     "DRLHF",
     "HPGD",
+    "PARL",
+    "PBRL",
     "BiAC",
     "Estimates",
     "Estimator",

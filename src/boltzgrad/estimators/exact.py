@@ -13,6 +13,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
+from boltzgrad.estimators.one_by_one import OneByOne
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.cotangents import TabularCotangents
 from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular, stackable
@@ -69,7 +70,7 @@ class ExactGradient(Estimator):
         """Nothing is refused."""
 
     def _open(self, problem: Any, draws: Draws) -> Run:
-        return _Stacked(as_tabular(problem)) if stackable(problem) else _OneByOne(problem)
+        return _Stacked(as_tabular(problem)) if stackable(problem) else OneByOne(problem, _hypergradient)
 
 
 class _Stacked(Run):
@@ -85,7 +86,7 @@ class _Stacked(Run):
         self.worlds = TabularWorlds(self.problem, thetas, **places, previous=self.worlds, temperature=self.temperature)
         if not shares(self.worlds).all():
             # No lane stands for a context of probability zero, and ∇ of that probability still counts.
-            single = _OneByOne(self.problem)
+            single = OneByOne(self.problem, _hypergradient)
             single.temperature = self.temperature
             return single.estimate(thetas, lane_theta)
         gradient = in_expectation(self.worlds)
@@ -116,15 +117,5 @@ def in_expectation(w: TabularWorlds, *, guided: bool = True) -> Array:
     return np.asarray(weighted.reshape(len(w.thetas), -1, weighted.shape[1]).sum(axis=1))
 
 
-class _OneByOne(Run):
-    """`hypergradient` for each θ."""
-
-    def __init__(self, problem: Any) -> None:
-        self.problem = problem
-
-    def estimate(self, thetas: Array, lane_theta: Array | None = None) -> Estimates:
-        """See `Run.estimate`."""
-        self.refuse_temperature(self.problem)
-        gradient = np.stack([hypergradient(self.problem, theta).gradient for theta in thetas])
-        lanes = np.arange(len(thetas)) if lane_theta is None else lane_theta
-        return Estimates(gradient[lanes], np.zeros(lanes.size, int))
+def _hypergradient(problem: Any, theta: Array) -> Array:
+    return np.asarray(hypergradient(problem, theta).gradient)

@@ -50,14 +50,9 @@ class TrajectorySoBiRL(TrajectoryEstimator):
             P = np.asarray(P.toarray() if hasattr(P, "toarray") else P)
             own = np.einsum("sa,sad->sd", policy, rewards)
             ahead = np.linalg.solve(np.eye(model.n_states) - gamma * P, own)
-            slope = rewards + gamma * _ahead(kernel, ahead)
+            slope = rewards + gamma * kernel.expect(ahead)
         else:
             slope = rewards
             for _ in range(self.depth - 1):
-                slope = rewards + gamma * _ahead(kernel, np.einsum("sa,sad->sd", policy, slope))
+                slope = rewards + gamma * kernel.expect(np.einsum("sa,sad->sd", policy, slope))
         return np.asarray((slope - np.einsum("sa,sad->sd", policy, slope)[:, None]) / model.temperature)
-
-
-def _ahead(kernel: Any, values: Array) -> Array:
-    """Σ p(s'|s, a) v(s') (S, A, d) of v (S, d)."""
-    return np.stack([kernel.expect(column) for column in values.T], axis=-1)

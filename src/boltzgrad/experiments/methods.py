@@ -11,6 +11,8 @@ from boltzgrad.estimators import (
     BCHG,
     DRLHF,
     HPGD,
+    PARL,
+    PBRL,
     BiAC,
     Estimator,
     ExactGradient,
@@ -55,6 +57,8 @@ METHODS: dict[str, type[Estimator]] = {
     "stoc-sobirl": StocSoBiRL,
     "drlhf": DRLHF,
     "trajectory-sobirl": TrajectorySoBiRL,
+    "pbrl": PBRL,
+    "parl": PARL,
     "game-bc-hg": LQGameBCHG,
     "game-naive": LQGameNaivePGD,
 }
