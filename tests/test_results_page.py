@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import boltzgrad as bg
+
 DOCS = Path(__file__).parents[1] / "docs"
 
 
@@ -88,6 +90,17 @@ def test_the_claims_of_the_page_hold_in_the_rows(results):
         assert n.row("lqr-game", method)["worst"] >= 10 * 0.147
     assert abs(n.end("synthetic", "M-SoBiRL, lower level stopped") - n.end("synthetic", "M-SoBiRL")) < 1e-6
     assert n.end("synthetic-hard", "M-SoBiRL, lower level stopped") > n.end("synthetic-hard", "M-SoBiRL") + 3
+    for tau in (0.3, 0.1):  # less loss, and not more reward
+        _, curves, _ = results.read("rlhf")
+        true = {
+            c.label: np.mean([row["metric_last"][0] for row in rows])
+            for c, rows in curves.items()
+            if c.setting == f"temperature {tau}"
+        }
+        at = f"temperature {tau}"
+        assert n.end("rlhf", "exact hypergradient", at) < n.end("rlhf", "DRLHF, in expectation", at)
+        assert true["DRLHF, in expectation"] > true["exact hypergradient"] + 0.5
+        assert abs(n.end("rlhf", "PBRL, λ = 2", at) - n.end("rlhf", "exact hypergradient", at)) < 0.01
 
 
 def test_what_the_page_says_of_trained_followers_holds_in_the_rows(results):
@@ -121,3 +134,17 @@ def test_what_the_page_says_of_trained_followers_holds_in_the_rows(results):
         assert n.end(name, f"improved once, K = {k}", "Four-Rooms, K") > n.end(
             name, "K = ∞ (optimal follower)", "Four-Rooms, K"
         )
+
+
+def test_the_biases_of_the_page_are_those_of_another_formula(results):
+    """Of twelve worlds here; the order of the methods, and DRLHF's direct term as the objective has it."""
+    found = results.left_out(0.3, worlds=12)
+    assert found["DRLHF"] > found["SoBiRL (99)"] > found["two rewards ahead"] > 0.0
+    assert found["PBRL, λ = 2"] < found["SoBiRL (99)"]
+    direct = []
+    for seed in range(12):
+        problem = bg.problems.load("rlhf", seed=seed, temperature=0.3)
+        reference = bg.hypergradient(problem, problem.initial_theta(seed=seed))
+        partial, _ = problem.objective.gradients(reference.theta, reference.follower.policy)
+        direct.append(np.linalg.norm(partial - reference.gradient) / np.linalg.norm(reference.gradient))
+    assert abs(np.median(direct) - found["DRLHF"]) < 1e-9

@@ -160,6 +160,24 @@ def test_more_tuples_are_less_noise():
     assert few / many == pytest.approx(4.0, rel=0.2)
 
 
+def test_a_baseline_takes_noise_and_no_mean():
+    problem = bg.problems.load("rlhf")
+    theta = problem.initial_theta(seed=1)
+    plain, centred = (TrajectorySoBiRL(baseline=b) for b in (False, True))
+    means = [m.expectation(problem, theta) for m in (plain, centred)]
+    np.testing.assert_allclose(means[0], means[1], rtol=1e-10, atol=1e-14)
+    noise = [m.batches(problem, theta, 200, np.random.default_rng(0)).var(axis=0).sum() for m in (plain, centred)]
+    assert noise[1] < 0.5 * noise[0]
+
+
+@pytest.mark.parametrize("method", [DRLHF, TrajectorySoBiRL])
+def test_all_tuples_are_the_expectation(method):
+    problem = PROBLEMS["three"]
+    theta = problem.initial_theta(seed=1)
+    found = method(tuples=None).batches(problem, theta, 2, np.random.default_rng(0))
+    np.testing.assert_array_equal(found, [method().expectation(problem, theta)] * 2)
+
+
 def test_steps_are_those_of_the_trajectories():
     def steps(problem):
         run = DRLHF(tuples=50).open(problem, [Stream(0)])
@@ -182,6 +200,7 @@ REFUSED = [
     (DRLHF(), table(start=True), "its start depends on θ"),
     (TrajectorySoBiRL(), FADING, "its transition kernel .or discount. depends on θ"),
     (TrajectorySoBiRL(depth=0), PROBLEMS["one"], "depth is 0; expected a positive integer"),
+    (TrajectorySoBiRL(baseline=1), PROBLEMS["one"], "baseline is 1; expected True or False"),
     (DRLHF(tuples=0), PROBLEMS["one"], "tuples is 0; expected a positive integer"),
 ]  # fmt: skip
 

@@ -74,6 +74,7 @@ PUBLISHED = {
     "synthetic": {("10 states, 5 actions, d = 100", "M-SoBiRL"): 1.00},
     "synthetic-hard": {},
     "trained-follower": {},
+    "rlhf": {},
 }
 
 

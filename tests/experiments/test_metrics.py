@@ -1,10 +1,12 @@
 """The papers' returns, against the game played out and the controlled system simulated."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 
 from boltzgrad import problems
-from boltzgrad.experiments.metrics import METRICS, levels, lqr_game, policy_spread, toy_game
+from boltzgrad.experiments.metrics import METRICS, levels, lqr_game, policy_spread, preferences, toy_game
 from boltzgrad.problems import LinearQuadraticGame
 from boltzgrad.solvers import solve_follower
 from boltzgrad.solvers.lqr import solve_lqr
@@ -149,8 +151,32 @@ def test_policy_spread():
     assert policy_spread(problem, theta) == max(abs(x - 0.2) for row in policy for x in row) > 1e-3
 
 
+def test_preferences():
+    """[true reward, share of pairs that the model judges rightly] over all trajectories, one by one."""
+    problem = problems.load("rlhf", horizon=2, seed=1)
+    theta = problem.initial_theta(seed=1)
+    model, true = problem.contexts(theta).models[0], problem.objective.labels
+    policy = solve_follower(model).policy
+    walks = []  # (chance, true reward, the model's)
+    for s, a, t, b in product(range(3), range(2), range(3), range(2)):
+        chance = policy[s, a] * model.transition[s, a, t] * policy[t, b] / 3
+        walks.append((chance, true[s, a] + true[t, b], *(np.tanh(theta[2 * s + a]) + np.tanh(theta[[2 * t + b]]))))
+    reward = sum(p * r for p, r, _ in walks)
+    told = [(p * q, (r - u) * (m - n) > 0) for p, r, m in walks for q, u, n in walks if abs(r - u) > 1e-9]
+    share = sum(p for p, right in told if right) / sum(p for p, _ in told)
+    np.testing.assert_allclose(preferences(problem, theta), [reward, share], rtol=1e-9)
+    assert 0.1 < share < 0.9
+    right = np.arctanh(0.4 * true / np.abs(true).max()).ravel()  # control: the true reward judges every pair rightly
+    assert preferences(problem, right)[1] == pytest.approx(1.0)
+
+
 def test_metrics_are_what_rows_can_hold():
-    for name, problem in [("toy-game", "toy-game"), ("lqr-game", "lqr-game"), ("levels", "thermal-control")]:
+    for name, problem in [
+        ("toy-game", "toy-game"),
+        ("lqr-game", "lqr-game"),
+        ("levels", "thermal-control"),
+        ("preferences", "rlhf"),
+    ]:
         loaded = problems.load(problem)
         found = METRICS[name](loaded, np.zeros(loaded.dim))
         assert all(type(x) is float for x in np.atleast_1d(np.asarray(found, object)))

@@ -14,7 +14,7 @@ from boltzgrad.families.tabular.model import TabularModel
 class DRLHF(TrajectoryEstimator):
     r"""$\mathbb E\,\nabla\ell(d_1,\dots,d_I;\theta)$, trajectories the follower's: (12) without (13).  Biased by design.
 
-    `tuples` M are drawn a batch; `expectation(problem, theta)` is the mean of the estimate, exactly.
+    `tuples` M are drawn a batch (None: the expectation); `expectation(problem, theta)` is the mean of the estimate, exactly.
 
     Source: Christiano, Leike, Brown, Martic, Legg, Amodei 2017, as SoBiRL (Yang, Gao, Yuan 2025, arXiv:2405.19697), 8,
     compares with it; (12).

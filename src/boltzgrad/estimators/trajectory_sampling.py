@@ -30,9 +30,12 @@ from boltzgrad.solvers import solve_follower
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class TrajectoryEstimator(Estimator):
-    """Options of every method that samples the trajectories of a `TrajectoryObjective`: `tuples` M of them a batch."""
+    """Options of every method that samples the trajectories of a `TrajectoryObjective`.
 
-    tuples: int = 10
+    `tuples` M are drawn a batch; None takes all there are, each as often as it is likely: the expectation.
+    """
+
+    tuples: int | None = 10
 
     @abstractmethod
     def scores(self, model: TabularModel, policy: Array, rewards: Array) -> Array | None:
@@ -40,7 +43,8 @@ class TrajectoryEstimator(Estimator):
 
     def check(self, problem: Any) -> None:
         """Raises: InvalidOption for a problem without a loss of trajectories, or whose kernel or start depends on θ."""
-        positive_count("tuples", self.tuples)
+        if self.tuples is not None:
+            positive_count("tuples", self.tuples)
         if not isinstance(problem, ConfigurableMDP) or not isinstance(problem.objective, TrajectoryObjective):
             raise InvalidOption(
                 f"{self.label} needs a loss of trajectories (TrajectoryObjective, Preferences); {problem!r} has none"
@@ -61,10 +65,7 @@ class TrajectoryEstimator(Estimator):
         """The mean (d,) of the estimate at θ, exactly, over all trajectories.  Raises: InvalidOption, as `batches`."""
         self.check(problem)
         here = _Here(self, problem, problem.check_theta(theta))
-        weights = here.chances
-        for _ in range(here.order - 1):
-            weights = np.multiply.outer(weights, here.chances)
-        return here.estimate(weights)
+        return here.estimate(here.together)
 
     def _open(self, problem: Any, draws: Draws) -> Run:
         return _TrajectoryRun(self, problem, draws)
@@ -90,6 +91,11 @@ class _Here:
         scores = estimator.scores(model, policy, rewards)
         if scores is not None:
             self.scores = np.stack([some.total(scores[:, :, j]) for j in range(theta.size)], axis=-1)
+        self.together = self.chances
+        for _ in range(self.order - 1):
+            self.together = np.multiply.outer(self.together, self.chances)
+        # Scores are centred in each state: a number taken off every loss moves no mean.
+        self.baseline = float((self.together * self.losses).sum()) if getattr(estimator, "baseline", False) else 0.0
         self.added = np.zeros(theta.size)
         if problem.regulariser is not None:
             self.added = problem.regulariser.gradient_at(theta)
@@ -99,7 +105,7 @@ class _Here:
         gradient = np.asarray(self.pullback(weights)) + self.added
         if self.scores is None:
             return gradient
-        paid = weights * self.losses
+        paid = weights * (self.losses - self.baseline)
         for i in range(self.order):
             others = tuple(j for j in range(self.order) if j != i)
             gradient = gradient + paid.sum(axis=others) @ self.scores
@@ -115,9 +121,12 @@ class _TrajectoryRun(Run):
         self.refuse_temperature(self.problem)
         lanes = np.arange(self.draws.lanes) if lane_theta is None else lane_theta
         here = {int(row): _Here(self.estimator, self.problem, thetas[row]) for row in np.unique(lanes)}
+        gradient, steps = np.empty((lanes.size, thetas.shape[1])), np.zeros(lanes.size, int)
+        if self.estimator.tuples is None:
+            found = {row: at.estimate(at.together) for row, at in here.items()}
+            return Estimates(np.stack([found[int(row)] for row in lanes]), steps)
         order = next(iter(here.values())).order
         uniform = self.draws.uniform("trajectories", self.estimator.tuples, order)
-        gradient, steps = np.empty((lanes.size, thetas.shape[1])), np.zeros(lanes.size, int)
         for lane, row in enumerate(lanes):
             at = here[int(row)]
             drawn = np.searchsorted(np.cumsum(at.chances), uniform[lane], side="right")

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.sampling import positive_count
 from boltzgrad.estimators.trajectory_sampling import TrajectoryEstimator
 from boltzgrad.families.tabular.model import TabularModel
@@ -18,8 +19,9 @@ class TrajectorySoBiRL(TrajectoryEstimator):
     r"""$\mathbb E\,[\nabla\ell + \tau^{-1}\ell\sum_i\sum_h\nabla(Q - V)(s_h^i, a_h^i)]$ with ∇Q of the next `depth` rewards.
 
     `depth=1` is (99), ∇r − E_π ∇r in place of ∇(Q − V): biased, as any finite depth is, by a multiple of γ^depth at most.
-    `depth=None` is (12) + (13), unbiased.  `tuples` M are drawn a batch; ∇Q is the model's, not a sample's;
-    `expectation(problem, theta)` is the mean of the estimate, exactly.
+    `depth=None` is (12) + (13), unbiased.  `tuples` M are drawn a batch (None: the expectation); ∇Q is the model's, not a
+    sample's.  `baseline` takes the mean loss off every loss, which moves no mean and takes much noise away; it is not
+    published.  `expectation(problem, theta)` is the mean of the estimate, exactly.
 
     Source: SoBiRL (Yang, Gao, Yuan 2025, arXiv:2405.19697), (12), (13), (99).
 
@@ -35,11 +37,14 @@ class TrajectorySoBiRL(TrajectoryEstimator):
     name: ClassVar[str] = "trajectory-sobirl"
     label: ClassVar[str] = "SoBiRL on trajectories"
     depth: int | None = 1
+    baseline: bool = False
 
     def check(self, problem: Any) -> None:
         """Raises: InvalidOption, as `DRLHF`; and where `depth` is no positive integer."""
         if self.depth is not None:
             positive_count("depth", self.depth)
+        if not isinstance(self.baseline, bool):
+            raise InvalidOption(f"baseline is {self.baseline!r}; expected True or False")
         super().check(problem)
 
     def scores(self, model: TabularModel, policy: Array, rewards: Array) -> Array | None:

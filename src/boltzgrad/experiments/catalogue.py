@@ -6,6 +6,7 @@ from boltzgrad.errors import unknown
 from boltzgrad.experiments.experiment import Experiment
 from boltzgrad.experiments.four_rooms import FOUR_ROOMS, TWO_GOALS
 from boltzgrad.experiments.lqr_game import LQR_GAME
+from boltzgrad.experiments.rlhf import RLHF
 from boltzgrad.experiments.synthetic import SYNTHETIC, SYNTHETIC_HARD
 from boltzgrad.experiments.thermal_control import THERMAL_CONTROL
 from boltzgrad.experiments.toy_game import TOY_GAME
@@ -22,6 +23,7 @@ EXPERIMENTS = {
         SYNTHETIC,
         SYNTHETIC_HARD,
         TRAINED_FOLLOWER,
+        RLHF,
     )
 }
 

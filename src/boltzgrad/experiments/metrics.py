@@ -54,4 +54,27 @@ def policy_spread(problem: Any, theta: Array) -> float:
     return float(np.abs(solve_follower(model).policy - 1.0 / model.n_actions).max())
 
 
-METRICS = {"toy-game": toy_game, "lqr-game": lqr_game, "levels": levels, "policy-spread": policy_spread}
+def preferences(problem: Any, theta: Array) -> list[float]:
+    """[the follower's true reward over a trajectory, the share of its pairs whose better one the model prefers].
+
+    The problem's objective is `Preferences` with a true reward for labels; pairs that are truly worth the same are left out.
+    """
+    objective = problem.objective
+    policy = solve_follower(problem.contexts(theta).models[0]).policy
+    found = objective.enumerate(theta)
+    chances = np.asarray(objective._chances(theta, policy, found))
+    true, model = (
+        np.asarray(found.trajectories.total(r, objective.discount)) for r in (objective.labels, objective.reward(theta))
+    )
+    better = true[:, None] > true[None, :] + 1e-9
+    both = chances[:, None] * chances * better
+    return [float(chances @ true), float(both[model[:, None] > model[None, :]].sum() / both.sum())]
+
+
+METRICS = {
+    "toy-game": toy_game,
+    "lqr-game": lqr_game,
+    "levels": levels,
+    "policy-spread": policy_spread,
+    "preferences": preferences,
+}
