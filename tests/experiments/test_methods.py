@@ -22,6 +22,7 @@ PROBLEMS = {
     "trajectory-sobirl": "rlhf",
     "pbrl": "rlhf",
     "parl": "rlhf",
+    "two-timescale": "rlhf",
     "sobirl": "four-rooms",
     "stoc-sobirl": "four-rooms",
     "amd": "four-rooms-two-goals",

@@ -29,6 +29,7 @@ from boltzgrad.estimators.sobirl import SoBiRL
 from boltzgrad.estimators.stoc_sobirl import StocSoBiRL
 from boltzgrad.estimators.streams import Stream
 from boltzgrad.estimators.trajectory_sobirl import TrajectorySoBiRL
+from boltzgrad.estimators.two_timescale import TwoTimescale
 from boltzgrad.estimators.zero_order import ZeroOrder
 
 __all__ = [
@@ -55,6 +56,7 @@ __all__ = [
     "StocSoBiRL",
     "Stream",
     "TrajectorySoBiRL",
+    "TwoTimescale",
     "ZeroOrder",
     "variance_reduced",
 ]

@@ -27,6 +27,7 @@ from boltzgrad.estimators import (
     SoBiRL,
     StocSoBiRL,
     TrajectorySoBiRL,
+    TwoTimescale,
     ZeroOrder,
 )
 from boltzgrad.estimators.gaussian.critics import LeastSquaresTD as GaussianTD
@@ -59,6 +60,7 @@ METHODS: dict[str, type[Estimator]] = {
     "trajectory-sobirl": TrajectorySoBiRL,
     "pbrl": PBRL,
     "parl": PARL,
+    "two-timescale": TwoTimescale,
     "game-bc-hg": LQGameBCHG,
     "game-naive": LQGameNaivePGD,
 }

@@ -139,16 +139,36 @@ class _Derivatives:
         shifted = self.hessian - damping * np.eye(len(self.hessian))
         return np.asarray(self.direct - self.mixed.T @ np.linalg.solve(shifted.T, self.slope))
 
+    def unrolled(self, steps: int, rate: float) -> Array:
+        """∂J (d,) through `steps` K of φ ← φ + η ∂_φ F from the optimum: ∂φ = η Σ_{k<K} (I + η ∂²F)ᵏ ∂_φ∂_θ F."""
+        state = self.there // self.policy.shape[1]
+        same = (state[:, None] == state).astype(float)
+        centred = np.eye(state.size) - same / same.sum(
+            axis=0
+        )  # logits of a state move together for nothing: only by rounding
+        once = np.eye(state.size) + rate * centred @ self.hessian @ centred
+        power, total = centred, np.zeros_like(once)
+        for bit in format(steps, "b"):  # powers and their sums by doubling
+            power, total = power @ power, total + power @ total
+            if bit == "1":
+                power, total = power @ once, total + power
+        return np.asarray(self.direct + rate * (self.slope @ centred @ total @ centred) @ self.mixed)
 
-def _assembled(problem: ConfigurableMDP, theta: Array, damping: float) -> tuple[float, Array, Array]:
+
+def _assembled(
+    problem: ConfigurableMDP, theta: Array, damping: float, unroll: tuple[int, float] | None = None
+) -> tuple[float, Array, Array]:
     """(J, the gradient (d,), what rounding of the Hessians does to it (d,))."""
     at = problem.linearise(theta)
     columns = list(at.columns())
     value, gradient, rounding = 0.0, np.zeros(problem.dim), np.zeros(problem.dim)
     for c, (m, p) in enumerate(zip(at.model.models, at.model.probabilities, strict=True)):
-        start = m.initial if damping else 0.5 * m.initial + 0.5 / m.n_states  # the optimum is best from everywhere
+        own_start = damping > 0.0 or unroll is not None
+        start = m.initial if own_start else 0.5 * m.initial + 0.5 / m.n_states  # the optimum is best from everywhere
         found = _Derivatives(problem, theta, m, [column.models[c] for column in columns], start)
-        if damping:
+        if unroll is not None:
+            slope = found.unrolled(*unroll)
+        elif damping:
             slope = found.damped(damping)
         else:
             slope, own = found.pseudo_inverse()
@@ -183,14 +203,27 @@ def parl_gradient(problem: Any, theta: Any, *, damping: float = 0.0) -> Array:
     >>> bool(abs(bg.parl_gradient(problem, theta, damping=1e-3) - exact).max() > 1e-3 * abs(exact).max())
     True
     """
-    if not isinstance(problem, ConfigurableMDP) or problem.model_kind is not TabularModel:
-        raise InvalidOption(f"problem is {problem!r}; PARL's gradient is for a ConfigurableMDP that is a table")
     if not isinstance(damping, (int, float)) or isinstance(damping, bool) or not 0.0 <= damping < np.inf:
         raise InvalidOption(f"damping is {damping!r}; expected a number of at least 0")
+    return _assembled(problem, _checked(problem, theta, "PARL's gradient"), float(damping))[1]
+
+
+def unrolled_gradient(problem: Any, theta: Any, steps: int, rate: float) -> Array:
+    """∂J/∂θ (d,) through `steps` gradient steps of size `rate` in the follower's logits, taken from its optimum.
+
+    Raises: InvalidOption; Unfinished.
+    """
+    return _assembled(problem, _checked(problem, theta, "the unrolled gradient"), 0.0, (steps, rate))[1]
+
+
+def _checked(problem: Any, theta: Any, what: str) -> Array:
+    """θ of a table that is small enough.  Raises: InvalidOption."""
+    if not isinstance(problem, ConfigurableMDP) or problem.model_kind is not TabularModel:
+        raise InvalidOption(f"problem is {problem!r}; {what} is for a ConfigurableMDP that is a table")
     theta = problem.check_theta(theta)
     if reason := _skip(problem, theta):
-        raise InvalidOption(f"PARL's gradient is worked out densely: {reason}")
-    return _assembled(problem, theta, float(damping))[1]
+        raise InvalidOption(f"{what} is worked out densely: {reason}")
+    return np.asarray(theta)
 
 
 def _solves(problem: ConfigurableMDP, theta: Array) -> tuple[int, int]:
