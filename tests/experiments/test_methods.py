@@ -23,6 +23,7 @@ PROBLEMS = {
     "pbrl": "rlhf",
     "parl": "rlhf",
     "two-timescale": "rlhf",
+    "randomised-stopping": "rlhf",
     "sobirl": "four-rooms",
     "stoc-sobirl": "four-rooms",
     "amd": "four-rooms-two-goals",

@@ -24,6 +24,7 @@ from boltzgrad.estimators.naive import NaivePGD
 from boltzgrad.estimators.parl import PARL
 from boltzgrad.estimators.pbrl import PBRL
 from boltzgrad.estimators.plug_in import PlugInGradient
+from boltzgrad.estimators.randomised_stopping import RandomisedStopping
 from boltzgrad.estimators.sampling import Sampling
 from boltzgrad.estimators.sobirl import SoBiRL
 from boltzgrad.estimators.stoc_sobirl import StocSoBiRL
@@ -50,6 +51,7 @@ __all__ = [
     "NaivePGD",
     "NoisyExact",
     "PlugInGradient",
+    "RandomisedStopping",
     "Run",
     "Sampling",
     "SoBiRL",

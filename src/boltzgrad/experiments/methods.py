@@ -23,6 +23,7 @@ from boltzgrad.estimators import (
     NaivePGD,
     NoisyExact,
     PlugInGradient,
+    RandomisedStopping,
     Sampling,
     SoBiRL,
     StocSoBiRL,
@@ -61,6 +62,7 @@ METHODS: dict[str, type[Estimator]] = {
     "pbrl": PBRL,
     "parl": PARL,
     "two-timescale": TwoTimescale,
+    "randomised-stopping": RandomisedStopping,
     "game-bc-hg": LQGameBCHG,
     "game-naive": LQGameNaivePGD,
 }
