@@ -158,6 +158,15 @@ def meta_rl(problem, before, after) -> list[Panel]:
     return [("reference at first", common(before), axes), ("reference after", common(after), axes), *kinds]
 
 
+def mechanism_design(problem, before, after) -> list[Panel]:
+    axes = "states ↓ actions →"
+    return [
+        ("policy at first", policies(problem, before)[0][:4], axes),
+        ("policy after", policies(problem, after)[0][:4], axes),
+        ("boosts after", after[2:].reshape(4, 3), axes),
+    ]
+
+
 APPLICATIONS: dict[str, tuple[Callable[..., list[Panel]], float]] = {
     "irl": (irl, 1.0),
     "rlhf-kl": (rlhf_kl, -1.0),  # a loss
@@ -167,6 +176,7 @@ APPLICATIONS: dict[str, tuple[Callable[..., list[Panel]], float]] = {
     "tax-design": (tax_design, 1.0),
     "principal-agent": (principal_agent, 1.0),
     "meta-rl": (meta_rl, 1.0),
+    "mechanism-design": (mechanism_design, 1.0),
 }
 
 

@@ -137,7 +137,9 @@ class ValueObjective(ObjectiveOfModel):
 
 
 def follower_value(weights: Any) -> ValueObjective:
-    """The follower's own welfare Σ_s w(s) V(s), w (S,), with a proved bound.  Raises: InvalidOption.
+    """The follower's own welfare Σ_s w(s) V(s), w (S,), with a proved bound; of several followers w is (Σ S_c,), with none.
+
+    Raises: InvalidOption.
 
     >>> follower_value([0.5, 0.5]).variation is None
     True
@@ -156,6 +158,9 @@ class _Weighed:
         self.weights = weights
 
     def __call__(self, theta: Any, policy: Any, value: Any) -> Any:
+        value = (
+            anp.concatenate(value) if isinstance(value, list) else value
+        )  # of several followers, one after the other
         if np.shape(untraced(value)) != self.weights.shape:
             raise InvalidOption(
                 f"weights has shape {self.weights.shape}, and the follower's values {np.shape(untraced(value))}: give one for "
