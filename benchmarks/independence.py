@@ -34,7 +34,10 @@ PROBLEM_FILES = {
     "model.py",
     "natural_units.py",
     "plain_form.py",
+    "leader_policy.py",
     "problem.py",
+    "references.py",
+    "steps.py",
 }
 PROBLEM_CORE = {
     f"core/{name}.py"

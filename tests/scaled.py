@@ -11,6 +11,8 @@ import boltzgrad as bg
 def in_units(problem, units):
     """The problem as a function of D θ, D = diag(units): the same J, and ∇J over D."""
     units = np.asarray(units, float)
+    if isinstance(problem, bg.MarkovGame) and problem.steps is not None:
+        return problem.made_from(lambda t: problem.policy.function(t / units), problem.dim)
     if isinstance(problem, bg.MarkovGame):
         options = {
             **{name: getattr(problem.joint, name) for name in ("follower_discount", "leader_discount", "temperature")},

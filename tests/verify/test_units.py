@@ -19,7 +19,9 @@ FAST = {
     "tabular": ["covariance", "implicit", "penalty", "conic"],
     "horizon": ["expanded-adjoint", "expanded-implicit", "unrolled"],
     "game": ["theorem2", "lifted-implicit"],
+    "game-over-steps": ["lifted-implicit", "backward", "unrolled"],
     "lqr": ["covariance", "implicit"],
+    "lqr-over-steps": ["implicit", "penalty", "unrolled"],
 }
 
 

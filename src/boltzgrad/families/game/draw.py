@@ -84,7 +84,8 @@ def finite_games(
         missing[:, 0] = False
         logits = draw(quarters(seen))
         weights = np.exp(logits) * (~missing[:, None, :] if sees else ~missing)
-        reference = weights / weights.sum(axis=-1, keepdims=True)
+        # All of it: as (S, A, B) it may be one for each step where H = S = A, which is refused.
+        reference = np.stack([weights / weights.sum(axis=-1, keepdims=True)] * H)
     if draw(yes):
         weights = np.exp(draw(quarters((S, A))))
         beside = weights / weights.sum(axis=-1, keepdims=True)

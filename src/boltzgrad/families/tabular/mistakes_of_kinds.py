@@ -14,10 +14,10 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import untraced
+from boltzgrad.errors import InvalidModel
 from boltzgrad.families.mistake import Mutant, WrongFormula, mutants_of
 from boltzgrad.families.tabular import mistakes
-from boltzgrad.families.tabular.average import Average, AverageRewardModel
-from boltzgrad.families.tabular.clocked import Clocked
+from boltzgrad.families.tabular.average import AverageRewardModel
 from boltzgrad.families.tabular.contexts import ContextualModel, as_contexts
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.plain_form import weighted
@@ -61,25 +61,6 @@ def another(problem: ConfigurableMDP, changed: Callable[[Any], Any]) -> Configur
     return other
 
 
-def kinds_of(problem: ConfigurableMDP) -> set[str]:
-    """Which of these kinds a problem has among its models; none where its derivative is by hand."""
-    if not problem.traced:
-        return set()
-    out = set()
-    for m in problem.contexts(problem.initial_theta()).models:
-        names = {Average: "average", Clocked: "counted"}
-        out |= {name for kind, name in names.items() if isinstance(m.given, kind)}
-        out |= {"temperatures"} if m.given is None and m.weighted and _plans_in_the_world(m) else set()
-    return out
-
-
-def _plans_in_the_world(m: TabularModel) -> bool:
-    """Whether the follower of a model with temperatures of states has no kernel of its own."""
-    weights = float(m.moving["follower_discount"]) * np.asarray(weighted(m.kernel, m.unit).values)
-    found = np.asarray(m.follower_kernel.values)
-    return weights.shape == found.shape and bool(np.allclose(weights, found, rtol=1e-12, atol=0.0))
-
-
 @dataclass(frozen=True)
 class Together:
     """What a gradient is compared with: the mistakes of all tables and those of a problem's own kinds."""
@@ -90,7 +71,7 @@ class Together:
 
 def catalogue(problem: ConfigurableMDP) -> Together:
     """The mistakes that can be made on a problem."""
-    kinds = kinds_of(problem)
+    kinds = problem.kinds if problem.traced else frozenset()  # of what it was last solved at
     own = tuple(m for m in MUTANTS if m.formula.kind in kinds)  # type: ignore[attr-defined]
     return Together(mistakes.Formula, (*mistakes.MUTANTS, *own))
 
@@ -115,7 +96,7 @@ def _discounted(model: AverageRewardModel, gamma: float, **more: Any) -> Tabular
 
 
 class DiscountedForAverage(Formula):
-    kind, factor = "average", 1.0 - _NEAR_ONE
+    kind, factor = "Average", 1.0 - _NEAR_ONE
     mistake = "(1 − γ) ∇J_γ at γ = .999 for the gradient of a long-run average"
     hidden_by = (_ZOO, {"n_states": 1})
 
@@ -124,7 +105,7 @@ class DiscountedForAverage(Formula):
 
 
 class FirstStepsForAverage(Formula):
-    kind, factor = "average", 1.0 / _STEPS
+    kind, factor = "Average", 1.0 / _STEPS
     mistake = "the mean over 100 steps from a uniform start for a long-run average"
     hidden_by = (_ZOO, {"n_states": 1})
 
@@ -133,7 +114,7 @@ class FirstStepsForAverage(Formula):
 
 
 class EntropyForKL(Formula):
-    kind = "average"
+    kind = "Average"
     mistake = "entropy for KL: the averaging follower's reference policy left out"
     hidden_by = (_ZOO, {"reference": 0.0})
 
@@ -143,7 +124,7 @@ class EntropyForKL(Formula):
 
 
 class ReferenceHeldFixed(Formula):
-    kind = "average"
+    kind = "Average"
     mistake = "∇ log π⁰ forgotten in the averaging follower's ∇ log π"
     hidden_by = (_ZOO, {"reference": 0.0})
 
@@ -152,7 +133,7 @@ class ReferenceHeldFixed(Formula):
 
 
 class CountedForEver(Formula):
-    kind = "counted"
+    kind = "Clocked"
     mistake = "the leader counting for ever, where it counts H steps"
     exposed_by = (_ZOO, {"kind": "counted"})
     hidden_by = (_ZOO, {"kind": "counted", "leader_discount": 0.0})
@@ -162,7 +143,7 @@ class CountedForEver(Formula):
 
 
 class OneStepMore(Formula):
-    kind = "counted"
+    kind = "Clocked"
     mistake = "H + 1 steps for the leader's H"
     exposed_by = (_ZOO, {"kind": "counted"})
     hidden_by = (_ZOO, {"kind": "counted", "leader_discount": 0.0})
@@ -172,7 +153,7 @@ class OneStepMore(Formula):
 
 
 class OneStepLess(Formula):
-    kind = "counted"
+    kind = "Clocked"
     mistake = "H − 1 steps for the leader's H"
     exposed_by = (_ZOO, {"kind": "counted"})
     hidden_by = (_ZOO, {"kind": "counted", "leader_discount": 0.0})
@@ -182,7 +163,7 @@ class OneStepLess(Formula):
 
 
 class UndiscountedCount(Formula):
-    kind = "counted"
+    kind = "Clocked"
     mistake = "γ_L^t lost in the sum of the leader's H steps"
     exposed_by = (_ZOO, {"kind": "counted"})
     hidden_by = (_ZOO, {"kind": "counted", "leader_horizon": 1})
@@ -192,7 +173,7 @@ class UndiscountedCount(Formula):
 
 
 class MeanTemperature(Formula):
-    kind = "temperatures"
+    kind = "Weighted"
     mistake = "one temperature, the mean of τ(s), in every state"
     exposed_by = (_ZOO, {"kind": "temperatures"})
     hidden_by = (_ZOO, {"kind": "temperatures", "spread": 0.0, "warmth": 0.0})
@@ -202,7 +183,7 @@ class MeanTemperature(Formula):
 
 
 class TemperaturesHeldFixed(Formula):
-    kind = "temperatures"
+    kind = "Weighted"
     mistake = "τ(s) not differentiated"
     exposed_by = (_ZOO, {"kind": "temperatures"})
     hidden_by = (_ZOO, {"kind": "temperatures", "warmth": 0.0})
@@ -212,7 +193,7 @@ class TemperaturesHeldFixed(Formula):
 
 
 class WeightsLost(Formula):
-    kind = "temperatures"
+    kind = "Weighted"
     mistake = "V(s')/τ(s') for V(s')/τ(s): each state's value taken in its own temperature"
     exposed_by = (_ZOO, {"kind": "temperatures"})
     hidden_by = (_ZOO, {"kind": "temperatures", "spread": 0.0, "warmth": 0.0})
@@ -222,7 +203,14 @@ class WeightsLost(Formula):
 
 
 def _with_temperature(model: TabularModel, temperature: Any, reward: Any = None) -> TabularModel:
-    """A model with temperatures of states made anew with others; its reward keeps what it took in of a reference."""
+    """A model with temperatures of states made anew with others; its reward keeps what it took in of a reference.
+
+    Raises: InvalidModel where the follower plans with a kernel of its own, which the weights do not give back.
+    """
+    weights = float(model.moving["follower_discount"]) * np.asarray(untraced(weighted(model.kernel, model.unit).values))
+    found = np.asarray(untraced(model.follower_kernel.values))
+    if weights.shape != found.shape or not np.allclose(np.real(weights), np.real(found), rtol=1e-9, atol=0.0):
+        raise InvalidModel("the follower of a model with temperatures of states plans with a kernel of its own")
     discount = model.moving["follower_discount"]
     return TabularModel(
         model.kernel,

@@ -24,7 +24,7 @@ from boltzgrad.core.trajectory_objectives import TrajectoryObjective
 from boltzgrad.core.tree import OfTree, Tree, dim_of
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
 from boltzgrad.families.tabular.clocked import clocked
-from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts
+from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts, kinds_of
 from boltzgrad.families.tabular.given import Given
 from boltzgrad.families.tabular.linearise import Build, flat, traced_jvp, traced_vjp, unflatten
 from boltzgrad.families.tabular.model import TabularModel
@@ -179,6 +179,7 @@ class ConfigurableMDP(ParametricProblem):
         self.objective, self.regulariser = objective, regulariser
         self._pullback, self._pushforward = pullback, pushforward
         self._kind: type[BuiltModel] | None = None
+        self.kinds: frozenset[str] = frozenset()
 
     def _world(self, theta: Any) -> tuple[Sequence[Any], Any, Array]:
         """(the kernel of each step, the start, which actions are there) at θ, as trajectories are drawn; may be traced."""
@@ -359,7 +360,7 @@ class ConfigurableMDP(ParametricProblem):
                     f"the leader's own objective f(theta, policy) takes the place of its return, so that the model's "
                     f"{m.given.setting} means nothing: leave it out"
                 )
-        self._kind = contexts.kind
+        self._kind, self.kinds = contexts.kind, kinds_of(contexts.models)
         return model
 
 
