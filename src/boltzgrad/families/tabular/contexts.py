@@ -90,4 +90,6 @@ def arrays_of(contexts: ContextualModel) -> ContextualArrays:
 def kinds_of(models: Iterable[Any]) -> frozenset[str]:
     """What of models is a table made of something else: the names of that, "Weighted" for temperatures of states."""
     given = [(getattr(m, "given", None), getattr(m, "weighted", False)) for m in models]
-    return frozenset(type(x).__name__ if x is not None else "Weighted" for x, weighted in given if x is not None or weighted)
+    return frozenset(
+        type(x).__name__ if x is not None else "Weighted" for x, weighted in given if x is not None or weighted
+    )
