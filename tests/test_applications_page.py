@@ -22,6 +22,7 @@ NAMES = [
     "tax-design",
     "principal-agent",
     "meta-rl",
+    "mechanism-design",
 ]
 
 
