@@ -121,6 +121,26 @@ def test_the_bound_of_welfare_holds(problem, data):
     assert np.isfinite(ref.error_bound)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("far", [1e-2, 1e-5])
+def test_the_gradients_of_welfare_move_by_no_more_than_is_said(seed, far):
+    """Policies that are off by as much as they may be, in random directions: within what is said, and not far within."""
+    world, rng = World(seed, gamma=0.6), np.random.default_rng(seed)
+    theta = rng.standard_normal(D)
+    problem = bg.ConfigurableMDP(world.model, dim=D, objective=bg.follower_value(world.weights))
+    policy = rng.dirichlet(np.ones(A), S)
+    error = far * policy
+    said = problem.objective.variation(theta, policy, error)
+    here, most = problem.objective.gradients(theta, policy), [np.zeros(D), np.zeros((S, A))]
+    for _ in range(200):
+        other = policy + error * rng.choice((-1.0, 1.0), size=error.shape)
+        moved = [np.abs(x - y) for x, y in zip(problem.objective.gradients(theta, other), here, strict=True)]
+        most = [np.maximum(x, y) for x, y in zip(most, moved, strict=True)]
+    for found, bound in zip(most, said, strict=True):
+        assert np.all(found <= bound)
+        assert bound.max() <= 200.0 * found.max()
+
+
 def three(t, warm=False):
     worlds = World(1), World(2, gamma=0.6, tau=0.3, warms=warm), World(3, tau=0.8, reference=True)
     return worlds, [w.model(t) for w in worlds]
@@ -286,6 +306,15 @@ def test_misuse():
         bg.JointObjective(3)
     with pytest.raises(errors.InvalidModel, match=r"build that returns several_followers"):
         bg.hypergradient(bg.ConfigurableMDP(world.model, dim=D, objective=bg.JointObjective(both)), theta)
+    two = bg.ValueObjective(lambda t, policy: t[0])
+    with pytest.raises(errors.NotDifferentiable, match=r"Write f\(theta, policy, value\) with autograd"):
+        bg.hypergradient(bg.ConfigurableMDP(world.model, dim=D, objective=two), theta)
+    stepped = bg.problems.load("finite-garnet", horizon=2, n_states=3, n_parameters=6)
+    stepped = bg.ConfigurableMDP(stepped.source, dim=6, objective=bg.JointObjective(both))
+    with pytest.raises(errors.InvalidModel, match=r"build that returns several_followers"):
+        bg.hypergradient(stepped, stepped.initial_theta(seed=0))
+    with pytest.raises(errors.InvalidModel, match=r"leader_temperature \[0\.0, 0\.5\]; it must be one number"):
+        bg.several_followers([plain, replace(plain, leader_temperature=0.5)])
     with pytest.raises(errors.InvalidModel, match="build returned several contexts"):
         bg.hypergradient(
             bg.ConfigurableMDP(

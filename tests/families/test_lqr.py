@@ -476,3 +476,29 @@ def test_the_tail_of_a_growing_state_is_covered_by_its_scores(monkeypatch):
     # The control: without that part, the bound would not cover it.
     monkeypatch.setattr(module, "_cut", lambda model, a, at, T, alone: alone)
     assert off > bg.hypergradient(problem, [1.3]).error_bound
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_the_penalty_route_of_a_follower_that_pays_for_inputs_alone(observed):
+    """Q = 0: a follower that does nothing but be noisy, and whose costs have no unit for the leader's."""
+
+    def build(t):
+        return bg.LQModel(
+            0.5 * np.eye(2) * (1.0 + 0.1 * t[0]), np.ones((2, 1)), np.eye(2), np.zeros((2, 2)), anp.exp(t[1]) * np.eye(1),
+            np.ones(2), leader_Q=np.eye(2), leader_R=np.eye(1), follower_discount=0.9, leader_discount=0.9,
+            temperature=0.5, observed=observed,
+        )  # fmt: skip
+
+    report = bg.verify(bg.LinearQuadratic(build, dim=2), [0.3, -0.2])
+    assert report.ok
+    assert "penalty" in {row.route for row in report.agreeing}
+
+
+@pytest.mark.parametrize("observed", [False, True])
+def test_the_penalty_route_where_both_have_one_discount(observed):
+    problem = bg.problems.load("random-lqr", leader_discount=0.9, observed=observed)
+    report = bg.verify(problem, problem.initial_theta(seed=2), routes=["penalty", "implicit"])
+    assert {row.route for row in report.agreeing} == {"penalty", "implicit"}
+    other = bg.problems.load("random-lqr", leader_discount=0.8)
+    (row,) = bg.verify(other, other.initial_theta(seed=2), routes=["penalty"]).rows[1:]
+    assert row.verdict == Verdict.SKIPPED

@@ -269,18 +269,17 @@ def test_an_objective_that_vanishes_here_is_no_wrong_derivative():
     assert not found.ok
 
 
-def test_a_log_that_is_zero_everywhere_is_no_wrong_derivative():
-    """One action in each state: log π⁰ = 0 and stays it, and its derivative is the rounding of e/Σe."""
-    for seed in range(6):
-        rng = np.random.default_rng(seed)
-        mask, weights = np.eye(3)[rng.integers(3, size=4)], rng.standard_normal((4, 3, 2))
+@pytest.mark.parametrize("seed", [14, 51, 63, 107])
+def test_a_log_that_is_zero_everywhere_is_no_wrong_derivative(seed):
+    """One action in each state: log π⁰ = 0 and stays it; its derivative is the rounding of e/Σe, which at these seeds shows."""
+    rng, mask = np.random.default_rng(seed), np.eye(2, dtype=bool)
+    slopes, base = rng.standard_normal((2, 2, 2)), rng.standard_normal((2, 2))
 
-        def build(t, mask=mask, weights=weights):
-            e = anp.exp(anp.dot(weights, t)) * mask
-            return bg.FiniteHorizonModel(
-                np.full((4, 3, 4), 0.25), np.full(4, 0.25), anp.dot(weights, t), weights[..., 0], horizon=3,
-                follower_discount=0.9, leader_discount=0.9, temperature=0.5,
-                reference=e / anp.sum(e, axis=1, keepdims=True),
-            )  # fmt: skip
+    def build(t):
+        e = anp.exp(base + anp.dot(slopes, t)) * mask
+        return bg.FiniteHorizonModel(
+            np.full((2, 2, 2), 0.5), [0.5, 0.5], np.eye(2) + t[0], np.eye(2) * t[1], horizon=3, follower_discount=0.9,
+            leader_discount=0.9, temperature=0.5, reference=e / anp.sum(e, axis=1, keepdims=True), available=mask,
+        )  # fmt: skip
 
-        assert bg.hypergradient(bg.ConfigurableMDP(build, dim=2), rng.standard_normal(2)).model_check.ok
+    assert bg.hypergradient(bg.ConfigurableMDP(build, dim=2), rng.standard_normal(2)).model_check.ok

@@ -32,14 +32,24 @@ _MOST_STATES = 3000
 class ObjectiveOfModel(PolicyObjective):
     """An objective that has to know the model that `build` returns: its problem gives it that (`within`)."""
 
-    build: Callable[[Any], Any]
+    def __init__(self, function: Callable[..., Any], variation: Callable[..., Any] | None = None) -> None:
+        if not callable(function):
+            raise InvalidOption(f"function is {function!r}; expected a function of theta and of what its followers do")
+        PolicyObjective.__init__(self, _without_model)
+        _set(self, given=function, moves=variation)
+
+    def __reduce__(self) -> Any:
+        """Pickled without its model, which its problem gives it again."""
+        mine: Any = self
+        return type(self), (mine.given, mine.moves)
 
     @abstractmethod
     def within(self, build: Callable[[Any], Any]) -> ObjectiveOfModel:
         """The same objective for a problem's models."""
 
     def _model(self, theta: Any) -> Any:
-        model = self.build(theta)
+        mine: Any = self
+        model = mine.build(theta)
         if hasattr(model, "probabilities"):
             raise InvalidModel(
                 f"{type(self).__name__} is of one model, and build returned several contexts; put them into one table "
@@ -63,16 +73,7 @@ class JointObjective(ObjectiveOfModel):
     True
     """
 
-    def __init__(self, function: Callable[..., Any], variation: Callable[..., Any] | None = None) -> None:
-        if not callable(function):
-            raise InvalidOption(f"function is {function!r}; expected a function of theta and the policies")
-        PolicyObjective.__init__(self, _without_model)
-        _set(self, given=function, moves=variation)
-
-    def __reduce__(self) -> Any:
-        """Pickled without its model, which its problem gives it again."""
-        mine: Any = self
-        return JointObjective, (mine.given, mine.moves)
+    written = "f(theta, policies) with autograd.numpy"
 
     def within(self, build: Callable[[Any], Any]) -> JointObjective:
         """See `ObjectiveOfModel.within`."""
@@ -80,10 +81,10 @@ class JointObjective(ObjectiveOfModel):
         own = JointObjective(mine.given, mine.moves)
 
         def function(theta: Any, policy: Any) -> Any:
-            return mine.given(theta, apart(policy, own._model(_plain(theta)).followers))
+            return mine.given(theta, apart(policy, _followers(own._model(_plain(theta)))))
 
         def variation(theta: Array, policy: Array, error: Array) -> tuple[Array, Array]:
-            sizes = own._model(theta).followers
+            sizes = _followers(own._model(theta))
             direct, each = mine.moves(theta, apart(policy, sizes), apart(error, sizes))
             return direct, np.asarray(_together(each, policy.shape[1]))
 
@@ -106,16 +107,7 @@ class ValueObjective(ObjectiveOfModel):
     True
     """
 
-    def __init__(self, function: Callable[..., Any], variation: Callable[..., Any] | None = None) -> None:
-        if not callable(function):
-            raise InvalidOption(f"function is {function!r}; expected a function of theta, policy and value")
-        PolicyObjective.__init__(self, _without_model)
-        _set(self, given=function, moves=variation)
-
-    def __reduce__(self) -> Any:
-        """Pickled without its model, which its problem gives it again."""
-        mine: Any = self
-        return ValueObjective, (mine.given, mine.moves)
+    written = "f(theta, policy, value) with autograd.numpy"
 
     def within(self, build: Callable[[Any], Any]) -> ValueObjective:
         """See `ObjectiveOfModel.within`."""
@@ -125,7 +117,7 @@ class ValueObjective(ObjectiveOfModel):
         def function(theta: Any, policy: Any) -> Any:
             m = own._model(theta)
             value = value_under(m, policy)
-            if followers := getattr(m, "followers", ()):
+            if followers := _followers(m):
                 ends = np.cumsum([0, *(S for S, _ in followers)])
                 parts = [value[i:j] for i, j in pairwise(ends)]
                 return mine.given(theta, apart(policy, followers), parts)
@@ -176,6 +168,11 @@ def _still(theta: Array, policy: Array, value: Array, *_: Array) -> tuple[Array,
 def _set(objective: Any, **values: Any) -> None:
     for name, x in values.items():
         object.__setattr__(objective, name, x)
+
+
+def _followers(model: Any) -> tuple[tuple[int, int], ...]:
+    """(S_c, A_c) of each follower that a model holds, none of one that is of a single one."""
+    return getattr(model, "followers", ())
 
 
 def _plain(theta: Any) -> Array:
@@ -249,8 +246,7 @@ def _variation(
     """
     m = own._model(theta)
     nothing = np.full(theta.size, np.inf), np.full(policy.shape, np.inf)
-    several = hasattr(m, "horizon") or bool(m.followers)
-    if several or np.ndim(untraced(m.scale)):
+    if hasattr(m, "horizon") or _followers(m) or np.ndim(untraced(m.scale)):
         return nothing
     (S, A), gamma, tau, scale = policy.shape, m.follower_discount, m.temperature, float(m.scale)
     rest = np.eye(S) - gamma * under(m.follower_kernel, policy, (S, A))

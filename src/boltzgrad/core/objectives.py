@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import autograd.numpy as anp
 import numpy as np
@@ -35,6 +35,8 @@ class PolicyObjective:
     array([6.])
     """
 
+    written: ClassVar[str] = "f(theta, policy) with autograd.numpy, or give gradient="
+
     function: Callable[[Any, Any], Any]
     gradient: PolicyGradient | None = None
     variation: Callable[[Array, Array, Array], tuple[Array, Array]] | None = None
@@ -57,10 +59,7 @@ class PolicyObjective:
         except BoltzgradError:
             raise
         except (TypeError, ValueError, NotImplementedError, AttributeError) as error:
-            raise NotDifferentiable(
-                f"the objective's gradient failed: {error}. Write f(theta, policy) with autograd.numpy, "
-                "or give gradient="
-            ) from error
+            raise NotDifferentiable(f"the objective's gradient failed: {error}. Write {self.written}") from error
         in_theta, in_policy = np.asarray(in_theta, float), np.asarray(in_policy, float)
         for name, got, want in (("theta", in_theta, theta), ("policy", in_policy, policy)):
             if not np.all(np.isfinite(got)):

@@ -225,12 +225,12 @@ class Probe:
     def _allowed(self, k: int, pushed: Parts, slope: Slope) -> Array:
         """How far each entry of the derivative of array k may be from its slope [array per step].
 
-        Each relative to itself, with what a softmax or the like cancels of the entry, and rounding of the largest.
+        Each relative to itself, with what a softmax or the like cancels of the entry, or of the array's own scale where it is
+        zero (the log of a probability of one), and rounding of the largest.
         """
         size = np.maximum(np.abs(pushed[k]), np.abs(slope.parts[k]))
         floor = _FLOOR * float(size.max(initial=0.0)) + _CANCELLED * float(np.max(self.at.scales[k]))
-        cancelled = np.abs(self.at.values[k]) + (slope.reach[k] if slope.reach else 0.0)
-        return np.asarray(_RIGHT * size + _CANCELLED * cancelled + floor + _CLEAR * slope.errors[k])
+        return np.asarray(_RIGHT * size + _CANCELLED * np.abs(self.at.values[k]) + floor + _CLEAR * slope.errors[k])
 
     def _disagrees(self, pushed: Parts, slope: Slope) -> int | None:
         """The array whose push-forward is furthest from its slope, in allowances; None where none is."""
@@ -256,10 +256,9 @@ class Probe:
             """(by the pull-back, by the slope, allowed)."""
             pulled = at.pull(w) * direction
             terms = [np.abs(x * y).sum() for x, y in zip(w, s.parts, strict=True)]
-            reach = s.reach or tuple(np.zeros(()) for _ in w)
             errors = [
-                (np.abs(x) * (_CANCELLED * (c + r) + _CLEAR * e)).sum()
-                for x, c, e, r in zip(w, at.scales, s.errors, reach, strict=True)
+                (np.abs(x) * (_CANCELLED * c + _CLEAR * e)).sum()
+                for x, c, e in zip(w, at.scales, s.errors, strict=True)
             ]
             straight = float(sum(float((x * y).sum()) for x, y in zip(w, s.parts, strict=True)))
             allowed = 0.1 * _RIGHT * (float(np.abs(pulled).sum()) + float(sum(terms))) + float(sum(errors))

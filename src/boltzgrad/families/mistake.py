@@ -76,6 +76,14 @@ class Catalogue(Protocol):
         """It with one step wrong each."""
 
 
+@dataclass(frozen=True)
+class Together:
+    """A catalogue of several: a formula, and the mistakes that are made with it and with others like it."""
+
+    Formula: type[WrongFormula]
+    MUTANTS: tuple[Mutant, ...]
+
+
 def mutants_of(formula: type[WrongFormula]) -> tuple[Mutant, ...]:
     """Every mistake made with a formula."""
     return tuple(Mutant(cls.__name__, cls.mistake, cls) for cls in formula.__subclasses__())

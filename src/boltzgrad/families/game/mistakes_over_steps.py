@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.game import mistakes
 from boltzgrad.families.game.steps import Steps
-from boltzgrad.families.mistake import Mutant, WrongFormula, mutants_of
+from boltzgrad.families.mistake import Together, mutants_of
 
 _GAME = "finite-game"
 _ONE_STEP = (_GAME, {"horizon": 1})
@@ -102,12 +100,5 @@ class LeadersEntropySign(Formula):
 MUTANTS = mutants_of(Formula)
 
 
-@dataclass(frozen=True)
-class Together:
-    """What a gradient is compared with: the mistakes of all games and those over steps."""
-
-    Formula: type[WrongFormula]
-    MUTANTS: tuple[Mutant, ...]
-
-
 EVERYTHING = Together(Formula, (*mistakes.MUTANTS, *MUTANTS))
+"""What a gradient is compared with: the mistakes of all games and those over steps."""

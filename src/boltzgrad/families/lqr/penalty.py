@@ -62,11 +62,9 @@ def run(problem: LinearQuadratic, theta: Array) -> RouteResult:
     a = model.arrays()
     P, _, _ = cost_matrix(model)
     # The leader's costs in the unit of the follower's, so that the step is small beside both.
-    size = max(
-        float(np.abs(a.leader_Q).max(initial=0.0)) / float(np.abs(a.Q).max()),
-        float(np.abs(a.leader_R).max(initial=0.0)) / float(np.abs(a.R).max()),
-    )
-    step = COMPLEX_STEP / (size or 1.0)
+    most = max(float(np.abs(x).max()) for x in (a.leader_Q, a.leader_R))
+    least = min(float(np.abs(x).max()) or np.inf for x in (a.Q, a.R))
+    step = COMPLEX_STEP * least / most if most else COMPLEX_STEP
     tilted = replace(a, Q=a.Q + 1j * step * a.leader_Q, R=a.R + 1j * step * a.leader_R)
     moved, _, change = cost_matrix(model.rescaled(tilted, None, model.temperature), P)
     slopes = {name: x.imag / step for name, x in _envelope(model, tilted, moved).items()}

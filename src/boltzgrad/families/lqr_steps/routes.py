@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -61,8 +60,7 @@ class StepsEvaluator(Evaluator):
 
     def units(self, theta: Array) -> Array:
         """The problem's own natural steps (d,)."""
-        at = self.problem.array_map(theta)
-        return replace(at, scales=at.scales).units
+        return self.problem.array_map(theta).units
 
 
 COMPLEX, DIFFERENCES = difference_routes(StepsEvaluator, "recursion over the steps")

@@ -24,8 +24,8 @@ def solve(M: Any, b: Any) -> Any:
     return d[:, None] * anp.linalg.solve(M * (d[:, None] * d), d[:, None] * b)
 
 
-def value(model: FiniteHorizonLQModel, slip: Any = None) -> Any:
-    """J of a model; `slip(K)` adds what rounding does to a gain.
+def value(model: FiniteHorizonLQModel) -> Any:
+    """J of a model.
 
     A − BK is worked out as (I + γBR⁻¹B'P)⁻¹A: where control is cheap, it is what two large matrices leave.
     """
@@ -44,7 +44,6 @@ def value(model: FiniteHorizonLQModel, slip: Any = None) -> Any:
     costs = zip(model.each("leader_Q"), model.each("leader_R"), model.each("leader_constant"), strict=True)
     for t, (Q_L, R_L, constant) in enumerate(costs):
         M, K, K_w, F, seen = plans[model.horizon - 1 - t]
-        K = K if slip is None else slip(K)
         spread = 0.5 * model.temperature * solve(M, np.eye(model.n_inputs))
         seen = seen if model.observed else np.eye(n)
         action = spread + anp.dot(K_w, anp.dot(W[t], K_w.T)) if model.observed else spread
@@ -70,5 +69,5 @@ def value_rounding(model: FiniteHorizonLQModel) -> float:
 
     moved = [abs(base) * EPS * model.horizon]
     for _ in range(_PROBES):
-        moved.append(abs(float(value(model.with_arrays(model.arrays().map(rounded)), rounded)) - base))
+        moved.append(abs(float(value(model.with_arrays(model.arrays().map(rounded)))) - base))
     return _LARGEST * max(moved)

@@ -6,7 +6,7 @@ Averages, leaders who count their steps, and temperatures of states; besides the
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import autograd.numpy as anp
@@ -15,7 +15,7 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.checks import untraced
 from boltzgrad.errors import InvalidModel
-from boltzgrad.families.mistake import Mutant, WrongFormula, mutants_of
+from boltzgrad.families.mistake import Together, mutants_of
 from boltzgrad.families.tabular import mistakes
 from boltzgrad.families.tabular.average import AverageRewardModel
 from boltzgrad.families.tabular.contexts import ContextualModel, as_contexts
@@ -59,14 +59,6 @@ def another(problem: ConfigurableMDP, changed: Callable[[Any], Any]) -> Configur
     other = ConfigurableMDP(build, dim=problem.dim, entry_error=problem.entry_error, name=problem.name)
     other.regulariser, other.objective = problem.regulariser, problem.objective
     return other
-
-
-@dataclass(frozen=True)
-class Together:
-    """What a gradient is compared with: the mistakes of all tables and those of a problem's own kinds."""
-
-    Formula: type[WrongFormula]
-    MUTANTS: tuple[Mutant, ...]
 
 
 def catalogue(problem: ConfigurableMDP) -> Together:

@@ -55,11 +55,11 @@ def _positive(x: Array, policy: Array) -> Array:
 
 
 def _sensitivity(
-    m: TabularModel, c: Array, start: Array, begin: Array, slip: Array | float = 0.0, weights: Array | float = 1.0
+    m: TabularModel, c: Array, start: Array, begin: Array, slip: Array | float = 0.0
 ) -> tuple[Array, Array, float]:
     """(dx/dε (S, A), what one more sweep of everything makes of it, steps that remain) for the reward r_F + ε c.
 
-    `slip` is added to dπ/dε, and `weights` multiplied with π, for what rounding does.
+    `slip` is added to dπ/dε, for what its rounding does.
 
     The policy's derivative is a complex step through the soft fixed point; ε tilts it by about 10⁻³⁰, however large c is.
     Occupancy and its derivative are brought to rest together, so that a derivative that is zero rests beside the other.
@@ -72,8 +72,7 @@ def _sensitivity(
     both = np.concatenate([begin, np.zeros(S)])
     for _ in range(2):
         values, tilted = soft_backup(perturbed, plan, values)
-        policy = weights * tilted.real
-        tilt = weights * (tilted.imag / COMPLEX_STEP + slip * (step / COMPLEX_STEP))
+        policy, tilt = tilted.real, tilted.imag / COMPLEX_STEP + slip * (step / COMPLEX_STEP)
 
         def onward(x: Array, policy: Array = policy, tilt: Array = tilt) -> Array:
             d, e = x[:S, None], x[S:, None]
@@ -128,13 +127,10 @@ def _context(
     c, size = q - ahead, np.abs(q) + np.abs(ahead)
     first, further, steps = _sensitivity(m, c, v, begin)
     rng, found = np.random.default_rng(_SEED), [first, further]
-    # The weight of a rare action is the exponential of a large number, and known as well as that is.
-    rare = 4.0 * EPS * (1.0 + np.abs(np.log(np.where(policy > 0.0, policy, 1.0))))
     for _ in range(_PROBES):
         rounded = c + 2.0 * EPS * size * rng.choice((-1.0, 1.0), size=c.shape)
         slip = 2.0 * EPS * _size_of_tilt(m, policy, size) * rng.choice((-1.0, 1.0), size=c.shape)
-        weights = 1.0 + rare * rng.choice((-1.0, 1.0), size=c.shape)
-        found.append(_sensitivity(m, rounded, v, begin, slip, weights)[0])
+        found.append(_sensitivity(m, rounded, v, begin, slip)[0])
     out = []
     for x in found:
         own = m.follower_discount * _outer(plan, x, v)

@@ -172,11 +172,7 @@ class ConfigurableMDP(ParametricProblem):
             regulariser = Regulariser(regulariser)
         # Another framework's build, too: what autograd sees of it is one operation.
         self.build = _OneForm(build) if pullback is None and not isinstance(build, _OneForm) else build
-        if isinstance(objective, TrajectoryObjective):
-            objective = objective.within(self._world)
-        if isinstance(objective, ObjectiveOfModel):
-            objective = objective.within(self.build)
-        self.objective, self.regulariser = objective, regulariser
+        self.objective, self.regulariser = self._placed(objective), regulariser
         self._pullback, self._pushforward = pullback, pushforward
         self._kind: type[BuiltModel] | None = None
         self.kinds: frozenset[str] = frozenset()
@@ -200,10 +196,12 @@ class ConfigurableMDP(ParametricProblem):
     def __setstate__(self, state: dict[str, Any]) -> None:
         """From a pickle or a copy: an objective that knows the problem's models, or its world, is given them again."""
         self.__dict__.update(state)
-        if isinstance(self.objective, TrajectoryObjective):
-            self.objective = self.objective.within(self._world)
-        if isinstance(self.objective, ObjectiveOfModel):
-            self.objective = self.objective.within(self.build)
+        self.objective = self._placed(self.objective)
+
+    def _placed(self, objective: Any) -> Any:
+        if isinstance(objective, TrajectoryObjective):
+            return objective.within(self._world)
+        return objective.within(self.build) if isinstance(objective, ObjectiveOfModel) else objective
 
     @property
     def model_kind(self) -> type[BuiltModel]:
