@@ -117,6 +117,7 @@ CASES = {
     "own kernel": {**BASE, "own": True},
     "ending": {**BASE, "ending": True},
     "general objective": {**BASE, "general": True},
+    "short-sighted, ending": {**BASE, "follower_discount": 0.0, "ending": True},
     "warm, short": {"follower_discount": 0.5, "leader_discount": 0.0, "temperature": 2.0},
     "cold": {**BASE, "temperature": 0.01},
     "very cold": {**BASE, "temperature": 1e-3, "follower_discount": 0.5},

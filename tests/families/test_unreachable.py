@@ -3,7 +3,7 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import boltzgrad as bg
@@ -45,6 +45,8 @@ def halves(seed, *, kernel, each=False):
 def test_no_witness_disagrees(count, kernel, each):
     @settings(max_examples=count)
     @given(st.integers(0, 2**20))
+    @example(25)
+    @example(1667)
     def check(seed):
         problem, reached = halves(seed, kernel=kernel, each=each)
         routes = [r.name for r in witnesses(problem) if r.name not in ("conic", "differences")]

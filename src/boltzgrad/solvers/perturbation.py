@@ -78,10 +78,11 @@ def follower_errors(
     rounding = residual_rounding(model, plain, step.q.astype(float), step.policy.astype(float), EXTENDED_EPS)
     moves = passed_on(step.policy.astype(float), eps * sizes, tau)
     b = np.abs(gap) + moves + 2.0 * own * top + rounding
-    spread = np.inf
+    # How far apart what two actions lead to may be off: nothing, for one who does not look ahead.
+    spread = np.inf if gamma else 0.0
     if model.follower_kernel.row_sums.min() >= 1.0 - 1e-12:
         noise = 2.0 * (float(moves.max()) + 2.0 * own * float(top.max()) + float(rounding.max()))
-        spread = (span(gap) + noise) / (1.0 - min(span_contraction(model) * (1 + eps), gamma))
+        spread = gamma * (span(gap) + noise) / (1.0 - min(span_contraction(model) * (1 + eps), gamma))
     policy = step.policy.astype(float)
     x = (step.q.astype(float) - plain[:, None]) / tau
     with np.errstate(divide="ignore"):
@@ -97,7 +98,7 @@ def follower_errors(
     def moved(e_V: Array) -> Array:
         """λ (S, A): how far log π may be off, given e_V."""
         e_Q = (1 + eps) * gamma * model.follower_kernel.expect(e_V)
-        shared = np.minimum(e_Q + e_Q.max(axis=1)[:, None], gamma * spread)
+        shared = np.minimum(e_Q + e_Q.max(axis=1)[:, None], spread)
         return np.asarray((shared + constant + 2.0 * own * top[:, None]) / tau + soft + whole[:, None])
 
     def kappa(e_V: Array) -> float:
