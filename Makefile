@@ -11,7 +11,7 @@ CORES ?= 2
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test test-all frameworks docs lint types notebooks notebooks-write ledger check format benchmark clean help
+.PHONY: verify test test-all explore frameworks docs lint types notebooks notebooks-write ledger check format benchmark clean help
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -27,6 +27,10 @@ test-all: export HYPOTHESIS_PROFILE := thorough
 test-all: $(VENV)/.dev ## every test, the slow ones and all random examples included
 	$(PYTEST) -n $(CORES) --dist worksteal
 	$(PYTEST) $(ADAPTERS)
+
+explore: export HYPOTHESIS_PROFILE := explore
+explore: $(VENV)/.dev ## every test with new random examples
+	$(PYTEST) -n $(CORES) --dist worksteal
 
 frameworks: $(VENV)/.frameworks ## JAX, PyTorch and Playwright, which `make test` does without
 

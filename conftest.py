@@ -9,9 +9,11 @@ from hypothesis import settings
 
 from boltzgrad.errors import MissingExtra
 
-# `make test` takes a sample of the random examples; `make check` and CI set HYPOTHESIS_PROFILE=thorough.
-settings.register_profile("quick", max_examples=25, deadline=None, print_blob=True)
-settings.register_profile("thorough", max_examples=100, deadline=None, print_blob=True)
+# `make test` takes a sample of the random examples; `make check` and CI set HYPOTHESIS_PROFILE=thorough.  Both draw the same ones
+# every time, so that a change is judged by what it changes; `make explore` draws new ones, and what it finds becomes an example.
+settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
+settings.register_profile("thorough", max_examples=100, deadline=None, derandomize=True)
+settings.register_profile("explore", max_examples=100, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "quick"))
 
 
