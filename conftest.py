@@ -9,8 +9,8 @@ from hypothesis import settings
 
 from boltzgrad.errors import MissingExtra
 
-# `make test` takes a sample of the random examples; `make check` and CI set HYPOTHESIS_PROFILE=thorough.  Both draw the same ones
-# every time, so that a change is judged by what it changes; `make explore` draws new ones, and what it finds becomes an example.
+# `make test` takes a sample of the random examples; `make check` and CI set HYPOTHESIS_PROFILE=thorough.  Both draw the same
+# ones every time, so that a change is judged by what it changes; `make explore` draws others, and its finds become examples.
 settings.register_profile("quick", max_examples=25, deadline=None, derandomize=True)
 settings.register_profile("thorough", max_examples=100, deadline=None, derandomize=True)
 settings.register_profile("explore", max_examples=100, deadline=None, print_blob=True)

@@ -3,6 +3,8 @@
 import autograd.numpy as anp
 import numpy as np
 import pytest
+from autograd import grad
+from scipy import optimize
 
 import boltzgrad as bg
 from boltzgrad.errors import InvalidOption
@@ -61,14 +63,63 @@ GENERAL = {
 }
 
 
-@pytest.mark.parametrize("name", GENERAL)
-def test_the_bias_falls_with_the_weight(name):
-    problem = GENERAL[name]
+RETURNS = {
+    "discounts differ": moving(),
+    "own kernel": moving(own=True),
+    "contexts": moving(contexts=2, fade=0.4),
+    "leader's entropy": moving(leader_temperature=0.5),
+    "colder": moving(temperature=0.15),
+}
+
+
+STARTS_ANYWHERE = {name: problem for name, problem in GENERAL.items() if name != "rlhf-kl"} | RETURNS
+PENALTIES = [("value", name, p) for name, p in GENERAL.items()] + [
+    ("bellman", name, p) for name, p in STARTS_ANYWHERE.items()
+]
+
+
+@pytest.mark.parametrize(("penalty", "name", "problem"), PENALTIES, ids=lambda x: x if isinstance(x, str) else "")
+def test_the_bias_falls_with_the_weight(penalty, name, problem):
     theta = problem.initial_theta(seed=1)
     exact = bg.hypergradient(problem, theta).gradient
-    far, near = (off(PBRL(weight=w)(problem, theta, NOTHING), exact) for w in (1e3, 1e4))
+    far, near = (off(PBRL(weight=w, penalty=penalty)(problem, theta, NOTHING), exact) for w in (1e3, 1e4))
     assert far > 1e-7
     assert far / near == pytest.approx(10.0, rel=0.05)
+
+
+@pytest.mark.parametrize("weight", [3.0, 30.0])
+@pytest.mark.parametrize("options", [{}, {"own": True}, {"leader_temperature": 0.5}, {"temperature": 0.1}], ids=str)
+def test_the_bellman_penalty_is_what_is_climbed(weight, options):
+    """∇ against a slope of max_π J(θ, π) − λτ Σ ρ KL(π ‖ π*), made from logits by a general optimiser alone."""
+    problem = moving(**options)
+    theta = problem.initial_theta(seed=3)
+
+    def best(t):
+        m = problem.contexts(t).models[0]
+        answer, (S, A) = bg.hypergradient(problem, t).follower.policy, m.follower_reward.shape
+        tau, kernel = m.temperature, np.asarray(m.kernel.values)
+
+        def loss(z):
+            z = anp.reshape(z, (S, A))
+            z = z - anp.max(z, axis=1, keepdims=True)
+            log = z - anp.log(anp.sum(anp.exp(z), axis=1, keepdims=True))
+            policy = anp.exp(log)
+            paid = anp.sum(policy * (m.leader_reward - m.leader_temperature * log), axis=1)
+            carried = anp.sum(anp.reshape(policy, (S, A, 1)) * kernel, axis=1)
+            J = anp.dot(m.initial, anp.linalg.solve(np.eye(S) - m.leader_discount * carried, paid))
+            return -J + weight * tau * anp.dot(m.initial, anp.sum(policy * (log - np.log(answer)), axis=1))
+
+        found = optimize.minimize(loss, np.log(answer).ravel(), jac=grad(loss), method="BFGS", options={"gtol": 1e-9})
+        return -found.fun
+
+    steps = 1e-4 * np.eye(theta.size)
+    slope = [
+        (8 * (best(theta + u) - best(theta - u)) - best(theta + 2 * u) + best(theta - 2 * u)) / 12e-4 for u in steps
+    ]
+    assert off(PBRL(weight=weight, penalty="bellman")(problem, theta, NOTHING), np.array(slope)) < 1e-7
+    # Controls: the other weight, and the exact gradient, are something else.
+    assert off(PBRL(weight=1.1 * weight, penalty="bellman")(problem, theta, NOTHING), np.array(slope)) > 1e-5
+    assert off(bg.hypergradient(problem, theta).gradient, np.array(slope)) > 1e-4
 
 
 @pytest.mark.parametrize("temperature", [1.0, 0.3, 0.1])
@@ -111,6 +162,9 @@ OTHERS = moving()  # γ_F = .6, γ_L = .7
 REFUSED = [
     (PBRL(weight=0.0), GENERAL["rlhf"], "weight is 0.0; expected a positive number"),
     (PBRL(descend=1), GENERAL["rlhf"], "descend is 1; expected True or False"),
+    (PBRL(penalty="Bellman"), GENERAL["rlhf"], "penalty is 'Bellman'; expected 'value' or 'bellman'"),
+    (PBRL(penalty="bellman"), bg.problems.load("four-rooms"), "416 logits, at most 200"),
+    (PBRL(penalty="bellman"), GENERAL["rlhf-kl"], r"no episode starts \(state 1, for one\)"),
     (PBRL(), OTHERS, "needs players with one discount and one kernel"),
     (PBRL(), game(), "PBRL is for a table"),
     (PBRL(), returned(1.0, contexts=2)[1], "needs one world, which the follower plans with"),
