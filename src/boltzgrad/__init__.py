@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from boltzgrad import derivations, errors, estimators, followers, problems, solvers, testing, worlds
     from boltzgrad.core.hypergradient import Hypergradient
+    from boltzgrad.families.enclosure import Enclosure, enclose
     from boltzgrad.families.registry import hypergradient
     from boltzgrad.families.tabular.hessian import parl_gradient
     from boltzgrad.families.tabular.penalty_gradient import penalty_gradient
@@ -52,6 +53,7 @@ __all__ = [
     "AverageRewardModel",
     "ConfigurableMDP",
     "ContextualModel",
+    "Enclosure",
     "EstimatorCheck",
     "FiniteHorizonLQModel",
     "FiniteHorizonModel",
@@ -78,6 +80,7 @@ __all__ = [
     "check_estimator",
     "check_samples",
     "derivations",
+    "enclose",
     "errors",
     "estimators",
     "follower_value",
@@ -105,7 +108,9 @@ _ELSEWHERE = {
     "ApproximateFollower": "followers",
     "approximate": "followers",
     "required_accuracy": "followers",
+    "Enclosure": "families.enclosure",
     "Hypergradient": "core.hypergradient",
+    "enclose": "families.enclosure",
     "hypergradient": "families.registry",
     "parl_gradient": "families.tabular.hessian",
     "penalty_gradient": "families.tabular.penalty_gradient",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import ast
 import importlib
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from boltzgrad import problems
 from boltzgrad.core.problem import ParametricProblem
 from boltzgrad.errors import BoltzgradError, InvalidOption, InvalidTheta
 
@@ -27,6 +29,25 @@ def option(text: str, flag: str = "--set") -> tuple[str, Any]:
         return name, ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return name, value
+
+
+def problem_arguments(command: argparse.ArgumentParser) -> None:
+    """Name or factory, options and θ of a problem."""
+    command.add_argument("name", nargs="?", help="a problem of the zoo (see `boltzgrad list`)")
+    command.add_argument("--problem", metavar="MODULE:FACTORY", help="your own: a problem or a function that makes one")
+    command.add_argument("--theta", default="0", metavar="zeros|SEED|FILE.npy", help="where to look (default: seed 0)")
+    command.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the problem")
+
+
+def chosen_problem(arguments: argparse.Namespace) -> ParametricProblem:
+    """The problem that `problem_arguments` say.  Raises: InvalidOption, UnknownName."""
+    if (arguments.name is None) == (arguments.problem is None):
+        raise InvalidOption("give the name of a zoo problem, or --problem module:factory (one of them)")
+    options = dict(option(text) for text in arguments.set)
+    if arguments.name is not None:
+        found: ParametricProblem = problems.load(arguments.name, **options)
+        return found
+    return own_problem(arguments.problem, options)
 
 
 def own_problem(path: str, options: dict[str, Any]) -> ParametricProblem:

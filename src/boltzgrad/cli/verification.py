@@ -9,7 +9,7 @@ from typing import Any
 
 import boltzgrad
 from boltzgrad import problems
-from boltzgrad.cli.arguments import AGREEMENT, DISAGREEMENT, option, own_problem
+from boltzgrad.cli.arguments import AGREEMENT, DISAGREEMENT, chosen_problem, problem_arguments
 from boltzgrad.cli.arguments import theta as at_theta
 from boltzgrad.cli.progress import RouteProgress
 from boltzgrad.core.problem import ParametricProblem
@@ -20,10 +20,7 @@ from boltzgrad.families.registry import family_of
 def add_parsers(commands: argparse._SubParsersAction[Any]) -> None:
     """Put the two commands among the others."""
     check = commands.add_parser("verify", help="hold a problem's reference hypergradient against every witness")
-    check.add_argument("name", nargs="?", help="a problem of the zoo (see `boltzgrad list`)")
-    check.add_argument("--problem", metavar="MODULE:FACTORY", help="your own: a problem or a function that makes one")
-    check.add_argument("--theta", default="0", metavar="zeros|SEED|FILE.npy", help="where to look (default: seed 0)")
-    check.add_argument("--set", action="append", default=[], metavar="OPTION=VALUE", help="an option of the problem")
+    problem_arguments(check)
     check.add_argument("--routes", metavar="A,B", help="only these witnesses")
     check.add_argument("--json", action="store_true", help="print the report as JSON")
     check.add_argument("--html", metavar="FILE", help="write the report as a page, too")
@@ -35,13 +32,7 @@ def add_parsers(commands: argparse._SubParsersAction[Any]) -> None:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
-    if (arguments.name is None) == (arguments.problem is None):
-        raise InvalidOption("give the name of a zoo problem, or --problem module:factory (one of them)")
-    options = dict(option(text) for text in arguments.set)
-    if arguments.name is not None:
-        problem = problems.load(arguments.name, **options)
-    else:
-        problem = own_problem(arguments.problem, options)
+    problem = chosen_problem(arguments)
     theta = at_theta(problem, arguments.theta)
     routes = None if arguments.routes is None else arguments.routes.split(",")
     with RouteProgress() as progress:

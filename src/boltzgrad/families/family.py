@@ -90,7 +90,8 @@ class Family:
     - `draw()`: a Hypothesis strategy of its problems;
     - `content(reference)`: what a bundle holds of it; `remade(theta, constants, array, name)`: the problem made of that again,
       None where a bundle does not hold it all; `formulas`: what its arrays mean, for the bundle's README;
-    - `pictures(reference)`: (title, figure) for what people look at.
+    - `pictures(reference)`: (title, figure) for what people look at;
+    - `enclosed(problem, theta, bits)`: (J, ∇J (d,)) in ball arithmetic (`families/enclosure.py`).
     """
 
     name: str
@@ -111,6 +112,7 @@ class Family:
     remade: Remade | None = None
     formulas: str = ""
     pictures: Callable[[Any], list[tuple[str, str]]] = lambda reference: []
+    enclosed: Callable[[Any, Any, int], tuple[Any, Any]] | None = None
 
     def catalogue(self, problem: Any) -> tuple[Catalogue, ParametricProblem] | str:
         """The known mistakes that can be made on a problem and the problem to make them on, or why there are none."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.route import Route
+from boltzgrad.errors import InvalidOption
 from boltzgrad.families.family import Family, discounts_lost
 from boltzgrad.families.game import mistakes, mistakes_over_steps
 from boltzgrad.families.game.answer import answer
@@ -25,6 +26,7 @@ from boltzgrad.families.game.unrolled import UNROLLED, UNROLLED_IMPLICIT
 from boltzgrad.families.laid_out import Table
 from boltzgrad.families.mistake import Catalogue
 from boltzgrad.families.tabular import mistakes as of_tables
+from boltzgrad.families.tabular.enclosure import enclosed as of_a_table
 from boltzgrad.families.tabular.family import too_many
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
@@ -84,6 +86,15 @@ def table(problem: MarkovGame, theta: Array) -> Table | str:
     return Table(problem.as_configurable_mdp(), (shape,), axes, 1, ((bonus if sees else bonus[:, 0]).reshape(shape),))
 
 
+def enclosed(problem: MarkovGame, theta: Array, bits: int) -> tuple[Any, Any]:
+    """J and ∇J in balls, as a table.  Raises: InvalidOption for arrays that were rounded when the game was made."""
+    if problem.steps is not None or np.any(problem.bonus):
+        raise InvalidOption(
+            "enclose of a Markov game is for one without a reference and without a horizon, whose arrays are as they were given"
+        )
+    return of_a_table(problem.as_configurable_mdp(), theta, bits)
+
+
 def draw() -> SearchStrategy[MarkovGame]:
     """Small random games."""
     from boltzgrad.families.game.draw import markov_games
@@ -119,6 +130,7 @@ def _family(name: str, over_steps: bool, own: tuple[Route, ...]) -> Family:
         remade=remade,
         formulas=FORMULAS,
         pictures=pictures,
+        enclosed=enclosed,
     )
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from autograd.extend import Box
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.kernel import SparseKernel, SparsePattern
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import Route, RouteResult
@@ -81,7 +82,9 @@ def _with_end(m: FiniteHorizonModel, name: str, discount: Any, terminal: Any, ow
     x = getattr(m, name)
     steps = [anp.reshape(x[t] if x.ndim == 3 else x, (1, *x.shape[-2:])) for t in range(m.horizon)]
     kernel = m.kernels(own)[-1]
-    steps[-1] = steps[-1] + discount * kernel_product(kernel, kernel.values, terminal, (m.n_states, m.n_actions))
+    steps[-1] = steps[-1] + discount * kernel_product(
+        kernel, kernel.values, followed(terminal), (m.n_states, m.n_actions)
+    )
     return anp.concatenate(steps)
 
 

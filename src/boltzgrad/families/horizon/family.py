@@ -18,6 +18,7 @@ from boltzgrad.families.horizon.model import FiniteHorizonModel
 from boltzgrad.families.horizon.reference import HorizonHypergradient, horizon_hypergradient
 from boltzgrad.families.horizon.unrolled import UNROLLED
 from boltzgrad.families.laid_out import Table
+from boltzgrad.families.tabular.enclosure import enclosed as of_a_table
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 if TYPE_CHECKING:
@@ -69,6 +70,11 @@ def table(problem: ConfigurableMDP, theta: Array) -> Table | str:
     return Table(expanded(problem, theta), shapes, "(steps, states, actions)", 1, bonus)
 
 
+def enclosed(problem: ConfigurableMDP, theta: Array, bits: int) -> tuple[Any, Any]:
+    """J and ∇J in balls, as a table of pairs (step, state)."""
+    return of_a_table(expanded(problem, theta), theta, bits)
+
+
 def draw() -> SearchStrategy[ConfigurableMDP]:
     """Small random problems."""
     from boltzgrad.families.horizon.draw import finite_horizon_mdps
@@ -93,4 +99,5 @@ HORIZON = Family(
     content=content,
     remade=remade,
     formulas=FORMULAS,
+    enclosed=enclosed,
 )

@@ -13,6 +13,7 @@ from autograd.extend import Box
 from scipy import sparse
 
 from boltzgrad.core.arrays import Array, ArrayRecord, meaning
+from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.checks import (
     ROW_SLACK,
@@ -174,7 +175,7 @@ class FiniteHorizonModel(BuiltModel):
             if x is None:
                 put(log, np.zeros(pair))
                 continue
-            weights = numeric_array(name, x)
+            weights = followed(numeric_array(name, x))
             plain = np.real(np.asarray(untraced(weights)))
             positive = check_policy(name, plain, shapes, there if name == "reference" else None)
             if name == "reference":

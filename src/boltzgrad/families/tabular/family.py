@@ -18,6 +18,7 @@ from boltzgrad.families.tabular.conic import CONIC
 from boltzgrad.families.tabular.content import content
 from boltzgrad.families.tabular.covariance import COVARIANCE
 from boltzgrad.families.tabular.differences import COMPLEX, DIFFERENCES
+from boltzgrad.families.tabular.enclosure import enclosed
 from boltzgrad.families.tabular.hessian import HESSIAN
 from boltzgrad.families.tabular.hpgd import HPGD
 from boltzgrad.families.tabular.implicit import IMPLICIT
@@ -119,4 +120,5 @@ TABULAR = Family(
     content=content,
     remade=remade,
     formulas=FORMULAS,
+    enclosed=enclosed,
 )

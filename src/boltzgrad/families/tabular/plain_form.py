@@ -32,6 +32,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import check_available, check_policy, numeric_array, untraced
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
@@ -64,7 +65,7 @@ def take_reference(model: TabularModel, put: Put, temperature: Any) -> None:
     there = check_available(model.available, [shape])
     weights = None
     if model.reference is not None:
-        weights = numeric_array("reference", model.reference, ndim=2, axes="(states, actions)")
+        weights = followed(numeric_array("reference", model.reference, ndim=2, axes="(states, actions)"))
         positive = check_policy("reference", np.real(np.asarray(untraced(weights))), [shape], there)
         there = positive if not positive.all() else None
     elif there is None:
@@ -91,7 +92,7 @@ def take_leader_reference(model: TabularModel, put: Put) -> None:
     if model.leader_reference is None:
         return
     shape = (model.n_states, model.n_actions)
-    weights = numeric_array("leader_reference", model.leader_reference, ndim=2, axes="(states, actions)")
+    weights = followed(numeric_array("leader_reference", model.leader_reference, ndim=2, axes="(states, actions)"))
     plain = np.real(np.asarray(untraced(weights)))
     there = check_available(model.available, [shape])
     if model.reference is not None:
@@ -146,7 +147,7 @@ def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
     if not moving:
         return
     if "temperature" in moving:
-        tau = moving["temperature"]
+        tau = followed(moving["temperature"])
         each = np.ndim(untraced(tau)) == 1
         put("follower_reward", _in_units(model, tau[:, None] if each else tau))
         put("unit", np.real(np.asarray(untraced(tau))) if each else model.unit * float(np.real(untraced(tau))))
