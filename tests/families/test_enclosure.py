@@ -63,8 +63,9 @@ OPERATIONS = {
         + anp.sum(anp.diagonal(anp.dot(p.T, p), 0, -1, -2) ** 3)
         + anp.sum(anp.real(p) * anp.conj(p) * W)
     ),
-    "sparse": lambda p: anp.sum(row_sums(anp.ravel(p) ** 2, ROWS) ** 3)
-    + anp.sum(gathered(anp.ravel(p), ROWS.indices, 3) ** 2),
+    "sparse": lambda p: (
+        anp.sum(row_sums(anp.ravel(p) ** 2, ROWS) ** 3) + anp.sum(gathered(anp.ravel(p), ROWS.indices, 3) ** 2)
+    ),
     "solve": lambda p: (
         anp.sum(anp.linalg.solve(5.0 * I4 + anp.dot(p, p.T), W) ** 2)
         + anp.sum(anp.linalg.solve(5.0 * I4 + M * anp.sum(p), anp.sum(p, axis=1)))

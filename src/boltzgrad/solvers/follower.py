@@ -20,10 +20,11 @@ from typing import Literal
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.errors import InvalidModel, InvalidOption, NotConverged
+from boltzgrad.errors import BoltzgradError, InvalidModel, InvalidOption, NotConverged
 from boltzgrad.families.tabular.model import TabularModel
+from boltzgrad.solvers.aggregated import smaller
 from boltzgrad.solvers.enclosing import enclose_value
-from boltzgrad.solvers.linear import LinearSystem, choose
+from boltzgrad.solvers.linear import LinearSystem, choose, compiled_factors
 from boltzgrad.solvers.soft_bellman import (
     EXTENDED_EPS,
     Backup,
@@ -39,7 +40,9 @@ from boltzgrad.solvers.soft_bellman import (
 EPS = float(np.finfo(float).eps)
 _FLOOR = 8.0  # a residual below so many roundings of |r| + |V| is as good as float64 gets
 _SWEEPS = 60  # backups before early Newton steps where factorising is costly; measured on grids of 10⁵ states
+_SWEEPS_COMPILED = 3  # and where an incomplete factorisation costs no more than these
 _NO_STEP = 0.05  # of τ: a fixed point that is none leaves Newton steps of about τ, however small its residual
+_AGGREGATED_FROM = 20_000
 _REUSE = 0.05  # Newton steps below this fraction of τ move the policy too little to factorise again
 
 
@@ -100,7 +103,10 @@ class FollowerSolution:
 
     def describe(self) -> str:
         """How it was solved, and how well, in words."""
-        return f"{self.method}, {self.iterations} iterations, residual {self.residual:.1e}, ‖V − V*‖ ≤ {self.sup_bound:.1e}"
+        return (
+            f"{self.method}{self.system.unusual}, {self.iterations} iterations, residual {self.residual:.1e}, "
+            f"‖V − V*‖ ≤ {self.sup_bound:.1e}"
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -173,6 +179,8 @@ def solve_follower(
     if model.is_complex:
         raise InvalidModel("the model is complex; solvers take real models only")
     v = np.zeros(model.n_states)
+    if warm_start is None and method == "newton":
+        v = _guess(model)
     if warm_start is not None:
         v = np.array(warm_start, dtype=float)
         if v.shape != (model.n_states,) or not np.all(np.isfinite(v)):
@@ -213,12 +221,12 @@ def _newton(
     gamma, tau = model.follower_discount, model.temperature
     system: LinearSystem | None = None
     factorisations, moved, best, stalled = 0, np.inf, np.inf, 0
-    costly = choose(model.follower_kernel) == "sparse"
+    sweeps = _sweeps(model)
     for iteration in range(max_iterations + 1):
         step = backup(model, v, soften)
-        if costly and float(np.abs(step.value - v).max()) > tau:
-            # Backups carry news one step further each, at a hundredth of the cost of a factorisation.
-            for _ in range(_SWEEPS):
+        if sweeps and float(np.abs(step.value - v).max()) > tau:
+            # Backups carry news one step further each, at a fraction of the cost of a factorisation.
+            for _ in range(sweeps):
                 v, step = step.value, backup(model, step.value, soften)
         gap = step.value - v
         size = float(np.abs(gap).max())
@@ -231,7 +239,7 @@ def _newton(
         near = system if moved <= _REUSE * tau else None
         system = LinearSystem(model.follower_kernel, step.policy, gamma, reuse=near)
         # A Krylov solve need not be better than Newton's own error in this step.
-        correction = system.solve(gap, rtol=min(1e-2, max(size / tau, 1e-8))).x
+        correction = system.solve(gap, rtol=min(0.1 if sweeps else 1e-2, max(size / tau, 1e-8))).x
         factorisations += system.factorisations
         moved = float(np.abs(correction).max())
         v = v + correction
@@ -249,7 +257,7 @@ def _newton(
     gap = last.value - extended
     residual = float(np.abs(gap).max())
     if tolerance is None:
-        refined = extended + policy_system.solve(gap.astype(float)).x
+        refined = extended + policy_system.solve(gap.astype(float), rtol=1e-6).x  # a correction of the last digits
         polished = backup_extended(model, refined, soften)
         polished_residual = float(np.abs(polished.value - refined).max())
         if polished_residual < residual:
@@ -259,6 +267,30 @@ def _newton(
         raise InvalidModel(_infinite(model))
     factorisations += policy_system.factorisations
     return solution_of(model, extended, last, iteration, factorisations, "Newton", policy_system, EXTENDED_EPS)
+
+
+def _guess(model: TabularModel) -> Array:
+    """A first guess of V*: zero, or on a large local graph that of neighbouring states taken together."""
+    kernel = model.follower_kernel
+    if (
+        model.n_states < _AGGREGATED_FROM
+        or not compiled_factors(kernel)
+        or choose(kernel) != "sparse"
+        or model.weighted
+    ):
+        return np.zeros(model.n_states)
+    coarse, which = smaller(model)
+    try:
+        return np.asarray(solve_follower(coarse, tolerance=0.1 * model.temperature).value[which])
+    except BoltzgradError:  # averages may wander where the model does not; it is a guess, and nothing rests on it
+        return np.zeros(model.n_states)
+
+
+def _sweeps(model: TabularModel) -> int:
+    """How many backups to make before an early Newton step."""
+    if choose(model.follower_kernel) != "sparse":
+        return 0
+    return _SWEEPS_COMPILED if compiled_factors(model.follower_kernel) else _SWEEPS
 
 
 def _value_iteration(

@@ -14,11 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.kernel import DenseKernel
+from boltzgrad.core.compiled import available, compiled
+from boltzgrad.core.kernel import DenseKernel, SparseKernel
 from boltzgrad.families.tabular.model import TabularModel
 
 EXTENDED_EPS = float(np.finfo(np.longdouble).eps)
 """Rounding of the extended precision of this machine (2e-16 where it has none)."""
+COMPILED_ENTRIES = 20_000
+"""From so many entries of a kernel on, one compiled pass beats NumPy's several."""
 LOG_SMALLEST = -744.0
 """The logarithm of the smallest positive number: that of a weight which has underflowed is no larger."""
 
@@ -65,8 +68,42 @@ Soften = Callable[[Array, float], tuple[Array, Array]]
 
 def backup(model: TabularModel, v: Array, soften: Soften = boltzmann) -> Backup:
     """T applied to V in float64."""
+    kernel = model.follower_kernel
+    if (
+        soften is boltzmann
+        and available()
+        and isinstance(kernel, SparseKernel)
+        and kernel.pattern.nnz >= COMPILED_ENTRIES
+    ):
+        q, policy, value = np.empty_like(model.follower_reward), np.empty_like(model.follower_reward), np.empty_like(v)
+        pattern, numbers = kernel.pattern, (float(model.follower_discount), float(model.temperature))
+        _backup(pattern.indptr, pattern.indices, kernel.values, model.follower_reward, *numbers, v, q, policy, value)
+        return Backup(q, policy, value)
     q = model.follower_reward + model.follower_discount * model.follower_kernel.expect(v)
     return Backup(q, *soften(q, model.temperature))
+
+
+@compiled
+def _backup(indptr, indices, values, reward, discount, temperature, v, q, policy, value):  # type: ignore[no-untyped-def]
+    """Q, π and TV written into `q`, `policy` (S, A) and `value` (S,), in one pass over the kernel."""
+    S, A = reward.shape
+    for s in range(S):
+        top = -np.inf
+        for a in range(A):
+            x = 0.0
+            for e in range(indptr[s * A + a], indptr[s * A + a + 1]):
+                x += values[e] * v[indices[e]]
+            x = reward[s, a] + discount * x
+            q[s, a] = x
+            top = max(top, x)
+        total = 0.0
+        for a in range(A):
+            weight = np.exp((q[s, a] - top) / temperature)
+            policy[s, a] = weight
+            total += weight
+        for a in range(A):
+            policy[s, a] /= total
+        value[s] = top + temperature * np.log(total)
 
 
 def backup_extended(model: TabularModel, v: Array, soften: Soften = boltzmann) -> Backup:

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import sparse
 from scipy.sparse.csgraph import breadth_first_order
 
-from boltzgrad.core.kernel import DenseKernel, Kernel, SparsePattern
+from boltzgrad.core.compiled import available
+from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
 
 Method = Literal["dense", "sparse", "krylov"]
 
@@ -17,6 +18,8 @@ Method = Literal["dense", "sparse", "krylov"]
 DENSE_SPARSE_LIMIT = 200
 # Dense LU still beats GMRES on expanders up to here, where one factorisation serves several solves.
 DENSE_EXPANDER_LIMIT = 600
+# From here on compiled loops, where there are any, beat SuperLU on local graphs and GMRES on expanders.
+COMPILED_FROM = 2000
 # Above this many states, a dense kernel with few non-zeros is worth converting.
 DENSE_LIMIT = 2500
 # An expander reaches everything within a few times log S steps; a grid needs about S^(1/2).
@@ -36,6 +39,11 @@ def choose(kernel: Kernel) -> Method:
         fast: Method = "dense" if kernel.n_states <= DENSE_EXPANDER_LIMIT else "krylov"
         _choices[pattern] = fast if spreads_fast(pattern) else "sparse"
     return _choices[pattern]
+
+
+def compiled_factors(kernel: Kernel) -> bool:
+    """Whether compiled loops are there, and worth their start, for a kernel."""
+    return available() and isinstance(kernel, SparseKernel) and kernel.n_states >= COMPILED_FROM
 
 
 def spreads_fast(pattern: SparsePattern) -> bool:

@@ -13,8 +13,12 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.kernel import DenseKernel, Kernel
 from boltzgrad.errors import NotConverged
 from boltzgrad.solvers.linear.direct import DenseLU, SparseLU
+from boltzgrad.solvers.linear.incomplete import Incomplete
 from boltzgrad.solvers.linear.krylov import Krylov
-from boltzgrad.solvers.linear.structure import DENSE_LIMIT, Method, choose
+from boltzgrad.solvers.linear.relaxation import Relaxation
+from boltzgrad.solvers.linear.structure import DENSE_LIMIT, Method, choose, compiled_factors
+
+Factor = DenseLU | SparseLU | Krylov | Incomplete | Relaxation
 
 EPS = float(np.finfo(float).eps)
 # A solution is accepted when its residual is within this many roundings of the terms it is made of.
@@ -64,16 +68,23 @@ class LinearSystem:
     ) -> None:
         self.discount, self._kernel, self._policy = discount, kernel, policy
         self.method: Method = method or (reuse.method if reuse is not None else choose(kernel))
-        self.p: Any = kernel.under(policy)
         self.factorisations = 0
-        self._factor: DenseLU | SparseLU | Krylov | None = None
+        self.given_up: tuple[str, ...] = reuse.given_up if reuse is not None else ()
+        self._factor: Factor | None = None
         if reuse is not None and reuse._factor is not None and reuse._factor.exact:
             self._factor = reuse._factor
         # Terms in a sum that a residual is made of: what a float64 evaluation of it may lose, in units of EPS.
         self.terms = kernel.longest_sum + kernel.n_actions + 3
 
+    @cached_property
+    def p(self) -> Any:
+        """P_π (S, S), dense or CSR."""
+        return self._kernel.under(self._policy)
+
     def apply(self, x: Array, transposed: bool = False) -> Array:
         """(I − γP_π) x, or (I − γP_π)ᵀ x."""
+        if isinstance(self._factor, Incomplete):  # which has the matrix, and every entry once
+            return self._factor.apply(x, transposed)
         return np.asarray(x - self.discount * ((self.p.T if transposed else self.p) @ x))
 
     @cached_property
@@ -105,6 +116,13 @@ class LinearSystem:
         """The name of the factorisation in use."""
         return self._factored().name
 
+    @property
+    def unusual(self) -> str:
+        """What has to be said of how it was solved, in parentheses: compiled loops, methods that were given up; or ""."""
+        said = [self.name] if isinstance(self._factored(), (Incomplete, Relaxation)) else []
+        said += [f"{self.name} after {name} missed its tolerance" for name in self.given_up[-1:]]
+        return f" ({'; '.join(said)})" if said else ""
+
     def solve(self, b: Array, *, rtol: float = 0.0) -> Solved:
         """(I − γP_π) x = b.  With rtol > 0 an iterative method may stop at ‖residual‖ ≤ rtol ‖b‖."""
         return self._solve(b, False, rtol)
@@ -113,14 +131,17 @@ class LinearSystem:
         """(I − γP_π)ᵀ x = b."""
         return self._solve(b, True, rtol)
 
-    def _factored(self) -> DenseLU | SparseLU | Krylov:
+    def _factored(self) -> Factor:
         if self._factor is None:
             self._factor = self._factorise()
         return self._factor
 
-    def _factorise(self) -> DenseLU | SparseLU | Krylov:
+    def _factorise(self) -> Factor:
         self.factorisations += 1
         S = self._kernel.n_states
+        fast = not self.given_up and compiled_factors(self._kernel)
+        if fast and self.method == "krylov":
+            return Relaxation(self.p.indptr, self.p.indices, self.discount * self.p.data)
         if self.method == "krylov":
             return Krylov(self.apply, S, self.discount)
         if self.method == "dense":
@@ -129,6 +150,11 @@ class LinearSystem:
             )
             matrix.flat[:: S + 1] += 1.0
             return DenseLU(matrix)
+        if fast and not isinstance(self._kernel, DenseKernel):
+            try:
+                return Incomplete(self._kernel, self._policy, self.discount)
+            except NotConverged:
+                self.given_up = (*self.given_up, Incomplete.name)
         merged = (
             sparse.csc_array(self.p)
             if isinstance(self._kernel, DenseKernel)
@@ -145,7 +171,10 @@ class LinearSystem:
                 return solved
             if not fresh:
                 fresh, self._factor = True, None
+            elif isinstance(self._factor, (Incomplete, Relaxation)):
+                self.given_up, self._factor = (*self.given_up, self._factor.name), None
             elif self.method == "krylov":
+                self.given_up = (*self.given_up, Krylov.name)
                 self.method, self._factor = "dense" if b.size <= DENSE_LIMIT else "sparse", None
             else:
                 raise NotConverged(
@@ -167,8 +196,11 @@ class LinearSystem:
         r = b - self.apply(x, transposed)
         size, count = float(np.linalg.norm(r, order)), 0
 
+        # One more solve by iteration costs as much as the first, and gains nothing from here on.
+        rest = 2.0 if factor.exact else 8.0
+
         def target() -> float:
-            return max(rtol * float(np.linalg.norm(b, order)), 2.0 * EPS * float(np.linalg.norm(x, order)))
+            return max(rtol * float(np.linalg.norm(b, order)), rest * EPS * float(np.linalg.norm(x, order)))
 
         while size > target() and count < _MAX_REFINEMENTS and np.isfinite(size):
             step = factor.solve(r, transposed=transposed, rtol=max(inner, 1e-6))
