@@ -57,3 +57,16 @@ def test_extended_products_do_not_depend_on_the_block(monkeypatch, block):
     monkeypatch.setattr(module, "_BLOCK", block)
     for kernel in (DenseKernel(dense.values), thin):
         np.testing.assert_allclose(kernel.expect_extended(v), exact, rtol=1e-17, atol=1e-18)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.2, 0.9])
+def test_sums_in_extended_precision_leave_out_zeros_alone(share):
+    """Few entries that are not zero, or many, and empty rows at both ends: the same sums as of every entry."""
+    rng = np.random.default_rng(0)
+    values = rng.random((5, 3, 5)) * (rng.random((5, 3, 5)) < share)
+    values[0, 0] = values[-1, -1] = values[2, 1] = 0.0
+    v = rng.normal(size=5).astype(np.longdouble)
+    exact = (values.astype(np.longdouble) * v).sum(axis=2)
+    found = DenseKernel(values).expect_extended(v)
+    assert found.dtype == np.longdouble
+    assert np.abs(found - exact).max() <= 4.0 * np.finfo(np.longdouble).eps

@@ -20,6 +20,8 @@ from boltzgrad.errors import InvalidModel
 
 # Rows of a kernel handled at once where a temporary of extended precision is needed.
 _BLOCK = 1 << 19
+# Below this share of entries that are not zero, a dense kernel's sums in extended precision are taken over those alone.
+_SPARSE = 0.25
 
 
 class SparsePattern:
@@ -147,6 +149,15 @@ class DenseKernel:
         return np.reshape(self.values, (self.n_states * self.n_actions, self.n_states))
 
     @cached_property
+    def _held(self) -> tuple[Array, Array, Array] | None:
+        """(entries that are not zero in extended precision, their columns, where each row's begin); None where most are not."""
+        rows, columns = np.nonzero(self.flat)
+        if rows.size > _SPARSE * self.values.size or np.iscomplexobj(self.values):
+            return None
+        starts = np.searchsorted(rows, np.arange(self.flat.shape[0]))
+        return self.flat[rows, columns].astype(np.longdouble), columns, starts
+
+    @cached_property
     def _flat_extended(self) -> Array:
         return self.flat.astype(np.longdouble)
 
@@ -162,6 +173,13 @@ class DenseKernel:
     def expect_extended(self, v: Array) -> Array:
         """`expect` with products and sums in extended precision."""
         v = v.astype(np.longdouble)
+        if self.values.size <= _BLOCK and self._held is not None:
+            entries, columns, starts = self._held
+            if not entries.size:
+                return np.zeros((self.n_states, self.n_actions), np.longdouble)
+            sums = np.add.reduceat(entries * v[columns], np.minimum(starts, entries.size - 1))
+            sums[np.diff(starts, append=entries.size) == 0] = 0.0
+            return np.asarray(sums).reshape(self.n_states, self.n_actions)
         if self.values.size <= _BLOCK:
             return np.asarray(self._flat_extended @ v).reshape(self.n_states, self.n_actions)
         flat, step = self.flat, max(1, _BLOCK // self.n_states)

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.kernel import summed_outer
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.softmaxes import centred
 from boltzgrad.families.tabular.contexts import ContextualArrays
@@ -54,16 +55,20 @@ class ContextSolution:
         """∂(weight · value)/∂(each array of the model)."""
         model, leader, policy = self.model, self.leader, self.follower.policy
         m = weight * self.sensitivity
-        own = model.follower_kernel.outer(model.follower_discount * m, self.follower.value)
+        theirs = model.follower_discount * m, self.follower.value
+        if leader is not None and not model.own_kernel:
+            visits = (weight * leader.occupancy)[:, None] * policy
+            ours = model.leader_discount * visits, leader.value
+            world = summed_outer(model.kernel, *zip(ours, theirs, strict=True))
+            return TabularArrays(world, weight * leader.value, m, visits)
+        own = model.follower_kernel.outer(*theirs)
         if leader is None:
             zero = np.zeros(model.n_states)
             world = own if not model.own_kernel else np.zeros_like(np.asarray(model.kernel.values))
             return TabularArrays(world, zero, m, np.zeros_like(m), own if model.own_kernel else None)
         visits = (weight * leader.occupancy)[:, None] * policy
         world = model.kernel.outer(model.leader_discount * visits, leader.value)
-        if not model.own_kernel:
-            world += own
-        return TabularArrays(world, weight * leader.value, m, visits, own if model.own_kernel else None)
+        return TabularArrays(world, weight * leader.value, m, visits, own)
 
 
 @dataclass(frozen=True, eq=False)
