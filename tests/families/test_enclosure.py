@@ -1,15 +1,23 @@
 """Enclosures contain the exact numbers: held against 80-digit arithmetic that shares no code with them, with controls."""
 
 import itertools
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from fractions import Fraction
 
+import autograd
+import autograd.core
 import autograd.numpy as anp
+import autograd.tracer as tracer
+import flint
 import mpmath
 import numpy as np
 import pytest
+from autograd import make_jvp
 from autograd.extend import defvjp, primitive
 from autograd.scipy.special import expit, logsumexp
 from hypothesis import given, settings
+from scipy import special
 
 import boltzgrad as bg
 from boltzgrad import errors
@@ -316,6 +324,7 @@ def test_radii_are_what_holds_the_truth(monkeypatch):
             return of_tables.enclosed(problem, THETA, 200)[1]
 
     monkeypatch.setattr(of_tables, "_STEPS", 1)
+    monkeypatch.setattr(of_tables, "_BITS_A_STEP", 10**9)
     wide = gradient()
     assert most(wide - as_balls(floats(wide))) > 1e-40
     with mpmath.workdps(60):
@@ -326,16 +335,133 @@ def test_radii_are_what_holds_the_truth(monkeypatch):
         assert any(ball.distance(mpmath.nstr(x, 55))[0] > 0 for ball, x in zip(narrow, exact, strict=True))
 
 
-def test_precision_is_put_back():
-    import flint
+RATES = {"follower_discount": 0.9, "leader_discount": 0.8, "temperature": 0.3}
+P2, R2 = np.array([[0.3, 0.7], [0.9, 0.1]]), np.array([[0.1, 0.7], [0.3, -0.4]])
+KERNEL = np.stack([P2, P2[::-1]], axis=1)
 
-    before = flint.ctx.prec
-    bg.enclose(bg.problems.load("toy-game"), np.zeros(6), 50)
+
+def table(c, t, **options):
+    """Two states; `c` makes constants of numbers: as they are, or as something that θ seems to move."""
+    options = {name: x if name == "leader_temperature" else c(x) for name, x in (RATES | options).items()}
+    return bg.TabularModel(c(KERNEL), c(np.array([0.1, 0.9])), c(R2) + t[0] * c(P2), c(R2.T) * t[1], **options)
+
+
+def several(c, t):
+    models = [table(c, t), table(c, t, follower_discount=0.85, leader_discount=0.7)]
+    return bg.several_followers(models, c(np.array([0.3, 0.7])))
+
+
+def steps(c, t):
+    options = {name: c(x) for name, x in RATES.items()}
+    options |= {
+        "terminal_follower_reward": c(np.array([0.7, -0.1])),
+        "reference": c(np.array([[0.3, 0.7], [0.6, 0.4]])),
+    }
+    arrays = c(KERNEL), c(np.array([0.1, 0.9])), c(R2) + t[0] * c(P2), c(R2.T) * t[1]
+    return bg.FiniteHorizonModel(*arrays, horizon=3, **options)
+
+
+def lead(c):
+    return bg.ValueObjective(
+        lambda t, policy, value: anp.sum(value[0] * c(np.array([0.3, 0.7]))) * t[0] + anp.sum(policy**2)
+    )
+
+
+TWINS = {
+    "rates": (lambda c, t: table(c, t), None),
+    "references": (
+        lambda c, t: table(c, t, reference=P2, leader_reference=P2[::-1].copy(), leader_temperature=0.5), None,
+    ),
+    "a temperature for each state": (lambda c, t: table(c, t, temperature=np.array([0.3, 0.7])), None),
+    "several followers": (several, None),
+    "three of equal chances": (lambda c, t: bg.several_followers([table(c, t)] * 3), None),
+    "steps": (steps, None),
+    "values of steps": (steps, lead),
+    "arrivals": (
+        lambda c, t: bg.TabularModel(
+            c(KERNEL), c(np.array([0.1, 0.9])), bg.arrival_reward(c(KERNEL), c(np.array([0.7, 0.1]))) + t[0] * P2,
+            bg.arrival_reward(c(KERNEL), c(np.array([0.3, 0.9]))) + t[1], **RATES,
+        ), None,
+    ),
+    "a gradient inside": (
+        lambda c, t: table(c, autograd.grad(lambda x: c(0.1) * (c(0.3) * anp.sum((x + 2.0) ** c(0.3)) / c(7.0)))(t)), None,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", TWINS)
+def test_what_is_made_of_constants_is_not_rounded(name):
+    """Constants as they are, and as numbers that θ seems to move, are the same numbers: nothing in between may round them."""
+    build, objective = TWINS[name]
+
+    def plain(x):
+        return x
+
+    def at(traced):
+        def made(t):
+            return build((lambda x: x + 0.0 * t[0]) if traced else plain, t)
+
+        given = {} if objective is None else {"objective": objective(plain)}
+        return bg.enclose(bg.ConfigurableMDP(made, dim=2, **given), np.array([0.3, -0.7]), 30)
+
+    one, other = at(False), at(True)
+    for a, b in zip((one.value, *one.gradient), (other.value, *other.gradient), strict=True):
+        assert abs(Fraction(a.midpoint) - Fraction(b.midpoint)) <= Fraction(1, 10**40)
+    assert one.errors(bg.hypergradient(one.problem, one.theta).gradient).max() < 1e-13
+
+
+@pytest.mark.parametrize("observes", [True, False])
+def test_a_leader_whose_policy_does_not_move(observes):
+    still = bg.MarkovGame(
+        np.full((2, 2, 2, 2), 0.5), [0.3, 0.7], np.arange(8.0).reshape(2, 2, 2) / 7,
+        np.arange(8.0)[::-1].reshape(2, 2, 2) / 3, policy=bg.LeaderPolicy(lambda t: anp.array([[0.3, 0.7]] * 2), 2),
+        observes=observes, **RATES,
+    )  # fmt: skip
+    assert Fraction(bg.enclose(still, np.zeros(2), 30).value.radius) > 0
+
+
+def test_models_that_were_made_outside_are_refused():
+    """τ log π⁰ was rounded when they were made."""
+    outside = table(lambda x: x, np.array([0.3, -0.7]), reference=P2)
+    for build in (lambda t: replace(outside, leader_reward=R2 * t[0]), lambda t: outside):
+        with pytest.raises(errors.InvalidOption, match=r"a reference that was made outside"):
+            bg.enclose(bg.ConfigurableMDP(build, dim=2), np.zeros(2))
+
+
+@pytest.mark.parametrize(
+    "power",
+    [lambda t: t[0] ** np.arange(4), lambda t: (t[0] + 0.0) ** 0, lambda t: np.array([0.0, 0.3]) ** (t[1] + 2.0)],
+)
+def test_zero_to_a_power(power):
+    problem = _own(lambda x: x + anp.sum(power(anp.array([0.0 * x, x]))))
+    assert bg.enclose(problem, np.zeros(1), 30).errors(bg.hypergradient(problem, np.zeros(1)).gradient).max() < 1e-14
+
+
+def test_a_gradient_that_is_exactly_zero():
+    objective = bg.PolicyObjective(lambda t, policy: 0.7 * anp.sum(policy))
+    problem = bg.ConfigurableMDP(lambda t: table(lambda x: x, t), dim=2, objective=objective)
+    found = bg.enclose(problem, np.ones(2), 30)
+    assert all(0 in ball and Fraction(ball.radius) < Fraction(1, 10**29) for ball in found.gradient)
+
+
+def test_a_thousand_digits():
+    found = bg.enclose(bg.ConfigurableMDP(lambda t: table(lambda x: x, t), dim=2), np.ones(2), 1000)
+    assert Fraction(found.gradient[0].radius) < Fraction(1, 10**999)
+
+
+def test_threads_and_failures_leave_nothing_behind():
+    before = (flint.ctx.prec, tracer.trace_stack.top, autograd.core.sparse_add, autograd.core.VSpace._mut_add)
+    rule = autograd.core.primitive_vjps[anp.power]
+    problem = bg.ConfigurableMDP(lambda t: table(lambda x: x, t), dim=2)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(
+            pool.map(lambda digits: bg.enclose(problem, np.ones(2), digits).value.midpoint[:12], range(10, 22))
+        )
+    assert len(set(found)) == 1
     with pytest.raises(errors.InvalidOption):
-        bg.enclose(bg.problems.load("rlhf"), np.zeros(6), 50)
-    assert flint.ctx.prec == before
-    floats_still = ball_trace.autograd.core.sparse_add
-    assert floats_still.__module__ == "autograd.core" or "autograd" in floats_still.fun.__module__
+        bg.enclose(_own(anp.sinc), np.ones(1))
+    assert (flint.ctx.prec, tracer.trace_stack.top, autograd.core.sparse_add, autograd.core.VSpace._mut_add) == before
+    assert autograd.core.primitive_vjps[anp.power] is rule
 
 
 def test_a_ball():
@@ -363,6 +489,15 @@ defvjp(softmax, lambda ans, x: lambda g: 2.0 * g)
 BASE_OPTIONS = {"follower_discount": 0.9, "leader_discount": 0.9, "temperature": 0.5}
 
 
+joint_softmax = primitive(special.softmax)
+"""SciPy's, over all entries: a function of a name that has a rule, but not that rule's."""
+defvjp(joint_softmax, lambda ans, x: lambda g: ans * (g - anp.sum(g * ans)))
+
+
+def _failing(**options):
+    return bg.ConfigurableMDP(lambda t: table(lambda x: x, t), dim=2, **options)
+
+
 def _own(function):
     def build(t):
         return bg.TabularModel(
@@ -388,6 +523,17 @@ REFUSED = [
     (lambda: bg.enclose(bg.problems.load("grid-world", size=40), np.zeros(64)), "1600 states"),
     (lambda: bg.enclose(_own(softmax), np.zeros(1)), "no ball arithmetic for softmax"),
     (lambda: bg.enclose(_own(anp.sinc), np.ones(1)), "no ball arithmetic for sinc"),
+    (lambda: bg.enclose(_own(lambda x: joint_softmax(x + np.eye(2))), np.ones(1)), "no ball arithmetic for softmax"),
+    (
+        lambda: bg.enclose(_own(lambda x: make_jvp(anp.tanh)(x)(1.0)[1]), np.ones(1)),
+        "forward derivatives inside of build",
+    ),
+    (
+        lambda: bg.enclose(
+            _failing(regulariser=bg.Regulariser(lambda t: float(np.sum(t**2)), lambda t: 2 * t)), np.ones(2)
+        ),
+        "a scalar for what is one",
+    ),
 ]
 
 

@@ -167,6 +167,37 @@ def test_a_backup_in_one_pass(name, monkeypatch):
         np.testing.assert_allclose(one, other, rtol=1e-13, atol=1e-15)
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("discount", [0.99999, 1.0 - 1e-8])
+def test_patient_followers_are_solved_too(seed, discount, monkeypatch):
+    """Where loosely solved steps do not come to rest, exact ones do; and it is said."""
+    n, A = 50, 4
+    S = n * n
+    row, column = divmod(np.arange(S), n)
+    beside = [
+        np.minimum(row + 1, n - 1) * n + column, row * n + np.minimum(column + 1, n - 1),
+        np.maximum(row - 1, 0) * n + column, row * n + np.maximum(column - 1, 0),
+    ]  # fmt: skip
+    pattern = bg.SparsePattern(
+        4 * np.arange(S * A + 1), np.repeat(np.stack(beside, 1), 4, axis=0).ravel(), n_states=S, n_actions=A
+    )
+    kernel = bg.SparseKernel(pattern, np.tile(np.where(np.eye(4) > 0, 0.9, 0.1 / 3).ravel(), S))
+    reward, leader = np.random.default_rng(seed).normal(size=(2, S, A))
+    rates = {"follower_discount": discount, "leader_discount": 0.9, "temperature": 0.1}
+    model = bg.TabularModel(kernel, np.full(S, 1.0 / S), reward, leader, **rates)
+    found = solve_follower(model)
+    plainly(monkeypatch)
+    plain = solve_follower(model)
+    assert np.abs(found.policy - plain.policy).max() < 1e-6
+    assert found.residual <= 8.0 * max(plain.residual, np.finfo(float).eps * np.abs(plain.value).max())
+
+
+def test_steps_that_do_not_come_to_rest_are_made_exactly_and_said(monkeypatch):
+    model, _ = world("grid-world")
+    monkeypatch.setattr(follower, "_MOST_LOOSE", 1)
+    assert "Newton by compiled loops missed its tolerance" in solve_follower(model).describe()
+
+
 def test_aggregates_are_averages():
     model, _ = world("grid-world", 900)
     coarse, which = aggregated.smaller(model)

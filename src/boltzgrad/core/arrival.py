@@ -9,6 +9,7 @@ import numpy as np
 from autograd.extend import defjvp, defvjp, primitive
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import numeric_array, untraced
 from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
@@ -27,7 +28,7 @@ def arrival_reward(transition: Any, reward: Any) -> Any:
     kernel = transition if isinstance(transition, (SparseKernel, DenseKernel)) else DenseKernel(
         numeric_array("transition", transition, ndim=3, axes="(states, actions, states)")
     )  # fmt: skip
-    paid = numeric_array("reward", reward)
+    paid = followed(numeric_array("reward", reward))
     S, A, shape = kernel.n_states, kernel.n_actions, np.shape(untraced(paid))
     if isinstance(kernel, DenseKernel):
         if shape not in ((S,), (S, A, S)):

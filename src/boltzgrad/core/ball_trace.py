@@ -17,10 +17,13 @@ import autograd.core
 import autograd.numpy as anp
 import autograd.tracer as tracer
 import numpy as np
-from autograd.core import VJPNode, VSpace, make_vjp, primitive_vjps
+from autograd.core import JVPNode, VJPNode, VSpace, make_vjp, primitive_vjps
 from autograd.extend import defvjp, primitive
-from autograd.numpy import numpy_vjps
+from autograd.numpy import numpy_vjps, numpy_wrapper
+from autograd.numpy.numpy_boxes import ArrayBox
 from autograd.numpy.numpy_vjps import unbroadcast_f
+from autograd.numpy.numpy_vspaces import ArrayVSpace
+from autograd.scipy import special
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.balls import Balls, as_balls, flint
@@ -52,7 +55,9 @@ class _Enclosed(tracer.Node):  # type: ignore[misc]
         for i, node in zip(parent_argnums, parents, strict=True):
             given[i] = node.balls
         name = getattr(fun, "__name__", "?")
-        rule = (_RULES.get(name) or (fun.fun if name in _PLAIN else None)) if _known(fun.fun) else None
+        if name == "where":  # floats say which
+            given[0] = args[0]
+        rule = (_RULES.get(name) or (fun.fun if name in _PLAIN else None)) if _known(fun) else None
         if rule is None:
             raise InvalidOption(
                 f"enclose has no ball arithmetic for {name}, which is used in build, in the objective, or in their derivatives"
@@ -69,10 +74,17 @@ class _Enclosed(tracer.Node):  # type: ignore[misc]
         self.balls = balls
 
 
-def _known(raw: Any) -> bool:
-    """Whether a function is one of those that the rules are for, and not somebody's own of the same name."""
-    room = "numpy" if isinstance(raw, np.ufunc) else str(getattr(raw, "__module__", "")).partition(".")[0]
-    return room in ("numpy", "scipy", "autograd", "boltzgrad")
+_autograds = {
+    id(x)
+    for place in (anp, anp.linalg, numpy_vjps, numpy_wrapper, special, VSpace, ArrayBox)
+    for x in vars(place).values()
+    if callable(getattr(x, "fun", None))
+}
+
+
+def _known(fun: Any) -> bool:
+    """Whether a function is one of autograd's or the library's own, which the rules are for, and not another of that name."""
+    return id(fun) in _autograds or str(getattr(fun.fun, "__module__", "")).startswith("boltzgrad.")
 
 
 # What has no derivative (shapes, comparisons, argmax, floor) is not traced here either.
@@ -101,19 +113,26 @@ def power(x: Any, y: Any) -> Any:
 
 defvjp(
     power,
-    lambda ans, x, y: unbroadcast_f(x, lambda g: g * followed(y) * power(x, followed(y) - 1.0)),
-    lambda ans, x, y: unbroadcast_f(y, lambda g: g * anp.log(followed(x)) * ans),
+    lambda ans, x, y: unbroadcast_f(x, lambda g: g * y * anp.power(x, anp.where(y, followed(y) - 1.0, 1.0))),
+    lambda ans, x, y: unbroadcast_f(y, lambda g: g * anp.log(numpy_vjps.replace_zero(followed(x), 1.0)) * ans),
 )
+
+
+def _refused(self: Any, g: Any) -> None:
+    raise InvalidOption("enclose does not follow forward derivatives inside of build (make_jvp): take grad")
 
 
 @contextlib.contextmanager
 def _nothing_rounded() -> Iterator[None]:
     """What autograd does to plain floats on its way, kept from it.
 
-    It adds up gradients in place, and a float array that changes before it is looked at has no balls; and its derivative of a
-    power has arithmetic of constants alone.
+    It adds up gradients in place, and a float array that changes before it is looked at has no balls; a derivative that is
+    taken inside of `build` starts from a plain one, which meets plain constants; that of a power has arithmetic of constants.
     """
+    ones = ArrayVSpace.ones
     with (
+        mock.patch.object(ArrayVSpace, "ones", lambda self: followed(ones(self))),
+        mock.patch.object(JVPNode, "initialize_root", _refused),
         mock.patch.object(VSpace, "_mut_add", lambda self, x, y: x + y),
         mock.patch.object(autograd.core, "sparse_add", sparse_add),
         mock.patch.dict(primitive_vjps, {anp.power: primitive_vjps[power]}),
@@ -124,13 +143,21 @@ def _nothing_rounded() -> Iterator[None]:
 @contextlib.contextmanager
 def _traced(theta: Array) -> Iterator[Any]:
     """θ as a box whose balls are the exact floats."""
-    with tracer.trace_stack.new_trace() as trace, constants_allowed(), _nothing_rounded():
-        box = tracer.new_box(theta, trace, _Enclosed.new_root(as_balls(theta)))
-        token = _zero.set(anp.sum(box * 0.0))
-        try:
+    depth = tracer.trace_stack.top
+    token = _zero.set(None)
+    try:
+        with tracer.trace_stack.new_trace() as trace, constants_allowed(), _nothing_rounded():
+            box = tracer.new_box(theta, trace, _Enclosed.new_root(as_balls(theta)))
+            _zero.set(anp.sum(box * 0.0))
             yield box, trace
-        finally:
-            _zero.reset(token)
+    finally:
+        _zero.reset(token)
+        tracer.trace_stack.top = depth  # which autograd leaves where an error found it
+
+
+def _ball_of(x: Any) -> Any:
+    """That of a scalar, or of an array that holds one."""
+    return np.asarray(_balls_of(x), object).reshape(()).item()
 
 
 def _balls_of(x: Any) -> Balls:
@@ -139,7 +166,7 @@ def _balls_of(x: Any) -> Balls:
 
 def _slope(function: Callable[[Any], Any], x: Any) -> Balls:
     """The gradient of a scalar at a box; the pull-back starts from a one that is enclosed, so that no two floats meet."""
-    back, _ = make_vjp(lambda t: function(t) + anp.sum(0.0 * t), x)
+    back, _ = make_vjp(lambda t: anp.sum(function(t)) + anp.sum(0.0 * t), x)
     return _balls_of(back(followed(1.0)))
 
 
@@ -168,7 +195,7 @@ def pulled(function: Callable[[Any], Sequence[Any]], theta: Array, cotangents: S
 def scalar(function: Callable[[Any], Any], theta: Array) -> tuple[Any, Balls]:
     """(f, ∂f/∂θ (d,)) of f(θ), in balls."""
     with _traced(theta) as (box, _):
-        return _balls_of(function(box)), _slope(function, box)
+        return _ball_of(function(box)), _slope(function, box)
 
 
 def slopes(function: Callable[[Any, Any], Any], theta: Array, policy: Balls) -> tuple[Balls, Balls, Balls]:
@@ -176,8 +203,11 @@ def slopes(function: Callable[[Any, Any], Any], theta: Array, policy: Balls) -> 
     with _traced(theta) as (box, trace):
         plain = np.asarray(np.frompyfunc(float, 1, 1)(policy), float)
         pi = tracer.new_box(plain, trace, _Enclosed.new_root(policy))
-        value = _balls_of(function(box, pi))
-        return value, _slope(lambda t: function(t, pi), box), _slope(lambda p: function(box, p), pi)
+        return (
+            _ball_of(function(box, pi)),
+            _slope(lambda t: function(t, pi), box),
+            _slope(lambda p: function(box, p), pi),
+        )
 
 
 def _without_type(adjoint: Rule) -> Rule:
@@ -284,7 +314,7 @@ _RULES: dict[str, Rule] = {
     "dot_adjoint_0": _without_type(numpy_vjps.dot_adjoint_0.fun),
     "dot_adjoint_1": _without_type(numpy_vjps.dot_adjoint_1.fun),
     "arctan": np.frompyfunc(lambda x: x.atan(), 1, 1),
-    "clip": lambda x, low, high: _either(_either(x, low, True), high, False),
+    "clip": lambda x, a_min, a_max: _either(_either(x, a_min, True), a_max, False),
     "array_from_args": lambda args, kwargs, *xs: np.stack([np.asarray(as_balls(x), object) for x in xs]),
     "_collected": lambda entries, pattern: _gathered(entries, pattern.indices, pattern.n_states),
     "solve": _solved,

@@ -19,6 +19,7 @@ from autograd import grad
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.arrival import gathered, row_sums
+from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import real_array, untraced
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel
 from boltzgrad.core.linearise import constants_allowed, traced_jvp
@@ -206,7 +207,7 @@ def value_under(m: Any, policy: Any) -> Any:
 
 
 def _by_steps(m: Any, policy: Any, log: Any) -> Any:
-    value, kernels = m.terminal_follower_reward, m.kernels(own=True)
+    value, kernels = followed(m.terminal_follower_reward), m.kernels(own=True)
     values = [value]
     tau = m.temperature[:, None] if np.ndim(untraced(m.temperature)) else m.temperature
     for t in range(m.horizon - 1, -1, -1):

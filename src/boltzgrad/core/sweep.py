@@ -133,8 +133,10 @@ def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int,
 
 def _change(new: Array, old: Array) -> tuple[float, float]:
     """The largest change of any entry relative to itself, and of the whole relative to its largest entry."""
-    parts = [(new.real, old.real), (new.imag, old.imag)] if np.iscomplexobj(new) else [(new, old)]
-    return max(_relative(*p, each=True) for p in parts), max(_relative(*p) for p in parts)
+    if not np.iscomplexobj(new):
+        return _relative(new, old)
+    (a, b), (c, d) = _relative(new.real, old.real), _relative(new.imag, old.imag)
+    return max(a, c), max(b, d)
 
 
 def _is_noise(new: Array, old: Array, scale: float) -> bool:
@@ -145,22 +147,22 @@ def _is_noise(new: Array, old: Array, scale: float) -> bool:
     if not np.iscomplexobj(new):
         return scale > 0.0 and bool(np.abs(new - old).max() <= 64.0 * EPS * size)
     still = float(np.abs(new.real - old.real).max()) <= 64.0 * EPS * scale
-    if not still and _relative(new.real, old.real) > 1e-13:
+    if not still and _relative(new.real, old.real)[1] > 1e-13:
         return False
     return bool(np.abs(new.imag - old.imag).max() <= 64.0 * EPS * COMPLEX_STEP * size)
 
 
-def _relative(new: Array, old: Array, each: bool = False) -> float:
+def _relative(new: Array, old: Array) -> tuple[float, float]:
+    """(the largest change of any entry relative to itself, of the whole relative to its largest entry), of real arrays."""
     moved = np.abs(new - old)
     largest = float(moved.max())
     if not largest:
-        return 0.0
+        return 0.0, 0.0
     size = np.abs(new)
-    if not each:
-        whole = float(size.max())
-        return largest / whole if whole > 0.0 else 1.0
-    felt = moved > 1e-290  # what underflows is at rest
-    return float((moved[felt] / np.maximum(size[felt], 1e-290)).max()) if felt.any() else 0.0
+    whole = float(size.max())
+    moved[moved <= 1e-290] = 0.0  # what underflows is at rest
+    np.maximum(size, 1e-290, out=size)
+    return float((moved / size).max()), largest / whole if whole > 0.0 else 1.0
 
 
 def needed_sweeps(discount: float) -> float:

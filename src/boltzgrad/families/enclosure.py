@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass, field
 from decimal import Decimal
 from fractions import Fraction
@@ -12,10 +13,13 @@ import numpy as np
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.balls import flint, most, need_flint, outward, precision
-from boltzgrad.errors import InvalidOption, NotConverged
+from boltzgrad.core.hypergradient import Hypergradient
+from boltzgrad.errors import BoltzgradError, InvalidOption, NotConverged
 from boltzgrad.families.registry import family_of, hypergradient
 
 _MOST_DIGITS, _TRIES = 1000, 4
+# python-flint's precision and what is kept from autograd are of the whole process.
+_ONE_AT_A_TIME = threading.RLock()
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ class Ball:
     def distance(self, x: Any) -> tuple[Fraction, Fraction]:
         """(least, most) that a number can be from the exact one."""
         try:
-            off = abs(Fraction(x) - Fraction(self.midpoint))
+            off = abs(Fraction(x.item() if isinstance(x, np.generic) else x) - Fraction(self.midpoint))
         except (TypeError, ValueError, OverflowError) as error:
             raise InvalidOption(f"{x!r} is no finite number") from error
         return max(off - Fraction(self.radius), Fraction(0)), off + Fraction(self.radius)
@@ -116,20 +120,40 @@ def enclose(problem: Any, theta: Any, digits: int = 30) -> Enclosure:
     if enclosed is None:
         raise InvalidOption(f"enclose is for tables and Markov games; {problem!r} is none")
     reference = hypergradient(problem, theta)
-    bits = int(3.33 * digits) + 80
+    bits, why = int(3.33 * digits) + 80, ""
     for _ in range(_TRIES):
-        with precision(bits):
-            value, gradient = enclosed(problem, reference.theta, bits)
-            aim, zero = flint.arb(10) ** (-int(digits)), flint.arb(0)
-            widest = most([flint.arb(0, x.rad()) for x in gradient])
-            size, terms = most(gradient), flint.arb(float(reference.term_sizes.max()))
-            if widest <= aim * (size if size > aim * terms else max(terms, zero)) and value.rad() <= aim * flint.arb(
-                float(reference.value_scale)
-            ):
+        with _ONE_AT_A_TIME, precision(bits):
+            try:
+                value, gradient = enclosed(problem, reference.theta, bits)
+            except NotConverged as error:
+                bits, why = 2 * bits, f" ({error})"
+                continue
+            except BoltzgradError:
+                raise
+            except Exception as error:
+                raise InvalidOption(
+                    f"enclose follows build, objective and regulariser by autograd, and could not: {type(error).__name__}: "
+                    f"{error}. Write them in autograd.numpy, of real float64 numbers, with a scalar for what is one"
+                ) from error
+            if _fine(value, gradient, reference, digits):
                 told = [_told(x, int(digits)) for x in (value, *gradient)]
                 return Enclosure(problem, reference.theta, told[0], tuple(told[1:]), int(digits), bits)
         bits *= 2
-    raise NotConverged(f"enclose: {digits} digits were not reached with {bits // 2} bits; ask for fewer")
+    raise NotConverged(
+        f"enclose: {digits} digits were not reached with {bits // 2} bits{why}; ask for fewer, or J may not be smooth here "
+        "(0 to a power, a kink)"
+    )
+
+
+def _fine(value: Any, gradient: Any, reference: Hypergradient, digits: int) -> bool:
+    """Whether radii are small enough: beside the largest entry, or what it is a sum of, or J's own terms where all is zero."""
+    aim, scale = flint.arb(10) ** (-int(digits)), flint.arb(float(reference.value_scale))
+    if not all(x.is_finite() for x in (value, *gradient)):
+        return False
+    size, terms = most(gradient), flint.arb(float(reference.term_sizes.max()))
+    beside = size if size > aim * max(terms, scale) else max(terms, scale)
+    widest = most([flint.arb(0, x.rad()) for x in gradient])
+    return bool(widest <= aim * beside and value.rad() <= aim * scale)
 
 
 _PRINTED = re.compile(r"\[(?:(?P<mid>[^ ]+) )?\+/- (?P<rad>[^\]]+)\]")

@@ -40,6 +40,7 @@ from boltzgrad.solvers.soft_bellman import (
 EPS = float(np.finfo(float).eps)
 _FLOOR = 8.0  # a residual below so many roundings of |r| + |V| is as good as float64 gets
 _SWEEPS = 60  # backups before early Newton steps where factorising is costly; measured on grids of 10⁵ states
+_MOST_LOOSE = 60  # Newton steps that are solved loosely; on grids of 10⁶ states they are twenty
 _SWEEPS_COMPILED = 3  # and where an incomplete factorisation costs no more than these
 _NO_STEP = 0.05  # of τ: a fixed point that is none leaves Newton steps of about τ, however small its residual
 _AGGREGATED_FROM = 20_000
@@ -189,7 +190,7 @@ def solve_follower(
         raise InvalidOption(f"tolerance is {tolerance!r}; expected a positive number")
     if method == "newton":
         try:
-            return _newton(model, v, tolerance, max_iterations or 500, soften)
+            return _newton_by_any(model, v, tolerance, max_iterations or 500, soften)
         except NotConverged as error:
             if _may_wander(model):
                 raise InvalidModel(f"{_infinite(model)} ({error})") from None
@@ -215,13 +216,31 @@ def _at_rest(model: TabularModel, v: Array, step: Backup) -> bool:
     return bool(np.all(np.abs(step.value - v) <= _FLOOR * EPS * np.maximum(size, np.finfo(float).tiny)))
 
 
-def _newton(
+def _newton_by_any(
     model: TabularModel, v: Array, tolerance: float | None, max_iterations: int, soften: Soften
+) -> FollowerSolution:
+    """Newton with steps by compiled loops, solved loosely; where that does not come to rest, with exact ones."""
+    if not compiled_factors(model.follower_kernel) or choose(model.follower_kernel) == "dense":
+        return _newton(model, v, tolerance, max_iterations, soften)
+    try:
+        return _newton(model, v, tolerance, min(max_iterations, _MOST_LOOSE), soften)
+    except NotConverged:
+        return _newton(model, v, tolerance, max_iterations, soften, given_up=("Newton by compiled loops",))
+
+
+def _newton(
+    model: TabularModel,
+    v: Array,
+    tolerance: float | None,
+    max_iterations: int,
+    soften: Soften,
+    given_up: tuple[str, ...] = (),
 ) -> FollowerSolution:
     gamma, tau = model.follower_discount, model.temperature
     system: LinearSystem | None = None
     factorisations, moved, best, stalled = 0, np.inf, np.inf, 0
-    sweeps = _sweeps(model)
+    sweeps = _sweeps(model, bool(given_up))
+    loose = sweeps == _SWEEPS_COMPILED
     for iteration in range(max_iterations + 1):
         step = backup(model, v, soften)
         if sweeps and float(np.abs(step.value - v).max()) > tau:
@@ -237,9 +256,9 @@ def _newton(
         if done or (stalled >= 3 and size <= 100 * _floor(model, v)) or iteration == max_iterations:
             break
         near = system if moved <= _REUSE * tau else None
-        system = LinearSystem(model.follower_kernel, step.policy, gamma, reuse=near)
+        system = LinearSystem(model.follower_kernel, step.policy, gamma, reuse=near, given_up=given_up)
         # A Krylov solve need not be better than Newton's own error in this step.
-        correction = system.solve(gap, rtol=min(0.1 if sweeps else 1e-2, max(size / tau, 1e-8))).x
+        correction = system.solve(gap, rtol=min(0.1 if loose else 1e-2, max(size / tau, 1e-8))).x
         factorisations += system.factorisations
         moved = float(np.abs(correction).max())
         v = v + correction
@@ -248,7 +267,11 @@ def _newton(
     if tolerance is not None and size > tolerance:
         raise _missed(model, "Newton", size, tolerance, iteration)
     policy_system = LinearSystem(
-        model.follower_kernel, step.policy, gamma, reuse=system if moved <= _REUSE * tau else None
+        model.follower_kernel,
+        step.policy,
+        gamma,
+        reuse=system if moved <= _REUSE * tau else None,
+        given_up=given_up,
     )
     if _may_wander(model) and not float(np.abs(policy_system.solve(gap).x).max()) <= _NO_STEP * tau:
         raise InvalidModel(_infinite(model))
@@ -286,11 +309,11 @@ def _guess(model: TabularModel) -> Array:
         return np.zeros(model.n_states)
 
 
-def _sweeps(model: TabularModel) -> int:
+def _sweeps(model: TabularModel, plain: bool) -> int:
     """How many backups to make before an early Newton step."""
     if choose(model.follower_kernel) != "sparse":
         return 0
-    return _SWEEPS_COMPILED if compiled_factors(model.follower_kernel) else _SWEEPS
+    return _SWEEPS if plain or not compiled_factors(model.follower_kernel) else _SWEEPS_COMPILED
 
 
 def _value_iteration(

@@ -88,7 +88,7 @@ def table(problem: MarkovGame, theta: Array) -> Table | str:
 
 def enclosed(problem: MarkovGame, theta: Array, bits: int) -> tuple[Any, Any]:
     """J and ∇J in balls, as a table.  Raises: InvalidOption for arrays that were rounded when the game was made."""
-    if problem.steps is not None or np.any(problem.bonus):
+    if problem.steps is not None or np.any(problem.bonus) or np.any(problem.beside):
         raise InvalidOption(
             "enclose of a Markov game is for one without a reference and without a horizon, whose arrays are as they were given"
         )

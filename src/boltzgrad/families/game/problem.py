@@ -15,6 +15,7 @@ from scipy import sparse
 
 from boltzgrad.core.array_map import ArrayMap
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import numeric_array, real_number, untraced
 from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.core.linearise import Linearised, RoundedBuild, traced_jvp, traced_vjp
@@ -250,7 +251,7 @@ class MarkovGame(ParametricProblem):
 
     def _lifted(self, theta: Any) -> TabularModel:
         S, A, B = self.n_states, self.n_leader_actions, self.n_follower_actions
-        f, joint = self.policy.function(theta), self.joint
+        f, joint = followed(self.policy.function(theta)), self.joint
         paid = paid_to_leader(self, f)
         if isinstance(joint.kernel, DenseKernel):
             p = joint.kernel.values.reshape(S * A, B, S, 1)
@@ -271,7 +272,7 @@ class MarkovGame(ParametricProblem):
 
     def _averaged(self, theta: Any) -> TabularModel:
         S, A, B = self.n_states, self.n_leader_actions, self.n_follower_actions
-        f, joint = anp.reshape(self.policy.function(theta), (S, A, 1)), self.joint
+        f, joint = anp.reshape(followed(self.policy.function(theta)), (S, A, 1)), self.joint
         if isinstance(joint.kernel, DenseKernel):
             p = joint.kernel.values.reshape(S, A, B, S)
             kernel: Any = anp.sum(anp.reshape(f, (S, A, 1, 1)) * p, axis=1)

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from autograd.extend import Box
 
 from boltzgrad.core import ball_trace
 from boltzgrad.core.arrays import Array
@@ -27,16 +28,16 @@ from boltzgrad.core.balls import Balls, as_balls, flint, floats, least, most, to
 from boltzgrad.core.kernel import DenseKernel, Kernel
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.trajectory_objectives import TrajectoryObjective
-from boltzgrad.errors import BoltzgradError, InvalidOption, NotConverged
+from boltzgrad.errors import InvalidOption, NotConverged
 from boltzgrad.families.tabular.adjoint import ContextSolution
-from boltzgrad.families.tabular.linearise import flat
+from boltzgrad.families.tabular.contexts import arrays_of, as_contexts
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.families.tabular.reference import tabular_hypergradient
 from boltzgrad.solvers.linear import LinearSystem
 
 MOST_STATES, MOST_ENTRIES = 1024, 300_000
-_STEPS = 60
+_STEPS, _BITS_A_STEP = 20, 16  # refinements, and what each of them is sure to bring
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +110,7 @@ class _System:
         x = as_balls(np.zeros(len(b)))
         ahead = self.rough.solve_transposed if transposed else self.rough.solve
         size, tiny = None, flint.arb(2) ** (-bits)
-        for _ in range(_STEPS):
+        for _ in range(_STEPS + bits // _BITS_A_STEP):
             left = b - self.apply(x, transposed)
             now = most(left)
             if (size is not None and not now < size / 4) or not now > tiny * most(b):
@@ -146,7 +147,7 @@ def _optimum(
     """V* (S,) in balls: the second step above.  Raises: NotConverged."""
     v = as_balls(np.asarray(start, float))
     size, tiny = None, flint.arb(2) ** (-bits)
-    for _ in range(_STEPS):
+    for _ in range(_STEPS + bits // _BITS_A_STEP):
         left = _soften(model, kernel, reward, v)[0] - v
         now = most(left)
         if (size is not None and not now < size / 4) or not now > tiny * most(v):
@@ -163,7 +164,7 @@ def _optimum(
     room = flint.arb((low - kappa * carried).lower())
     error = flint.arb((longest / room * gap).upper()) if room > 0 else None
     if error is None or not error <= near:
-        raise NotConverged("enclose: the follower's residual is too large to prove anything; ask for more digits")
+        raise NotConverged("enclose: the follower's residual is too large to prove anything")
     return widened(v, error)
 
 
@@ -218,15 +219,16 @@ def enclosed(problem: ConfigurableMDP, theta: Array, bits: int) -> tuple[Any, Ba
     contexts = tabular_hypergradient(problem, theta).contexts
     for s in contexts:
         _refuse(problem, s.model)
-    function = flat(problem.build)
-    try:
-        arrays = ball_trace.enclosed(function, theta)
-    except BoltzgradError:
-        raise
-    except Exception as error:
-        raise InvalidOption(
-            f"enclose follows build by autograd, and could not: {type(error).__name__}: {error}. Write it in autograd.numpy"
-        ) from error
+    made: list[TabularModel] = []
+
+    def function(t: Any) -> tuple[Any, ...]:
+        built = as_contexts(problem.build(t))
+        made[:] = built.models
+        return arrays_of(built).parts()
+
+    arrays = ball_trace.enclosed(function, theta)
+    for model in made:
+        _refuse_rounded(model)
     at, found = 0, []
     for s in contexts:
         count = len(s.model.arrays().parts())
@@ -241,6 +243,20 @@ def enclosed(problem: ConfigurableMDP, theta: Array, bits: int) -> tuple[Any, Ba
         more, slope = ball_trace.scalar(problem.regulariser.function, theta)
         value, gradient = value + more, gradient + slope
     return value, gradient
+
+
+def _refuse_rounded(m: TabularModel) -> None:
+    """Raises: InvalidOption for a model that was made before, so that what its references and temperatures give was rounded."""
+    parts = {
+        "a reference": (m.reference is not None, m.follower_reward),
+        "a leader_reference": (m.leader_reference is not None, m.leader_reward),
+        "a temperature for each state": (np.ndim(m.unit) == 1, m.follower_reward),
+    }
+    for name, (given, x) in parts.items():
+        if given and not isinstance(x, Box):
+            raise InvalidOption(
+                f"build returns a model with {name} that was made outside of it, where τ log π⁰ was rounded: make it in build"
+            )
 
 
 def _refuse(problem: ConfigurableMDP, m: TabularModel) -> None:

@@ -159,10 +159,10 @@ def absorb(model: TabularModel, put: Put, moving: Mapping[str, Any]) -> None:
     if "follower_discount" in moving or "leader_discount" in moving:
         world, plans = model.kernel, model.follower_kernel
         if "leader_discount" in moving:
-            put("kernel", world.with_values(moving["leader_discount"] * world.values))
+            put("kernel", world.with_values(followed(moving["leader_discount"]) * world.values))
             put("leader_discount", 1.0)
         if "follower_discount" in moving:
-            plans = plans.with_values(moving["follower_discount"] * plans.values)
+            plans = plans.with_values(followed(moving["follower_discount"]) * plans.values)
             put("follower_discount", 1.0)
         put("follower_kernel", plans)
         _publish(model, put, True)

@@ -13,6 +13,7 @@ import autograd.numpy as anp
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import untraced
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
@@ -50,7 +51,7 @@ def several_followers(models: Iterable[TabularModel], probabilities: Any = None)
     if len(prices) > 1:
         raise InvalidModel(f"models have the leader_temperature {sorted(prices)}; it must be one number")
     n, A = len(parts), max(m.n_actions for m in parts)
-    chances = anp.ones(n) / n if probabilities is None else probabilities
+    chances = followed(anp.ones(n)) / n if probabilities is None else probabilities
     if np.shape(untraced(chances)) != (n,):
         raise InvalidModel(f"probabilities has shape {np.shape(untraced(chances))}, expected ({n},), one a model")
     there = np.concatenate([_there(m, A) for m in parts])
@@ -65,7 +66,7 @@ def several_followers(models: Iterable[TabularModel], probabilities: Any = None)
     tau: Any = np.repeat(heat, [m.n_states for m in parts]) if each else heat[0]
     out = TabularModel(
         _beside([m.kernel for m in parts], lost["leader_discount"], A),
-        anp.concatenate([chances[i] * m.initial for i, m in enumerate(parts)]),
+        anp.concatenate([followed(chances[i]) * m.initial for i, m in enumerate(parts)]),
         anp.concatenate([_padded(m.follower_reward, A) for m in parts]),
         anp.concatenate([_padded(m.leader_reward, A) for m in parts]),
         _beside([m.follower_kernel for m in parts], lost["follower_discount"], A) if own else None,
@@ -116,7 +117,7 @@ def _beside(kernels: list[Kernel], discounts: list[float], A: int) -> SparseKern
             assert isinstance(kernel, SparseKernel)
             lengths[:, :own] = kernel.pattern.row_lengths.reshape(S, own)
             columns.append(kernel.pattern.indices + first)
-        values.append(gamma * anp.ravel(kernel.values))
+        values.append(followed(gamma) * anp.ravel(kernel.values))
         pointers.append(pointers[-1][-1] + np.cumsum(lengths.ravel()))
         first += S
     pattern = SparsePattern(np.concatenate(pointers), np.concatenate(columns), n_states=total, n_actions=A)

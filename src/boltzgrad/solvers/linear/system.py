@@ -65,11 +65,12 @@ class LinearSystem:
         *,
         method: Method | None = None,
         reuse: LinearSystem | None = None,
+        given_up: tuple[str, ...] = (),
     ) -> None:
         self.discount, self._kernel, self._policy = discount, kernel, policy
         self.method: Method = method or (reuse.method if reuse is not None else choose(kernel))
         self.factorisations = 0
-        self.given_up: tuple[str, ...] = reuse.given_up if reuse is not None else ()
+        self.given_up: tuple[str, ...] = reuse.given_up if reuse is not None else given_up
         self._factor: Factor | None = None
         if reuse is not None and reuse._factor is not None and reuse._factor.exact:
             self._factor = reuse._factor
