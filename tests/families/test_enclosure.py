@@ -420,6 +420,42 @@ def test_a_leader_whose_policy_does_not_move(observes):
     assert Fraction(bg.enclose(still, np.zeros(2), 30).value.radius) > 0
 
 
+def balls_of_each_solve(problem, theta):
+    """(V*, V_L, ν, y) in balls, as they come out of their solves."""
+    reference, kept = bg.hypergradient(problem, theta), []
+    (solved,) = reference.contexts
+    optimum, solve = of_tables._optimum, of_tables._System.solve
+
+    def noted(*args, **options):
+        kept.append((optimum if len(args) == 6 else solve)(*args, **options))
+        return kept[-1]
+
+    with pytest.MonkeyPatch.context() as patch, precision(200):
+        patch.setattr(of_tables, "_optimum", noted)
+        patch.setattr(of_tables._System, "solve", noted)
+        parts = [as_balls(x) for x in solved.model.arrays().parts()]
+        of_tables.enclosed_context(problem, theta, solved, parts, 200)
+    return kept
+
+
+def test_every_solve_has_a_radius_that_holds_it(monkeypatch):
+    """Each solve stopped after one step, or after none, against the same brought to rest; without their radii they miss it."""
+    problem = float_problem(**CASES["plain"])
+    right = balls_of_each_solve(problem, THETA)
+    assert len(right) == 4
+    monkeypatch.setattr(of_tables, "_BITS_A_STEP", 10**9)
+    real = of_tables.widened
+    for steps in (0, 1):
+        monkeypatch.setattr(of_tables, "_STEPS", steps)
+        monkeypatch.setattr(of_tables, "widened", real)
+        wide = balls_of_each_solve(problem, THETA)
+        monkeypatch.setattr(of_tables, "widened", lambda x, radius: x)
+        narrow = balls_of_each_solve(problem, THETA)
+        for exact, held, bare in zip(right, wide, narrow, strict=True):
+            assert all(x.contains(y) for x, y in zip(held, exact, strict=True))
+            assert not all(x.overlaps(y) for x, y in zip(bare, exact, strict=True))
+
+
 def test_models_that_were_made_outside_are_refused():
     """τ log π⁰ was rounded when they were made."""
     outside = table(lambda x: x, np.array([0.3, -0.7]), reference=P2)
