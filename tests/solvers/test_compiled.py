@@ -1,11 +1,14 @@
 """Compiled loops beside the plain path: the same numbers, what they miss is done by others, and both are said."""
 
+from types import SimpleNamespace
+
 import autograd.numpy as anp
 import numpy as np
 import pytest
 from scipy import sparse
 
 import boltzgrad as bg
+from boltzgrad.core import compiled
 from boltzgrad.solvers import aggregated, follower, soft_bellman, solve_follower
 from boltzgrad.solvers.linear import LinearSystem, choose, incomplete, structure
 from boltzgrad.solvers.linear import system as system_module
@@ -244,3 +247,16 @@ def test_small_and_dense_kernels_keep_their_methods():
     small, policy = world("grid-world", 900)
     assert LinearSystem(small.kernel, policy, 0.9).name == "sparse LU"
     assert choose(bg.problems.load("four-rooms").contexts(np.zeros(105)).models[0].kernel) == "dense"
+
+
+def test_without_a_place_to_keep_what_was_compiled(monkeypatch):
+    """A package folder that cannot be written, and no home."""
+    plain = compiled.numba.njit
+
+    def nowhere(**options):
+        if options.pop("cache", False):
+            raise RuntimeError("cannot cache function: no locator available")
+        return plain(**options)
+
+    monkeypatch.setattr(compiled, "numba", SimpleNamespace(njit=nowhere))
+    assert compiled.compiled(lambda x: x + 1.0)(np.arange(3.0)).tolist() == [1.0, 2.0, 3.0]

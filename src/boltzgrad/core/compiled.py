@@ -24,4 +24,8 @@ def compiled(loop: Any) -> Any:
     """A loop over arrays of numbers, compiled when it is first called; as it is where there is no numba."""
     if not available():
         return loop
-    return numba.njit(cache=True, nogil=True, error_model="numpy", fastmath={"contract", "nsz", "arcp"})(loop)
+    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+    try:
+        return numba.njit(cache=True, **options)(loop)
+    except RuntimeError:  # nowhere to keep it: compiled in each process
+        return numba.njit(**options)(loop)
