@@ -41,7 +41,7 @@ PROBLEM_FILES = {
 }
 PROBLEM_CORE = {
     f"core/{name}.py"
-    for name in ("arrays", "built", "checks", "kernel", "linearise", "objectives", "problem", "softmaxes")
+    for name in ("arrays", "built", "checks", "constants", "kernel", "linearise", "objectives", "problem", "softmaxes")
 }
 
 

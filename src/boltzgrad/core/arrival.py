@@ -9,8 +9,8 @@ import numpy as np
 from autograd.extend import defjvp, defvjp, primitive
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import numeric_array, untraced
+from boltzgrad.core.constants import followed
 from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
 

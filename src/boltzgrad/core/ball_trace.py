@@ -8,7 +8,6 @@ on as they are, and decide what branches are taken.  An operation that has no ru
 from __future__ import annotations
 
 import contextlib
-import contextvars
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from unittest import mock
@@ -27,6 +26,7 @@ from autograd.scipy import special
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.balls import Balls, as_balls, flint
+from boltzgrad.core.constants import ZERO, followed
 from boltzgrad.core.linearise import constants_allowed
 from boltzgrad.errors import InvalidOption
 
@@ -90,14 +90,6 @@ def _known(fun: Any) -> bool:
 # What has no derivative (shapes, comparisons, argmax, floor) is not traced here either.
 tracer.notrace_primitives[_Enclosed] = tracer.notrace_primitives[VJPNode]
 
-_zero: contextvars.ContextVar[Any] = contextvars.ContextVar("zero", default=None)
-
-
-def followed(x: Any) -> Any:
-    """A constant that something is made of which must not be rounded: under `enclosed` what is made of it is enclosed, too."""
-    zero = _zero.get()
-    return x if zero is None else x + zero
-
 
 @primitive  # type: ignore[untyped-decorator]
 def sparse_add(vs: Any, x_prev: Any, x_new: Any) -> Any:
@@ -144,14 +136,14 @@ def _nothing_rounded() -> Iterator[None]:
 def _traced(theta: Array) -> Iterator[Any]:
     """θ as a box whose balls are the exact floats."""
     depth = tracer.trace_stack.top
-    token = _zero.set(None)
+    token = ZERO.set(None)
     try:
         with tracer.trace_stack.new_trace() as trace, constants_allowed(), _nothing_rounded():
             box = tracer.new_box(theta, trace, _Enclosed.new_root(as_balls(theta)))
-            _zero.set(anp.sum(box * 0.0))
+            ZERO.set(anp.sum(box * 0.0))
             yield box, trace
     finally:
-        _zero.reset(token)
+        ZERO.reset(token)
         tracer.trace_stack.top = depth  # which autograd leaves where an error found it
 
 

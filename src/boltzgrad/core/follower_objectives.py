@@ -19,8 +19,8 @@ from autograd import grad
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.arrival import gathered, row_sums
-from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import real_array, untraced
+from boltzgrad.core.constants import followed
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel
 from boltzgrad.core.linearise import constants_allowed, traced_jvp
 from boltzgrad.core.objectives import PolicyObjective

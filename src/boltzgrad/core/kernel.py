@@ -175,9 +175,10 @@ class DenseKernel:
         v = v.astype(np.longdouble)
         if self.values.size <= _BLOCK and self._held is not None:
             entries, columns, starts = self._held
-            if not entries.size:
-                return np.zeros((self.n_states, self.n_actions), np.longdouble)
-            sums = np.add.reduceat(entries * v[columns], np.minimum(starts, entries.size - 1))
+            # One zero behind the last, which is where empty rows at the end begin.
+            products = np.zeros(entries.size + 1, np.longdouble)
+            np.multiply(entries, v[columns], out=products[:-1])
+            sums = np.add.reduceat(products, starts)
             sums[np.diff(starts, append=entries.size) == 0] = 0.0
             return np.asarray(sums).reshape(self.n_states, self.n_actions)
         if self.values.size <= _BLOCK:

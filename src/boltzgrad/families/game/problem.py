@@ -15,8 +15,8 @@ from scipy import sparse
 
 from boltzgrad.core.array_map import ArrayMap
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import numeric_array, real_number, untraced
+from boltzgrad.core.constants import followed
 from boltzgrad.core.kernel import DenseKernel, SparseKernel, SparsePattern
 from boltzgrad.core.linearise import Linearised, RoundedBuild, traced_jvp, traced_vjp
 from boltzgrad.core.problem import ParametricProblem

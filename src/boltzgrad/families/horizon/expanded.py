@@ -13,7 +13,7 @@ import numpy as np
 from autograd.extend import Box
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.ball_trace import followed
+from boltzgrad.core.constants import followed
 from boltzgrad.core.kernel import SparseKernel, SparsePattern
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import Route, RouteResult

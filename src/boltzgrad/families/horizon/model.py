@@ -13,7 +13,6 @@ from autograd.extend import Box
 from scipy import sparse
 
 from boltzgrad.core.arrays import Array, ArrayRecord, meaning
-from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.built import BuiltModel
 from boltzgrad.core.checks import (
     ROW_SLACK,
@@ -23,6 +22,7 @@ from boltzgrad.core.checks import (
     numeric_array,
     untraced,
 )
+from boltzgrad.core.constants import followed
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
 

@@ -32,8 +32,8 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import check_available, check_policy, numeric_array, untraced
+from boltzgrad.core.constants import followed
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
 

@@ -13,8 +13,8 @@ import autograd.numpy as anp
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.core.ball_trace import followed
 from boltzgrad.core.checks import untraced
+from boltzgrad.core.constants import followed
 from boltzgrad.core.kernel import DenseKernel, Kernel, SparseKernel, SparsePattern
 from boltzgrad.errors import InvalidModel
 from boltzgrad.families.tabular.model import TabularModel
