@@ -13,7 +13,10 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
+
+import numpy as np
 
 HERE = Path(__file__).parent / "results"
 KEYS = ("forward", "gradient", "peak")
@@ -68,10 +71,6 @@ def once(name: str, size: int, way: str, out: Path) -> dict[str, float]:
 
 def main() -> None:
     """Measure, and write the table."""
-    import tempfile
-
-    import numpy as np
-
     sizes = [int(x) for x in (sys.argv[1] if len(sys.argv) > 1 else "10000,100000,1000000").split(",")]
     turns = int(sys.argv[2]) if len(sys.argv) > 2 else 3
     lines = [
@@ -91,11 +90,7 @@ def main() -> None:
                         found.append(once(name, size, way, Path(folder) / f"{way}.npy"))
                 one, other = (np.load(Path(folder) / f"{way}.npy") for way in rows)
                 off = float(np.abs(one - other).max() / np.abs(one).max())
-                mid = {
-                    w: {k: statistics.median(r[k] for r in rs) for k in ("forward", "gradient", "peak")}
-                    for w, rs in rows.items()
-                }
-                a, b = mid["plain"], mid["compiled"]
+                a, b = ({k: statistics.median(r[k] for r in rs) for k in KEYS} for rs in rows.values())
                 ratio = (b["forward"] + b["gradient"]) / (a["forward"] + a["gradient"])
                 took = (f"{x['forward']:.2f} + {x['gradient']:.2f}" for x in (a, b))
                 lines.append(

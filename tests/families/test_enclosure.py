@@ -374,6 +374,12 @@ TWINS = {
     ),
     "a temperature for each state": (lambda c, t: table(c, t, temperature=np.array([0.3, 0.7])), None),
     "several followers": (several, None),
+    "rates of NumPy's own": (
+        lambda c, t: bg.several_followers(
+            [table(c, t, follower_discount=np.float64(0.9), leader_discount=np.float64(0.7))] * 2
+        ),
+        None,
+    ),
     "three of equal chances": (lambda c, t: bg.several_followers([table(c, t)] * 3), None),
     "steps": (steps, None),
     "values of steps": (steps, lead),
@@ -412,12 +418,18 @@ def test_what_is_made_of_constants_is_not_rounded(name):
 
 @pytest.mark.parametrize("observes", [True, False])
 def test_a_leader_whose_policy_does_not_move(observes):
-    still = bg.MarkovGame(
-        np.full((2, 2, 2, 2), 0.5), [0.3, 0.7], np.arange(8.0).reshape(2, 2, 2) / 7,
-        np.arange(8.0)[::-1].reshape(2, 2, 2) / 3, policy=bg.LeaderPolicy(lambda t: anp.array([[0.3, 0.7]] * 2), 2),
-        observes=observes, **RATES,
-    )  # fmt: skip
-    assert Fraction(bg.enclose(still, np.zeros(2), 30).value.radius) > 0
+    """Its products with the kernel are constants, too: as in a game in which θ seems to move it."""
+    mixed = np.array([[0.3, 0.7], [0.9, 0.1]])
+    kernel = np.random.default_rng(0).dirichlet(np.ones(2), size=(2, 2, 2))
+    rewards = np.random.default_rng(1).normal(size=(2, 2, 2, 2))
+
+    def game(policy):
+        leader = bg.LeaderPolicy(policy, 2)
+        return bg.MarkovGame(kernel, [0.3, 0.7], *rewards, policy=leader, observes=observes, **RATES)
+
+    still, moving = game(lambda t: anp.array(mixed)), game(lambda t: mixed + 0.0 * t[0])
+    one, other = (bg.enclose(x, np.zeros(2), 30).value for x in (still, moving))
+    assert abs(Fraction(one.midpoint) - Fraction(other.midpoint)) <= Fraction(1, 10**40)
 
 
 def balls_of_each_solve(problem, theta):
@@ -544,7 +556,10 @@ def _own(function):
 
 
 REFUSED = [
-    (lambda: bg.enclose(bg.problems.load("random-lqr"), np.zeros(6)), "is for tables and Markov games"),
+    (
+        lambda: bg.enclose(bg.problems.load("random-lqr"), np.zeros(6)),
+        "is for tables, finite horizons and Markov games",
+    ),
     (lambda: bg.enclose(bg.problems.load("rlhf"), np.zeros(6)), "not for losses of trajectories"),
     (lambda: bg.enclose(bg.problems.load("general-garnet"), np.zeros(16)), "is of another kind"),
     (

@@ -1,5 +1,7 @@
 """Compiled loops beside the plain path: the same numbers, what they miss is done by others, and both are said."""
 
+import subprocess
+import sys
 from types import SimpleNamespace
 
 import autograd.numpy as anp
@@ -251,12 +253,25 @@ def test_small_and_dense_kernels_keep_their_methods():
 
 def test_without_a_place_to_keep_what_was_compiled(monkeypatch):
     """A package folder that cannot be written, and no home."""
-    plain = compiled.numba.njit
+    numba = optional("numba")
 
     def nowhere(**options):
         if options.pop("cache", False):
             raise RuntimeError("cannot cache function: no locator available")
-        return plain(**options)
+        return numba.njit(**options)
 
-    monkeypatch.setattr(compiled, "numba", SimpleNamespace(njit=nowhere))
-    assert compiled.compiled(lambda x: x + 1.0)(np.arange(3.0)).tolist() == [1.0, 2.0, 3.0]
+    monkeypatch.setitem(sys.modules, "numba", SimpleNamespace(njit=nowhere))
+    assert compiled._jitted(lambda x: x + 1.0)(np.arange(3.0)).tolist() == [1.0, 2.0, 3.0]
+
+
+def test_numba_is_not_imported_before_it_is_needed():
+    code = """
+import sys, numpy as np, boltzgrad as bg
+small = bg.problems.load("four-rooms")
+bg.hypergradient(small, small.initial_theta(seed=0))
+assert "numba" not in sys.modules
+large = bg.problems.load("garnet", n_states=2000)
+bg.hypergradient(large, large.initial_theta(seed=0))
+assert "numba" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -28,20 +28,17 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.balls import Balls, as_balls, flint
 from boltzgrad.core.constants import ZERO, followed
 from boltzgrad.core.linearise import constants_allowed
+from boltzgrad.core.stochastic import named
 from boltzgrad.errors import InvalidOption
 
 Rule = Callable[..., Any]
 
 # NumPy's own functions do these on arrays of balls, entry by entry, or only move them about.
-_PLAIN = frozenset(
-    word
-    for line in (
-        "add subtract multiply divide negative power square sqrt exp expm1 log log1p sin cos tan sinh cosh tanh absolute",
-        "sum prod mean cumsum dot matmul inner outer tensordot einsum trace diagonal diag",
-        "reshape ravel transpose swapaxes moveaxis squeeze expand_dims repeat roll flipud where triu tril",
-        "concatenate_args __getitem__ _array_from_scalar_or_array tensordot_adjoint_0 tensordot_adjoint_1",
-    )
-    for word in line.split()
+_PLAIN = named(
+    "add subtract multiply divide negative power square sqrt exp expm1 log log1p sin cos tan sinh cosh tanh absolute",
+    "sum prod mean cumsum dot matmul inner outer tensordot einsum trace diagonal diag",
+    "reshape ravel transpose swapaxes moveaxis squeeze expand_dims repeat roll flipud where triu tril",
+    "concatenate_args __getitem__ _array_from_scalar_or_array tensordot_adjoint_0 tensordot_adjoint_1",
 )
 
 

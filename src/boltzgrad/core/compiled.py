@@ -1,29 +1,46 @@
 """Loops that are compiled where numba is installed (the extra `[fast]`), and are not used where it is not.
 
 Every one of them has a plain NumPy or SciPy path beside it, which tests hold it against; `available` says which of them runs.
-Compilation happens once: its results are kept beside the source, or in the user's cache.  One thread, no reordering of sums at
-run time: the same bits on one machine.
+numba is imported, and a file's loops are compiled, when the first of them is called; what comes of it is kept beside the
+source, or in the user's cache.  One thread, no reordering of sums at run time: the same bits on one machine.
 """
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 from typing import Any
 
-try:
-    import numba
-except ImportError:
-    numba = None
 
-
+@functools.cache
 def available() -> bool:
     """Whether compiled loops are used."""
-    return numba is not None
+    return importlib.util.find_spec("numba") is not None
+
+
+class _Loop:
+    """A loop that is compiled when it is first called, together with all of its file, which it may call."""
+
+    def __init__(self, plain: Any) -> None:
+        self.plain: Any = plain
+        self.fast: Any = None
+
+    def __call__(self, *args: Any) -> Any:
+        if self.fast is None:
+            names = self.plain.__globals__
+            for name, loop in [(name, x) for name, x in names.items() if isinstance(x, _Loop)]:
+                names[name] = loop.fast = _jitted(loop.plain)
+        return self.fast(*args)
 
 
 def compiled(loop: Any) -> Any:
-    """A loop over arrays of numbers, compiled when it is first called; as it is where there is no numba."""
-    if not available():
-        return loop
+    """A loop over arrays of numbers, to be compiled; as it is where there is no numba."""
+    return _Loop(loop) if available() else loop
+
+
+def _jitted(loop: Any) -> Any:
+    import numba
+
     options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
     try:
         return numba.njit(cache=True, **options)(loop)

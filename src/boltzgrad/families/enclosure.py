@@ -97,11 +97,12 @@ class Enclosure:
 
 
 def enclose(problem: Any, theta: Any, digits: int = 30) -> Enclosure:
-    """J and ∇J of a table or a Markov game in balls that contain the exact numbers, `digits` of the largest entry.
+    """J and ∇J of a table, a finite horizon or a Markov game, in balls that contain the exact numbers.
 
-    Everything is in ball arithmetic: `build` and its derivative (as autograd sees them), the follower's fixed point, the
-    leader's values and the adjoint; branches of `build` are those that float64 takes.  For up to some 1000 states.  Needs
-    python-flint (`boltzgrad[rigorous]`).  Source: BC-HG Theorem 1, (5), and (22), the contraction of the soft Bellman operator.
+    `digits` are those of the largest entry.  Everything is in ball arithmetic: `build` and its derivative (as autograd sees
+    them), the follower's fixed point, the leader's values and the adjoint; branches of `build` are those that float64 takes.
+    For up to some 1000 states.  Needs python-flint (`boltzgrad[rigorous]`).  Source: BC-HG Theorem 1, (5), and (22), the
+    contraction of the soft Bellman operator.
 
     Raises: InvalidOption for another family, where the problem is too large, or where build uses an operation that has no ball
     arithmetic or is another framework's; NotConverged where nothing can be proved; MissingExtra.
@@ -118,7 +119,7 @@ def enclose(problem: Any, theta: Any, digits: int = 30) -> Enclosure:
         raise InvalidOption(f"digits is {digits!r}; expected an integer from 1 to {_MOST_DIGITS}")
     enclosed = family_of(problem).enclosed
     if enclosed is None:
-        raise InvalidOption(f"enclose is for tables and Markov games; {problem!r} is none")
+        raise InvalidOption(f"enclose is for tables, finite horizons and Markov games; {problem!r} is none")
     reference = hypergradient(problem, theta)
     bits, why = int(3.33 * digits) + 80, ""
     for _ in range(_TRIES):

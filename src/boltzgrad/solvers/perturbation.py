@@ -78,8 +78,7 @@ def follower_errors(
     rounding = residual_rounding(model, plain, step.q.astype(float), step.policy.astype(float), EXTENDED_EPS)
     moves = passed_on(step.policy.astype(float), eps * sizes, tau)
     b = np.abs(gap) + moves + 2.0 * own * top + rounding
-    # How far apart what two actions lead to may be off: nothing, for one who does not look ahead.
-    spread = np.inf if gamma else 0.0
+    spread = np.inf  # how far apart γ times what two actions lead to may be off
     if model.follower_kernel.row_sums.min() >= 1.0 - 1e-12:
         noise = 2.0 * (float(moves.max()) + 2.0 * own * float(top.max()) + float(rounding.max()))
         spread = gamma * (span(gap) + noise) / (1.0 - min(span_contraction(model) * (1 + eps), gamma))

@@ -203,13 +203,7 @@ def _ilut(start, columns, values, drop, compensated, room):  # type: ignore[no-u
         for e in range(start[i], start[i + 1]):
             j = columns[e]
             row[j] += values[e]
-            if not held[j]:
-                held[j] = True
-                if j < i:
-                    size = _pushed(heap, size, j)
-                else:
-                    above[right] = j
-                    right += 1
+            size, right = _noted(j, i, held, heap, size, above, right)
         lost = 0.0
         while size > 0:
             k, size = _popped(heap, size)
@@ -226,13 +220,7 @@ def _ilut(start, columns, values, drop, compensated, room):  # type: ignore[no-u
             for f in range(u_start[k], u_start[k + 1]):
                 j = u_at[f]
                 row[j] -= factor * u_is[f]
-                if not held[j]:
-                    held[j] = True
-                    if j < i:
-                        size = _pushed(heap, size, j)
-                    else:
-                        above[right] = j
-                        right += 1
+                size, right = _noted(j, i, held, heap, size, above, right)
         diagonal = row[i]
         row[i], held[i] = 0.0, False
         for q in range(right):
@@ -249,6 +237,18 @@ def _ilut(start, columns, values, drop, compensated, room):  # type: ignore[no-u
         inverse[i] = 1.0 / (diagonal + compensated * lost)
         l_start[i + 1], u_start[i + 1] = n_l, n_u
     return l_start, l_at[:n_l].copy(), l_is[:n_l].copy(), u_start, u_at[:n_u].copy(), u_is[:n_u].copy(), inverse, True
+
+
+@compiled
+def _noted(j, i, held, heap, size, above, right):  # type: ignore[no-untyped-def]
+    """(size of the heap, how many right of the diagonal) with column j of row i, which is noted once."""
+    if held[j]:
+        return size, right
+    held[j] = True
+    if j < i:
+        return _pushed(heap, size, j), right
+    above[right] = j
+    return size, right + 1
 
 
 @compiled

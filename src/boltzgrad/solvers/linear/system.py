@@ -51,10 +51,11 @@ class Solved:
 class LinearSystem:
     """(I − γ P_π) with a factorisation that serves forward and transposed solves.
 
-    `kernel` and `policy` (S, A) define P_π, `discount` is γ.  The method (dense LU, sparse LU, GMRES) is chosen from
-    the kernel; a `reuse`d factorisation of a nearby policy serves as the preconditioner of an iterative
-    refinement, so that no new factorisation is made.  Every solution's residual is computed; one that
-    misses its tolerance makes the system factorise afresh, then change method, then raise NotConverged.
+    `kernel` and `policy` (S, A) define P_π, `discount` is γ.  The method (dense LU, sparse LU, GMRES; compiled, incomplete LU
+    or Gauss–Seidel passes) is chosen from the kernel; a `reuse`d factorisation of a nearby policy serves as the preconditioner
+    of an iterative refinement, so that no new factorisation is made.  Every solution's residual is computed; one that misses
+    its tolerance makes the system factorise afresh, then change method (`given_up` says which was left), then raise
+    NotConverged.
     """
 
     def __init__(
