@@ -15,7 +15,11 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     """Put the command among the others."""
     again = commands.add_parser("experiment", help="run an experiment of the papers again, or go on with it")
     again.add_argument("name", nargs="?", help="which one (without a name: a list of them)")
-    again.add_argument("--preset", default="smoke", help="smoke (seconds), small (minutes), paper (the published grid)")
+    again.add_argument(
+        "--preset",
+        default="smoke",
+        help="smoke (seconds), small (minutes), full (the published length, one step size), paper (the whole published grid)",
+    )
     again.add_argument("--out", metavar="DIR", help="where rows, table and figures go (default: results/NAME-PRESET)")
     again.add_argument("--jobs", type=int, default=1, metavar="N", help="worker processes on this machine (default: 1)")
     again.add_argument("--dask", metavar="ADDRESS", help="send the tasks to the dask cluster with this scheduler")

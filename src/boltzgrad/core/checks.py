@@ -59,10 +59,10 @@ def numeric_array(name: str, x: Any, *, ndim: int | None = None, axes: str = "")
         raise InvalidModel(f"{name} holds {value.dtype} values, expected real numbers{hint}")
     if ndim is not None and value.ndim != ndim:
         raise InvalidModel(f"{name} has shape {value.shape}, expected {ndim} axes {axes}")
-    bad = np.argwhere(~np.isfinite(value))
-    if len(bad):
-        at = ", ".join(map(str, bad[0]))
-        raise InvalidModel(f"{name}[{at}] is {value[tuple(bad[0])]}; every entry must be finite")
+    finite = np.isfinite(value)
+    if not finite.all():
+        bad = np.argwhere(~finite)[0]
+        raise InvalidModel(f"{name}[{', '.join(map(str, bad))}] is {value[tuple(bad)]}; every entry must be finite")
     if isinstance(x, Box):
         return x
     return value.astype(np.complex128 if np.iscomplexobj(value) else np.float64, copy=False)

@@ -21,15 +21,16 @@ def available() -> bool:
 class _Loop:
     """A loop that is compiled when it is first called, together with all of its file, which it may call."""
 
-    def __init__(self, plain: Any) -> None:
+    def __init__(self, plain: Any, *, to_the_bit: bool = False) -> None:
         self.plain: Any = plain
+        self.to_the_bit = to_the_bit
         self.fast: Any = None
 
     def __call__(self, *args: Any) -> Any:
         if self.fast is None:
             names = self.plain.__globals__
             for name, loop in [(name, x) for name, x in names.items() if isinstance(x, _Loop)]:
-                names[name] = loop.fast = _jitted(loop.plain)
+                names[name] = loop.fast = _jitted(loop.plain, to_the_bit=loop.to_the_bit)
         return self.fast(*args)
 
 
@@ -38,10 +39,16 @@ def compiled(loop: Any) -> Any:
     return _Loop(loop) if available() else loop
 
 
-def _jitted(loop: Any) -> Any:
+def compiled_to_the_bit(loop: Any) -> Any:
+    """The same, of operations as they are written: no product is fused with a sum, so that NumPy's numbers are had."""
+    return _Loop(loop, to_the_bit=True) if available() else loop
+
+
+def _jitted(loop: Any, *, to_the_bit: bool) -> Any:
     import numba
 
-    options = {"nogil": True, "error_model": "numpy", "fastmath": {"contract", "nsz", "arcp"}}
+    freely = {"contract", "nsz", "arcp"}
+    options = {"nogil": True, "error_model": "numpy", "fastmath": False if to_the_bit else freely}
     try:
         return numba.njit(cache=True, **options)(loop)
     except RuntimeError:  # nowhere to keep it: compiled in each process

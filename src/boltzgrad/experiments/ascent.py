@@ -18,7 +18,7 @@ from boltzgrad.experiments.problems import load
 from boltzgrad.families.lqr.problem import LinearQuadratic
 from boltzgrad.solvers.lqr import check_leader_stable, solve_lqr
 
-SEEDS_TOGETHER = 5
+SEEDS_TOGETHER = 10
 """How many seeds share a task: fixed, so that results do not depend on the number of workers."""
 
 

@@ -43,8 +43,8 @@ TABLE = {
 }
 TEMPERATURES = (0.001, 0.003, 0.005)
 
-_ITERATIONS = {"smoke": 6, "small": 4000, "paper": 10_000}
-_ORACLE = {"smoke": 200, "small": 1000, "paper": 10_000}
+_ITERATIONS = {"smoke": 6, "small": 4000, "full": 10_000, "paper": 10_000}
+_ORACLE = {"smoke": 200, "small": 1000, "full": 10_000, "paper": 10_000}
 
 
 def published(method: str, steps: tuple[int, int], **options: Any) -> dict[str, Any]:
@@ -85,9 +85,9 @@ def _curve(
 
 
 def _single(preset: str) -> list[Curve]:
-    batches = BATCHES if preset == "paper" else {100: BATCHES[100]}
+    batches = BATCHES if preset in ("full", "paper") else {100: BATCHES[100]}
     temperatures = (0.003,) if preset == "smoke" else TEMPERATURES
-    return [c for tau in temperatures for batch in batches for c in _setting(preset, tau, batch)]
+    return [c for batch in batches for tau in temperatures for c in _setting(preset, tau, batch)]
 
 
 def _setting(preset: str, tau: float, batch: int) -> list[Curve]:
@@ -128,6 +128,8 @@ def _setting(preset: str, tau: float, batch: int) -> list[Curve]:
         theirs_as("HPGD (MC)", published("hpgd", steps))
         theirs_as("HPGD (oracle)", published("hpgd-oracle", steps, oracle_steps=_ORACLE[preset]))
         theirs_as("SoBiRL = Naive-PGD", published("naive", steps))
+    if preset == "full" and batch != 100:
+        return out  # what follows hardly depends on the batch
     # About as many environment steps as the published batch: an episode takes 40 to 90.
     sampling = {"episodes": max(1, round(batch / 90)), "horizon": "geometric"}
     reduced = {"method": "bc-hg", "segments": "exact", "baseline": True, "sampling": sampling}
@@ -140,6 +142,10 @@ def _setting(preset: str, tau: float, batch: int) -> list[Curve]:
 
     like = published("bc-hg", steps, critic=sarsa())
     ours_as("exact hypergradient", {"method": "exact"}, {"name": "ascent", "rate": 0.5}, True)
+    if preset == "full":
+        ours_as("exact, simplex steps", {"method": "exact"}, {"name": "simplex"})
+        ours_as("BC-HG, actions summed out, simplex steps", summed, hop)
+        return out
     ours_as("exact + noise of BC-HG as published", {"method": "noisy-exact", "like": like}, slow)
     ours_as("BC-HG as published, matrix world", like, slow)
     ours_as("exact Benefit in the published batches", {**like, "critic": "exact"}, slow)
@@ -153,7 +159,7 @@ def _setting(preset: str, tau: float, batch: int) -> list[Curve]:
 
 
 def _two_goals(preset: str) -> list[Curve]:
-    iterations = {"smoke": 4, "small": 600, "paper": 10_000}[preset]
+    iterations = {"smoke": 4, "small": 600, "full": 10_000, "paper": 10_000}[preset]
     settings = {"smoke": [(0.003, 1.0)]}.get(preset, list(TABLE))
     out = []
     for tau, beta in settings:
@@ -185,12 +191,13 @@ def _two_goals(preset: str) -> list[Curve]:
             )
 
         climb = {"name": "ascent", "rate": 0.5}
-        steps = (5, 2000) if preset == "paper" else (1, 200)
-        fast = {"name": "ascent", "rate": 0.1 if preset == "paper" else 0.5}
+        long = preset in ("full", "paper")
+        steps = (5, 2000) if long else (1, 200)
+        fast = {"name": "ascent", "rate": 0.1 if long else 0.5}
         add("exact hypergradient", {"method": "exact"}, climb, None, True)
         add("HPGD (MC)", published("hpgd", steps), fast, hpgd)
         # AMD's tables are nearly exact after a few calls: sweeps beyond that only cost time.
-        add("AMD", {"method": "amd", "sweeps": 100 if preset == "paper" else 10}, climb, amd)
+        add("AMD", {"method": "amd", "sweeps": 100 if long else 10}, climb, amd)
         add("zero-order", {"method": "zero-order", "radius": 0.1}, fast, zero)
         add("exact, simplex steps", {"method": "exact"}, {"name": "simplex"})
     return out
@@ -202,7 +209,7 @@ FOUR_ROOMS = Experiment(
     source="BC-HG Fig. 2 and 6",
     quantity="leader's objective",
     curves=_single,
-    seeds={"smoke": 2, "small": 5, "paper": 10},
+    seeds={"smoke": 2, "small": 5, "full": 10, "paper": 10},
     read=objective,
     read_end=objective_end,
 )
@@ -212,7 +219,7 @@ TWO_GOALS = Experiment(
     source="HPGD Table 1",
     quantity="leader's objective",
     curves=_two_goals,
-    seeds={"smoke": 2, "small": 3, "paper": 10},
+    seeds={"smoke": 2, "small": 3, "full": 10, "paper": 10},
     read=objective,
     read_end=objective_end,
 )

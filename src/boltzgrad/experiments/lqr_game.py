@@ -14,7 +14,7 @@ PUBLISHED = {"BC-HG": 0.147, "Naive-PGD": 0.020}
 
 
 def _curves(preset: str) -> list[Curve]:
-    iterations = {"smoke": 3, "small": 500, "paper": 2000}[preset]
+    iterations = {"smoke": 3, "small": 500, "full": 500, "paper": 2000}[preset]
     sampling = {"episodes": 4}
     out = []
 
@@ -63,7 +63,7 @@ LQR_GAME = Experiment(
     source="BC-HG Fig. 5",
     quantity="leader's undiscounted return",
     curves=_curves,
-    seeds={"smoke": 2, "small": 5, "paper": 20},
+    seeds={"smoke": 2, "small": 5, "full": 20, "paper": 20},
     read=read,
     read_end=read_end,
 )

@@ -11,7 +11,7 @@ STEP = 0.008  # SoBiRL J.3
 
 def _curves_of(problem: str, published: float | None, step: float) -> Any:
     def curves(preset: str) -> list[Curve]:
-        iterations = {"smoke": 5, "small": 2000, "paper": 3000}[preset]
+        iterations = {"smoke": 5, "small": 2000, "full": 3000, "paper": 3000}[preset]
         out = []
 
         def add(label: str, estimator: dict[str, Any], end: float | None = None, reference: bool = False) -> None:
@@ -42,7 +42,7 @@ SYNTHETIC = Experiment(
     source="SoBiRL Fig. 4, J.3",
     quantity="f(x, π*(x))",
     curves=_curves_of("synthetic", 1.0, STEP),
-    seeds={"smoke": 2, "small": 5, "paper": 10},
+    seeds={"smoke": 2, "small": 5, "full": 10, "paper": 10},
     read=objective,
     read_end=objective_end,
     lower_is_better=True,
@@ -53,7 +53,7 @@ SYNTHETIC_HARD = Experiment(
     source="not published; a variant of SoBiRL Fig. 4",
     quantity="f(x, π*(x))",
     curves=_curves_of("synthetic-hard", None, 0.1),
-    seeds={"smoke": 2, "small": 5, "paper": 10},
+    seeds={"smoke": 2, "small": 5, "full": 10, "paper": 10},
     read=objective,
     read_end=objective_end,
     lower_is_better=True,

@@ -15,7 +15,7 @@ SETTINGS = {1: "bonus 1 (discounted 150-step return)", 2: "bonus 2 (undiscounted
 
 
 def _curves(preset: str) -> list[Curve]:
-    iterations = {"smoke": 4, "small": 1000, "paper": 5000}[preset]
+    iterations = {"smoke": 4, "small": 1000, "full": 500, "paper": 5000}[preset]
     sampling = {"episodes": 3, "horizon": "geometric"}
     out = []
     for bonus, setting in SETTINGS.items():
@@ -76,7 +76,7 @@ TOY_GAME = Experiment(
     source="BC-HG Fig. 4 and 7",
     quantity="leader's 150-step return",
     curves=_curves,
-    seeds={"smoke": 2, "small": 5, "paper": 10},
+    seeds={"smoke": 2, "small": 5, "full": 10, "paper": 10},
     read=read,
     read_end=read_end,
 )

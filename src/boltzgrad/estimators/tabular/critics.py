@@ -19,7 +19,9 @@ from typing import Any, Literal
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.compiled import available
 from boltzgrad.errors import InvalidOption
+from boltzgrad.estimators import loops
 from boltzgrad.estimators.streams import Draws
 from boltzgrad.estimators.tabular.episodes import TabularEpisodes, Values
 
@@ -109,6 +111,12 @@ class Sarsa(TabularCritic):
         q = table.copy()
         flat = q.reshape(L, -1)
         policy = w.policy[w.lane_world]
+        if available():
+            loops.sarsa(
+                q, order, r.state, r.action, r.next_state, episodes.at(w.r_L), r.alive, r.ended, r.last, policy,
+                w.gamma_L, self.learning_rate, self.as_published,
+            )  # fmt: skip
+            return q
 
         def by_lane(x: Array) -> Array:
             return x.reshape(T, L, E).transpose(1, 0, 2).reshape(L, T * E)
@@ -132,7 +140,7 @@ class Sarsa(TabularCritic):
                 cut = last[rows, j] & ~ended[rows, j]
                 if cut.any():
                     to = following[rows, j]
-                    ahead = np.where(cut, (policy[rows, to] * q[rows, to]).sum(axis=1), ahead)
+                    ahead = np.where(cut, sum(policy[rows, to, a] * q[rows, to, a] for a in range(w.A)), ahead)
                 ahead = np.where(ended[rows, j], 0.0, ahead)
             new = old + rate * (reward[rows, j] + gamma * ahead - old)
             flat[rows, s] = np.where(live[rows, j], new, old)
