@@ -17,7 +17,7 @@ from tests_helpers import slow
 BOTH = ["penalty", "hessian"]
 
 
-@pytest.mark.parametrize("count", [20, slow(600)])
+@pytest.mark.parametrize("count", [20, slow(100)])
 def test_they_agree_on_random_problems(count):
     @settings(max_examples=count)
     @given(bst.problems_at(bst.configurable_mdps()))

@@ -41,7 +41,7 @@ def halves(seed, *, kernel, each=False):
 
 @pytest.mark.parametrize("kernel", [False, True])
 @pytest.mark.parametrize("each", [False, True])
-@pytest.mark.parametrize("count", [3, slow(40)])
+@pytest.mark.parametrize("count", [3, slow(15)])
 def test_no_witness_disagrees(count, kernel, each):
     @settings(max_examples=count)
     @given(st.integers(0, 2**20))
