@@ -21,6 +21,7 @@ ROOMS = (
     "estimators",
     "experiments",
     "testing",
+    "audits",
     "cli",
 )
 LINEAR = ("average", "linear")  # the files of solvers/ below every model
