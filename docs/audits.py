@@ -63,7 +63,7 @@ def command(audit: audits.Audit) -> str:
 def evidence(audit: audits.Audit, outcomes: tuple[audits.Outcome, ...]) -> str:
     """The section of one audit."""
     sources = "; ".join(
-        (f"[{s.name}](https://github.com/{s.name}) at {s.version[:10]}" if not s.installed else f"{s.name} {s.version}")
+        (f"<https://github.com/{s.name}> at {s.version[:10]}" if not s.installed else f"{s.name} {s.version}")
         + " ("
         + ", ".join(s.functions)
         + ")"
@@ -79,7 +79,7 @@ def evidence(audit: audits.Audit, outcomes: tuple[audits.Outcome, ...]) -> str:
         lines.append("\n".join(f"- Mistake: {words}." for words in mistakes))
     known = f" Known to its users: {audit.known}." if audit.known else ""
     lines.append(f"Shows {audit.shows}.{known}")
-    lines.append(f"```sh\n{command(audit)}\n```")
+    lines.append(f"Again: `{command(audit)}`.")
     return "\n\n".join(lines) + "\n"
 
 
