@@ -77,6 +77,8 @@ def evidence(audit: audits.Audit, outcomes: tuple[audits.Outcome, ...]) -> str:
     lines = [f"## {audit.name}", f"{audit.computes[0].upper()}{audit.computes[1:]}. {sources}.", "\n".join(rows)]
     if mistakes:
         lines.append("\n".join(f"- Mistake: {words}." for words in mistakes))
+    named = sorted({x.recognised.partition("’")[0].lstrip("‘") for x in outcomes if x.recognised})
+    lines += ["\n".join(f"- The judge names it, unasked: ‘{words}’." for words in named)] if named else []
     known = f" Known to its users: {audit.known}." if audit.known else ""
     lines.append(f"Shows {audit.shows}.{known}")
     lines.append(f"Again: `{command(audit)}`.")

@@ -168,7 +168,8 @@ The `small` presets (3 to 5 seeds, fewer iterations than published) of all exper
 marks (◂), and the cosine between each method's estimate and the exact gradient along its run.  This page is written by [results.py](results.py) from the rows in [results/](results); the same
 rows are read in the notebooks [Four-Rooms](../notebooks/09_four_rooms.ipynb),
 [thermal control](../notebooks/10_thermal_control.ipynb), [the two games](../notebooks/11_games.ipynb) and
-[the synthetic problems](../notebooks/12_synthetic.ipynb).  `--preset paper` runs the published grids.
+[the synthetic problems](../notebooks/12_synthetic.ipynb).  `--preset paper` runs the published grids.  Rows at the published
+length and one step size (`--preset full`), as far as they have been computed, are in `results/full-length`.
 
 "Environment steps" are a seed's in the whole run; methods that read the model are "model-based".  Ends are means over the
 last tenth of a run (the games: the last θ), ± standard errors over seeds; where all seeds start at the same θ (the toy game) a

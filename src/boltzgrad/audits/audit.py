@@ -50,8 +50,8 @@ class Case:
 
     A case that disagrees has its `mistake` in words, `remade` from its mathematics by code of ours: the package's array has to
     be `remade()` to `near`, relative to the largest entry, and `repaired()`, the same code without the mistake, has to agree
-    with the reference.  `tolerance` is what the package's own solver leaves (`check_hypergradient`).  Where ∇J is zero, sizes
-    are relative to `unit` [J/θ_j].
+    with the reference.  `tolerance` is what the package's own solver leaves (`check_hypergradient`).  A `unit`
+    [J/θ_j] is given where ∇J is zero, and sizes are relative to it.
     """
 
     key: str

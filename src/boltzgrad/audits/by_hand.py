@@ -19,16 +19,14 @@ def dense(seed: int, S: int, A: int) -> tuple[Array, Array]:
     return rng.dirichlet(np.ones(S), (S, A)), rng.dirichlet(np.ones(S))
 
 
-def planned(p: Array, r: Array, gamma: float, steps: int, terminal: Array | None = None) -> tuple[Array, Array]:
-    """(V (H, S), π (H, S, A)) of soft backward induction at temperature one."""
-    v = np.zeros(len(p)) if terminal is None else terminal
-    values, policies = [], []
+def planned(p: Array, r: Array, gamma: float, steps: int) -> Array:
+    """π (H, S, A) of soft backward induction at temperature one."""
+    v, policies = np.zeros(len(p)), []
     for _ in range(steps):
         q = r + gamma * p @ v
         v = logsumexp(q, axis=1)
-        values.append(v)
         policies.append(np.exp(q - v[:, None]))
-    return np.stack(values[::-1]), np.stack(policies[::-1])
+    return np.stack(policies[::-1])
 
 
 def settled(p: Array, r: Array, gamma: float, *, hard: bool = False, tau: float = 1.0) -> tuple[Array, Array]:

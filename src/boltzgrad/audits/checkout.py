@@ -42,7 +42,8 @@ class Checkout:
     def functions(self, file: str, *names: str, among: dict[str, Any]) -> SimpleNamespace:
         """The functions and classes `names` of a file, run `among` these names.
 
-        `Class.method` is a plain function here.  Decorators are left out, annotations are not evaluated.
+        `Class.method` is a plain function here.  A definition ends where its indentation does; decorators are left out,
+        annotations are not evaluated.
         Raises: InvalidOption if the file or a name is not there.
         """
         text, space = self._text(file), dict(among)

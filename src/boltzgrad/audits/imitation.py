@@ -41,7 +41,7 @@ def _reward(theta: Any) -> Any:
 
 def _likelihood(gamma: float, theta: Array) -> tuple[ConfigurableMDP, Array]:
     """The γᵗ-weighted log-likelihood of an expert over H steps."""
-    _, expert = planned(_P, _reward(_EXPERT), gamma, _H)
+    expert = planned(_P, _reward(_EXPERT), gamma, _H)
     seen = [visits(_P, _START, expert, 1.0, t + 1) - visits(_P, _START, expert, 1.0, t) for t in range(_H)]
     weights = np.stack([gamma**t * seen[t][:, None] * expert[t] for t in range(_H)])
 
@@ -56,8 +56,8 @@ def _likelihood(gamma: float, theta: Array) -> tuple[ConfigurableMDP, Array]:
 
 def _step(gamma: float, theta: Array, *, planners: float, states: int) -> Array:
     """E_D[∇r] − E_π[∇r] over so many states, by a planner with a discount of its own."""
-    _, expert = planned(_P, _reward(_EXPERT), gamma, _H)
-    _, own = planned(_P, _reward(theta), planners, _H)
+    expert = planned(_P, _reward(_EXPERT), gamma, _H)
+    own = planned(_P, _reward(theta), planners, _H)
     return visits(_P, _START, expert, gamma, states) - visits(_P, _START, own, gamma, states)
 
 
@@ -111,13 +111,13 @@ def _judged(gamma: float, theta: Array, key: str) -> Case:
         mistake=_STATES if gamma == 1.0 else f"{_PLANNER}; and {_STATES}",
         remade=partial(_step, gamma, theta, planners=1.0, states=_H + 1),
         repaired=partial(_step, gamma, theta, planners=gamma, states=_H),
-        unit=float(_step_size(gamma)),
+        unit=_most_visits(gamma) if theta is _EXPERT else None,
     )
 
 
-def _step_size(gamma: float) -> float:
-    """The largest number of visits that are counted."""
-    return float(visits(_P, _START, planned(_P, _reward(_EXPERT), gamma, _H)[1], gamma, _H).max())
+def _most_visits(gamma: float) -> float:
+    """Of the state where the expert is most."""
+    return float(visits(_P, _START, planned(_P, _reward(_EXPERT), gamma, _H), gamma, _H).max())
 
 
 AUDIT = Audit(
@@ -133,7 +133,7 @@ AUDIT = Audit(
         ),
     ),
     computes="the gradient of maximum causal entropy IRL over a finite horizon (MCEIRL)",
-    shows="with a discount other than one, the package's default; and with H + 1 counted states always",
+    shows="with a discount below one (the default is one); H + 1 states are counted always",
     known="no report of it was found; pull request 414 mended the sampled side only",
     needs=("torch",),
     cases=(

@@ -100,7 +100,7 @@ def _run(*checkouts: Checkout) -> dict[str, Array]:
     tree = SimpleNamespace(
         tree_map=jax.tree_util.tree_map,
         tree_reduce=jax.tree_util.tree_reduce,
-        tree_multimap=jax.tree_util.tree_map,  # a name that JAX has dropped since, like two below
+        tree_multimap=jax.tree_util.tree_map,  # JAX has dropped this name since, and that of jax.tree_map
     )
     old = SimpleNamespace(vjp=jax.vjp, lax=jax.lax, tree_map=tree.tree_map, tree_multimap=tree.tree_multimap)
     loop = fax.functions(
@@ -162,7 +162,7 @@ AUDIT = Audit(
     ),
     computes="the return's gradient through the follower of a learnt model (optimal model design)",
     shows="with the identity that the deep version of the method uses, at every temperature",
-    known="the paper says that the identity is an approximation",
+    known="the notebook calls it an approximation",
     needs=("jax",),
     cases=(
         *(
@@ -176,7 +176,7 @@ AUDIT = Audit(
                 mistake="one step for the whole of the follower's answer: SoBiRL's truncation",
                 remade=partial(_through, _theta(tau), tau, whole=False),
                 repaired=partial(_through, _theta(tau), tau, whole=True),
-                near=1e-8, tolerance=1e-8,
+                near=1e-11, tolerance=1e-8,
             )
             for tau in _TEMPERATURES
         ),

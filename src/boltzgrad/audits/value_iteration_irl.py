@@ -5,12 +5,14 @@ the same γ that difference, though no gradient of this likelihood, is zero at t
 
     ∇ Σ_{t<T} E_D log π_θ(a_t|s_t),
 
-which is the objective here: the demonstrations' log-likelihood.  Followers are paid for where they arrive, r(s').
+which is the objective here: the demonstrations' log-likelihood.  Alger's followers are paid for where they arrive, r(s'),
+the others for where they are.
 """
 
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from types import SimpleNamespace
 from typing import Any
 
@@ -26,7 +28,7 @@ from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
 _S, _A, _T, _GAMMA = 5, 3, 6, 0.9
-_P, _START = dense(6, _S, _A)
+_P = dense(6, _S, _A)[0]
 _START = np.eye(_S)[0]
 _EXPERT = np.random.default_rng(7).uniform(0.5, 1.5, _S)
 _THETA = np.random.default_rng(8).uniform(0.5, 1.5, _S)
@@ -79,8 +81,6 @@ def _run_alger(*checkouts: Checkout) -> dict[str, Array]:
     def tightly(*args: Any) -> Any:
         return planner.find_policy(*args, threshold=1e-13)
 
-    from itertools import product
-
     among = {"np": np, "product": product, "value_iteration": SimpleNamespace(find_policy=tightly)}
     maxent = code.functions("irl/maxent.py", "find_expected_svf", among=among)
     steps = np.zeros((1, _T, 2), int)  # one trajectory from the first state, for its length and its start
@@ -89,6 +89,7 @@ def _run_alger(*checkouts: Checkout) -> dict[str, Array]:
     return {"policy": tightly(_S, _A, _P, _THETA, _GAMMA), "at_the_expert": expert - own}
 
 
+# Visits of the state where the experts are most: the first.
 _UNIT = float(_seen(_soft(_EXPERT, on_arrival=True)).max())
 
 ALGER = Audit(
