@@ -24,7 +24,7 @@ again, and a mistake is made again by code of ours from its mathematics: the pac
 and the same code without it has to agree with the reference. Controls, which agree, come first. A mistake shows in the setting
 that is named and need not show in another; sizes are of these problems, and others have others.
 
-This page is written by [audits.py](audits.py). `boltzgrad audit` lists them; `boltzgrad audit NAME` judges the record, and with
+This page is written by `docs/audits.py`. `boltzgrad audit` lists them; `boltzgrad audit NAME` judges the record, and with
 `--checkout DIR` (or `--installed`) the code that you have.
 """
 
@@ -49,7 +49,7 @@ def worst(outcomes: tuple[audits.Outcome, ...]) -> str:
 def verdict(outcomes: tuple[audits.Outcome, ...]) -> str:
     """How many agree, and what the others do."""
     words = [x.verdict for x in outcomes]
-    return ", ".join(f"{words.count(w)} × {w}" for w in dict.fromkeys(words))
+    return ", ".join(f"{words.count(w)}\u00a0{w}" for w in dict.fromkeys(words))
 
 
 def command(audit: audits.Audit) -> str:
@@ -91,13 +91,12 @@ def page() -> str:
     for audit, outcomes in judged:
         assert all(x.as_expected for x in outcomes), (audit.name, [x.faults for x in outcomes])
     rows = [
-        "| package | what is judged | verdicts | off by | known to its users |",
+        "| audit | what is judged | verdicts | off by | known to its users |",
         "| --- | --- | --- | ---: | --- |",
     ]
     for audit, outcomes in judged:
-        package = ", ".join(map(str, audit.sources))
         rows.append(
-            f"| [{package}](#{audit.name}) | {audit.computes} | {verdict(outcomes)} | {worst(outcomes)} | {audit.known} |"
+            f"| [{audit.name}](#{audit.name}) | {audit.computes} | {verdict(outcomes)} | {worst(outcomes)} | {audit.known} |"
         )
     return "\n".join([HEAD, "\n".join(rows), "", *(evidence(audit, outcomes) for audit, outcomes in judged)])
 
