@@ -129,7 +129,7 @@ def _metric(name: str | None) -> Callable[[Any, Array], Any] | None:
 def groups_of(seeds: int) -> list[list[int]]:
     """The seeds 0 … n − 1 in tasks.
 
-    >>> groups_of(7)
-    [[0, 1, 2, 3, 4], [5, 6]]
+    >>> groups_of(12)
+    [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [10, 11]]
     """
     return [list(range(i, min(i + SEEDS_TOGETHER, seeds))) for i in range(0, seeds, SEEDS_TOGETHER)]
