@@ -132,7 +132,6 @@ def _nothing_rounded() -> Iterator[None]:
 @contextlib.contextmanager
 def _traced(theta: Array) -> Iterator[Any]:
     """θ as a box whose balls are the exact floats."""
-    depth = tracer.trace_stack.top
     token = ZERO.set(None)
     try:
         with tracer.trace_stack.new_trace() as trace, constants_allowed(), _nothing_rounded():
@@ -141,7 +140,6 @@ def _traced(theta: Array) -> Iterator[Any]:
             yield box, trace
     finally:
         ZERO.reset(token)
-        tracer.trace_stack.top = depth  # which autograd leaves where an error found it
 
 
 def _ball_of(x: Any) -> Any:
