@@ -41,7 +41,10 @@ PROBLEM_FILES = {
 }
 PROBLEM_CORE = {
     f"core/{name}.py"
-    for name in ("arrays", "built", "checks", "constants", "kernel", "linearise", "objectives", "problem", "softmaxes")
+    for name in (
+        *("arrays", "built", "checks", "constants", "kernel", "linearise", "objectives", "problem", "softmaxes"),
+        "traces",  # how autograd numbers its traces
+    )
 }
 
 

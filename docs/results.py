@@ -17,17 +17,14 @@ from pathlib import Path
 import numpy as np
 
 import boltzgrad as bg
-from boltzgrad.estimators import BCHG, HPGD, Sampling, Stream
-from boltzgrad.estimators.gaussian.episodes import GaussianEpisodes
-from boltzgrad.estimators.gaussian.worlds import GaussianWorlds
-from boltzgrad.estimators.streams import Draws
+from boltzgrad.estimators import BCHG, HPGD, Sampling
 from boltzgrad.experiments import catalogue, figures, results, tables
 from boltzgrad.experiments.ascent import ascend
 from boltzgrad.experiments.experiment import rows_by_curve
 from boltzgrad.experiments.four_rooms import PUBLISHED, published, sarsa
-from boltzgrad.experiments.methods import estimator
 from boltzgrad.experiments.metrics import METRICS
 from boltzgrad.experiments.problems import load
+from boltzgrad.findings import measures
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE = HERE / "results", HERE / "results.md"
@@ -83,34 +80,6 @@ def section(name: str, text: str) -> str:
     return f"## {experiment.title}\n\n{what}\n\n{text.strip()}\n\n{pictures}\n\n{tables.as_markdown(table)}\n"
 
 
-def thermal(level: float) -> float:
-    """J of thermal control with all eight levels at `level`."""
-    problem = bg.problems.load("thermal-control")
-    return bg.hypergradient(problem, np.full(8, np.log(level / (1 - level)))).value
-
-
-def states_outside(limit: float = 30.0) -> tuple[int, int, float]:
-    """(how many states, how many with an entry beyond the limit, the largest entry) of 2000 episodes of 100 steps, θ = 0."""
-    worlds = GaussianWorlds(bg.problems.load("thermal-control"), np.zeros((1, 8)), np.zeros(1, int), None)
-    batch = GaussianEpisodes(worlds, Sampling(episodes=2000, horizon=100), Draws(np.random.default_rng(0), 1))
-    largest = np.abs(batch.x).max(axis=-1)
-    return largest.size, int((largest > limit).sum()), float(largest.max())
-
-
-def best_p(bonus: int, as_published: bool) -> float:
-    """The p = P(a=1|A) at which J is largest, by golden section on the exact objective."""
-    problem = bg.problems.load("toy-game", bonus=bonus, as_published=as_published)
-
-    def value(p: float) -> float:
-        return bg.hypergradient(problem, np.array([0, 0, 0, np.log(p / (1 - p)), 0, 0.0])).value
-
-    low, high, golden = 0.02, 0.6, (np.sqrt(5) - 1) / 2
-    for _ in range(40):
-        a, b = high - golden * (high - low), low + golden * (high - low)
-        low, high = (low, b) if value(a) > value(b) else (a, high)
-    return (low + high) / 2
-
-
 @dataclass(frozen=True)
 class AtTheStart:
     """The mean of an estimator at the published start: its length over ‖∇J‖ with its standard error, its cosine with ∇J."""
@@ -127,14 +96,9 @@ AT_THE_START = {
 }
 
 
-def mean_at_the_start(tau: float, specification: dict) -> AtTheStart:
+def at_the_start(tau: float, specification: dict) -> AtTheStart:
     """Over 150 batches of 20 lanes in the matrix' world, after 100 for the critics to settle; θ is not moved."""
-    problem = bg.problems.load("four-rooms", kernel="matrix", temperature=tau, penalty_weight=5.0)
-    theta = problem.initial_theta(0)
-    exact = bg.hypergradient(problem, theta).gradient
-    run = estimator(specification).open(problem, [Stream(i) for i in range(20)])
-    found = [run.estimate(theta[None], np.zeros(20, int)).gradient for _ in range(250)][100:]
-    lanes = np.mean(found, axis=0)
+    lanes, exact = measures.mean_at_the_start(tau, specification)
     mean, length = lanes.mean(axis=0), float(np.linalg.norm(exact))
     error = np.linalg.norm(lanes.std(axis=0, ddof=1)) / np.sqrt(20) / length
     cosine = float(mean @ exact / np.linalg.norm(mean) / length)
@@ -235,7 +199,7 @@ def _four_rooms(n: Numbers) -> str:
     starts = []
     for tau in temperatures:
         for label, specification in AT_THE_START.items():
-            found = mean_at_the_start(tau, specification)
+            found = at_the_start(tau, specification)
             starts.append(
                 [
                     str(tau),
@@ -352,10 +316,10 @@ def _thermal(n: Numbers) -> str:
     _, curves, _ = read(name)
     rows = next(rows for curve, rows in curves.items() if curve.reference)
     levels = ", ".join(f"{x:.3f}" for x in rows[0]["metric_last"])
-    seen = states_outside()
+    seen = measures.states_outside()
     spread = n.row(name, "BC-HG, centred scores")["cosine"], n.row(name, "BC-HG, exact Benefit")["cosine"]
     text = f"""
-**The published end is not the optimum.**  All levels at one give J = {thermal(0.9999):.1f}, which is where the published BC-HG
+**The published end is not the optimum.**  All levels at one give J = {measures.thermal(0.9999):.1f}, which is where the published BC-HG
 ends (−196.2).  Ascent along the exact gradient ends at {exact:.1f} after 300 iterations, with levels α, β = {levels}:
 zone 2 is left without insulation and the edge between zones 1 and 2 closed.  Variance-reduced
 BC-HG from 10 trajectories an iteration ends at {reduced:.1f} ({abs(reduced / exact - 1):.1%} from exact), with a quadratic
@@ -367,7 +331,7 @@ the closed-form ∇Q_F {n.row(name, "BC-HG, variance-reduced")["cosine"]:.2f}.  
 bias; clipping the state at ±30 hardly ever binds: of {seen[0]:,} states of 2000 simulated episodes at θ = 0, {seen[1]} lie outside, the
 largest at {seen[2]:.1f}.
 
-**Where we match, and where not.**  Runs start at J = {thermal(0.5):.1f}.  HPGD (MC) ends at {n.end(name, "HPGD (MC)"):.1f} (published −267.0), below its start.  BC-HG as
+**Where we match, and where not.**  Runs start at J = {measures.thermal(0.5):.1f}.  HPGD (MC) ends at {n.end(name, "HPGD (MC)"):.1f} (published −267.0), below its start.  BC-HG as
 published ends at {n.end(name, "BC-HG"):.1f} here (−196.2), Naive-PGD at {n.end(name, "Naive-PGD"):.1f} (−211.2), HPGD (TD) at
 {n.end(name, "HPGD (TD)"):.1f} (−236.8): with 10 trajectories an iteration in place of 100, 300 iterations in place of 2000, and a
 smaller network critic (40 Adam steps on minibatches, kept from iteration to iteration, against 5000 full-batch steps begun
@@ -381,7 +345,7 @@ def _toy(n: Numbers) -> str:
     start = {b: METRICS["toy-game"](bg.problems.load("toy-game", bonus=b), np.zeros(6))[b] for b in (1, 2)}
     lines = []
     for bonus in (1, 2):
-        right, published = best_p(bonus, False), best_p(bonus, True)
+        right, published = measures.best_p(bonus, False), measures.best_p(bonus, True)
         _, curves, _ = read(name)
         ps = {
             c.label: [r["metric_last"][0] for r in rows] for c, rows in curves.items() if f"bonus {bonus}" in c.setting
@@ -557,31 +521,10 @@ K up to 10. The improved gradient is not, and with K = 1 and 3 ends *above* the 
     return section(name, text)
 
 
-KEPT = {
-    "DRLHF": {"method": "drlhf", "tuples": None},
-    "SoBiRL (99)": {"method": "trajectory-sobirl", "tuples": None},
-    "two rewards ahead": {"method": "trajectory-sobirl", "tuples": None, "depth": 2},
-    "PBRL, λ = 2": {"method": "pbrl", "weight": 2.0},
-}
-
-
-def left_out(tau: float, worlds: int = 30) -> dict[str, float]:
-    """The median of ‖bias‖/‖∇J‖ of each method over so many worlds at their initial θ; nothing is sampled."""
-    found: dict[str, list[float]] = {method: [] for method in KEPT}
-    for seed in range(worlds):
-        problem = bg.problems.load("rlhf", seed=seed, temperature=tau)
-        theta = problem.initial_theta(seed=seed)
-        exact = bg.hypergradient(problem, theta).gradient
-        for method, specification in KEPT.items():
-            bias = estimator(specification)(problem, theta, np.random.default_rng(0)) - exact
-            found[method].append(float(np.linalg.norm(bias) / np.linalg.norm(exact)))
-    return {method: float(np.median(x)) for method, x in found.items()}
-
-
 def in_other_worlds(tau: float, worlds: int = 10) -> dict[str, np.ndarray]:
     """(J, true reward) (worlds, 2) after 100 steps from one start in each of so many worlds."""
     out = {}
-    for method, specification in (("exact", {"method": "exact"}), ("DRLHF", KEPT["DRLHF"])):
+    for method, specification in (("exact", {"method": "exact"}), ("DRLHF", measures.KEPT["DRLHF"])):
         runs = [
             ascend(
                 {
@@ -604,8 +547,8 @@ def _rlhf(n: Numbers) -> str:
     _, curves, _ = read(name)
     temperatures = (0.3, 0.1)
     first = _grid(
-        ["left out of ∇J at the start", *KEPT],
-        [[f"τ = {tau:g}", *(f"{x:.1%}" for x in left_out(tau).values())] for tau in (1.0, 0.3, 0.1)],
+        ["left out of ∇J at the start", *measures.KEPT],
+        [[f"τ = {tau:g}", *(f"{x:.1%}" for x in measures.left_out(tau).values())] for tau in (1.0, 0.3, 0.1)],
     )
 
     def last(method: str, tau: float) -> np.ndarray:

@@ -22,6 +22,7 @@ ROOMS = (
     "experiments",
     "testing",
     "audits",
+    "findings",
     "cli",
 )
 LINEAR = ("average", "linear")  # the files of solvers/ below every model
@@ -42,7 +43,7 @@ MODELS = (
     "steps",
 )  # the files of a family that make its models
 ALONE = "derivations"  # imports SymPy only
-CALLS_DERIVATIONS = ("verify", "experiments", "testing", "cli")
+CALLS_DERIVATIONS = ("verify", "experiments", "testing", "findings", "cli")
 
 
 def room_of(module: str) -> str | None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import boltzgrad as bg
+from boltzgrad.findings import measures
 
 DOCS = Path(__file__).parents[1] / "docs"
 
@@ -78,7 +79,7 @@ def test_the_claims_of_the_page_hold_in_the_rows(results):
     assert exact > -165 > -196.2
     assert abs(n.end("thermal-control", "BC-HG, variance-reduced") / exact - 1) < 0.02
     for bonus in (1, 2):
-        p = results.best_p(bonus, False)
+        p = measures.best_p(bonus, False)
         _, curves, _ = results.read("toy-game")
         for curve, rows in curves.items():
             if f"bonus {bonus}" in curve.setting and curve.label in (
@@ -138,7 +139,7 @@ def test_what_the_page_says_of_trained_followers_holds_in_the_rows(results):
 
 def test_the_biases_of_the_page_are_those_of_another_formula(results):
     """Of twelve worlds here; the order of the methods, and DRLHF's direct term as the objective has it."""
-    found = results.left_out(0.3, worlds=12)
+    found = measures.left_out(0.3, worlds=12)
     assert found["DRLHF"] > found["SoBiRL (99)"] > found["two rewards ahead"] > 0.0
     assert found["PBRL, λ = 2"] < found["SoBiRL (99)"]
     direct = []

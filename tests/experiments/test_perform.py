@@ -108,6 +108,14 @@ def test_fresh_computes_all_again_and_keeps_the_old(folder, computed):
     assert (folder / f"{results.NAME}.old").read_bytes() == old
 
 
+def test_some_curves_first_and_the_rest_later(finished, tmp_path, computed):
+    stopped = perform(NAME, out=tmp_path / "out", plots=False, only="lower level stopped")
+    assert stopped == [row for row in finished[1] if "stopped" in row["method"]] != []
+    assert len(computed) == 1
+    assert perform(NAME, out=tmp_path / "out", plots=False) == finished[1]
+    assert len(computed) == 4
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -134,6 +142,11 @@ def test_another_experiment_in_the_same_folder_is_refused(folder, computed, chan
         ({"name": "synthetic-hrad"}, UnknownName, "did you mean 'synthetic-hard'"),
         ({"preset": "smok"}, UnknownName, "unknown preset of 'synthetic-hard': 'smok'; did you mean 'smoke'"),
         ({"optimiser": {"name": "simplex"}}, UnknownName, "option of 'simplex': 'descend'"),
+        (
+            {"only": "lowest level"},
+            InvalidOption,
+            "no curve of .* has 'lowest level' .*: M-SoBiRL, lower level stopped;",
+        ),
         ({"workers": 0}, InvalidOption, "workers is 0"),
         ({"workers": 2, "dask": "tcp://127.0.0.1:1"}, InvalidOption, "give one of them"),
     ],

@@ -1,5 +1,5 @@
-"""The command line: `boltzgrad verify`, `list`, `enclose`, `export`, `check`, `report`, `ledger`, `experiment`, `audit`; a file
-each.
+"""The command line: `boltzgrad verify`, `list`, `enclose`, `export`, `check`, `report`, `ledger`, `experiment`, `audit`,
+`findings`; a file each.
 
 Exit status: 0 agreement (all proved, experiment done), 1 disagreement (or nothing could confirm the gradient, a solve failed, a
 statement is not proved, an experiment was stopped by an error), 2 wrong use.
@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 
 import boltzgrad
-from boltzgrad.cli import audit, bundles, enclosure, experiment, ledger, report, verification
+from boltzgrad.cli import audit, bundles, enclosure, experiment, findings, ledger, report, verification
 from boltzgrad.cli.arguments import AGREEMENT, DISAGREEMENT, WRONG_USE
 from boltzgrad.cli.plain import ERRORS
 from boltzgrad.errors import (
@@ -66,4 +66,5 @@ def make_parser() -> argparse.ArgumentParser:
     ledger.add_parser(commands)
     experiment.add_parser(commands)
     audit.add_parser(commands)
+    findings.add_parser(commands)
     return parser

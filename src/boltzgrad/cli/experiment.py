@@ -26,6 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[Any]) -> None:
     again.add_argument(
         "--optimiser", metavar="NAME[,OPTION=VALUE…]", help="a step rule in place of every curve's own: adam,rate=0.05"
     )
+    again.add_argument("--only", default="", metavar="TEXT", help="only curves with TEXT in 'setting: method'")
     again.add_argument("--fresh", action="store_true", help="put earlier results in DIR aside and begin anew")
     again.add_argument("--no-plots", action="store_true", help="rows and table only")
     again.add_argument("--json", action="store_true", help="print the table as JSON")
@@ -56,6 +57,7 @@ def _experiment(arguments: argparse.Namespace) -> int:
         workers=arguments.jobs,
         dask=arguments.dask,
         optimiser=None if arguments.optimiser is None else _rule(arguments.optimiser),
+        only=arguments.only,
         fresh=arguments.fresh,
         plots=not arguments.no_plots,
     )

@@ -197,7 +197,7 @@ def _two_goals(preset: str) -> list[Curve]:
         add("exact hypergradient", {"method": "exact"}, climb, None, True)
         add("HPGD (MC)", published("hpgd", steps), fast, hpgd)
         # AMD's tables are nearly exact after a few calls: sweeps beyond that only cost time.
-        add("AMD", {"method": "amd", "sweeps": 100 if long else 10}, climb, amd)
+        add("AMD", {"method": "amd", "sweeps": 100 if preset == "paper" else 10}, climb, amd)
         add("zero-order", {"method": "zero-order", "radius": 0.1}, fast, zero)
         add("exact, simplex steps", {"method": "exact"}, {"name": "simplex"})
     return out

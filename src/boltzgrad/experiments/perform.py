@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from boltzgrad import __version__
-from boltzgrad.errors import ResultsCorrupt, ResultsNotWritten
+from boltzgrad.errors import InvalidOption, ResultsCorrupt, ResultsNotWritten
 from boltzgrad.experiments import catalogue, figures, tables
 from boltzgrad.experiments.experiment import rows_by_curve
 from boltzgrad.experiments.runner import run
@@ -28,18 +28,24 @@ def perform(
     workers: int = 1,
     dask: str | None = None,
     optimiser: dict[str, Any] | None = None,
+    only: str = "",
     fresh: bool = False,
     plots: bool = True,
     progress: bool = True,
 ) -> list[dict[str, Any]]:
     """Runs what is missing of an experiment in the folder `out`, and writes its table and figures there; the table.
 
-    `optimiser` takes the place of every curve's own step rule (see `optimisers`).  The folder holds `rows.jsonl` (every row
+    `optimiser` takes the place of every curve's own step rule (see `optimisers`).  With `only`, curves whose "setting: method"
+    has this text in it are run, and the table and figures are theirs.  The folder holds `rows.jsonl` (every row
     as it was done), `summary.json`, `summary.md` and the figures as SVG and PNG.
-    Raises: UnknownName; MissingExtra; and as `runner.run` and `Store`.
+    Raises: UnknownName; InvalidOption; MissingExtra; and as `runner.run` and `Store`.
     """
     experiment = catalogue.get(name)
-    tasks = experiment.tasks(preset, optimiser)
+    every = experiment.tasks(preset, optimiser)
+    tasks = [task for task in every if only in task.key]
+    if not tasks:
+        keys = dict.fromkeys(task.key.rpartition(" seeds=")[0] for task in every)
+        raise InvalidOption(f"no curve of {name} ({preset}) has {only!r} in its name; it has " + "; ".join(keys))
     folder = Path(out)
     configuration = experiment.configuration(preset, optimiser)
     if plots:
