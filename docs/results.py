@@ -20,15 +20,18 @@ import boltzgrad as bg
 from boltzgrad.estimators import BCHG, HPGD, Sampling
 from boltzgrad.experiments import catalogue, figures, results, tables
 from boltzgrad.experiments.ascent import ascend
-from boltzgrad.experiments.experiment import rows_by_curve
+from boltzgrad.experiments.experiment import Curve, Experiment, rows_by_curve
 from boltzgrad.experiments.four_rooms import PUBLISHED, published, sarsa
 from boltzgrad.experiments.metrics import METRICS
 from boltzgrad.experiments.problems import load
-from boltzgrad.findings import measures
+from boltzgrad.experiments.task import Row
+from boltzgrad.findings import claims, measures
+from boltzgrad.findings.rows import CommittedRows
 
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE = HERE / "results", HERE / "results.md"
 ORDER = catalogue.names()
+FULL = CommittedRows(ROWS)
 
 
 def read(name):
@@ -68,16 +71,37 @@ class Numbers:
 
 
 def section(name: str, text: str) -> str:
-    """A heading, the text, the figures and the table of one experiment."""
+    """A heading, the text, then figures and tables: at the published length where there are rows, and of the preset `small`."""
     experiment, curves, table = read(name)
-    settings = list(dict.fromkeys(c.setting for c in curves))
-    pictures = "\n\n".join(
-        f"![{experiment.title}, {s}: learning curves with standard errors, and the cosine between estimate and exact "
-        f"gradient](results/{name}-{figures.slug(s)}.svg)"
-        for s in settings
-    )
     what = f"`boltzgrad experiment {name} --preset small`; {experiment.source}."
-    return f"## {experiment.title}\n\n{what}\n\n{text.strip()}\n\n{pictures}\n\n{tables.as_markdown(table)}\n"
+    parts = [f"## {experiment.title}", what, text.strip()]
+    if FULL.there(name, "full"):
+        full = FULL.curves(name)
+        parts += [
+            "**At the published length** (`--preset full`, ten seeds):",
+            *panels(name, experiment, full, "full-length/"),
+        ]
+        parts.append(folded("the table at the published length", tables.as_markdown(tables.summary(experiment, full))))
+        parts.append("**At the preset `small`**:")
+    parts += [*panels(name, experiment, curves, ""), tables.as_markdown(table)]
+    return "\n\n".join(parts) + "\n"
+
+
+def panels(name: str, experiment: Experiment, curves: dict[Curve, list[Row]], folder: str) -> list[str]:
+    """The figures, each with at most six curves; those with all of them are folded away."""
+    out, main = [], figures.few(experiment, curves)
+    for setting in dict.fromkeys(c.setting for c in curves):
+        words = f"{experiment.title}, {setting}: learning curves with standard errors, and the cosine between estimate and exact gradient"
+        path = f"results/{folder}{name}-{figures.slug(setting)}"
+        out.append(f"![{words}]({path}.svg)")
+        if any(c.setting == setting and c not in main for c in curves):
+            out.append(folded(f"all curves, {setting}", f"![{words}, all curves]({path}-all.svg)"))
+    return out
+
+
+def folded(title: str, text: str) -> str:
+    """What is shown when it is asked for."""
+    return f"<details><summary>{title}</summary>\n\n{text}\n\n</details>"
 
 
 @dataclass(frozen=True)
@@ -125,15 +149,22 @@ def page() -> str:
 
 
 def _head() -> str:
-    return """# The papers' experiments, run again
+    first = _grid(["claim", "published", "ours at full length", "verdict"], [list(row) for row in claims.table(FULL)])
+    return f"""# The papers' experiments, run again
 
-The `small` presets (3 to 5 seeds, fewer iterations than published) of all experiments, and of one of our own on
+{first}
+
+An end is *reproduced* within {claims.SHARE:.0%} of print, or within {claims.FIGURE} where print is a figure. "Full length" is the published number of iterations
+at one step size (.1) and one rate of the critic (.5), with ten seeds: which of the published grids won is recorded nowhere. What
+has not been run says what it would take; names in brackets are [findings](findings.md).
+
+Below are the `small` presets (3 to 5 seeds, fewer iterations than published) of all experiments, and of one of our own on
 [trained followers](#trained-followers), with the exact-hypergradient ascent as reference curve, the published end values as
-marks (◂), and the cosine between each method's estimate and the exact gradient along its run.  This page is written by [results.py](results.py) from the rows in [results/](results); the same
+marks (◂), and the cosine between each method's estimate and the exact gradient along its run; and what was run at full length.  A
+figure has at most six curves, and the others are folded away.  This page is written by [results.py](results.py) from the rows in [results/](results); the same
 rows are read in the notebooks [Four-Rooms](../notebooks/09_four_rooms.ipynb),
 [thermal control](../notebooks/10_thermal_control.ipynb), [the two games](../notebooks/11_games.ipynb) and
-[the synthetic problems](../notebooks/12_synthetic.ipynb).  `--preset paper` runs the published grids.  Rows at the published
-length and one step size (`--preset full`), as far as they have been computed, are in `results/full-length`.
+[the synthetic problems](../notebooks/12_synthetic.ipynb).  `--preset paper` runs the published grids.
 
 "Environment steps" are a seed's in the whole run; methods that read the model are "model-based".  Ends are means over the
 last tenth of a run (the games: the last θ), ± standard errors over seeds; where all seeds start at the same θ (the toy game) a
@@ -259,7 +290,8 @@ grid are recorded nowhere) for 4000 iterations (10,000 in print); the oracle has
 gradient has rate 0.5, its noisy and sampled versions 0.1.  BC-HG and HPGD (MC) come near their published ends at all three
 temperatures.  Not reproduced at this length: HPGD (oracle) at τ = 0.003 ({n.end(name, "HPGD (oracle)", "temperature 0.003"):.3f} against .526),
 HPGD (SA) at τ = 0.003 ({n.end(name, "HPGD (SA)", "temperature 0.003"):.3f} against .410, {sum(e > ESCAPED for e in ends_of("HPGD (SA)", 0.003))} of 5
-seeds out).
+seeds out).  At the published length the oracle ends at {FULL.end(name, "HPGD (oracle)", "temperature 0.003"):.3f}; HPGD (SA) at {FULL.end(name, "HPGD (SA)", "temperature 0.003"):.3f}, as some seeds leave and some do not,
+and which do is up to the critic's rate: none with .3, all with .9 (mean end {FULL.end(name, "HPGD (SA) sarsa 0.9 rate 0.1", "temperature 0.003", "paper"):.3f}).
 
 **A principled escape.**  ∂J/∂θ = (diag σ − σσ')∂J/∂σ vanishes at every corner of the simplex of penalties, and "all on the spare entry"
 is one.  Projected gradient steps in σ itself, while the follower's temperature falls from 0.01 to its own
@@ -610,9 +642,21 @@ def draw() -> None:
     """Every figure, as SVG."""
     for name in ORDER:
         experiment, curves, _ = read(name)
-        for path in figures.save(figures.draw(experiment, curves), ROWS, name):
-            if path.suffix == ".png":
-                path.unlink()
+        save(experiment, curves, ROWS)
+        if FULL.there(name, "full"):
+            save(experiment, FULL.curves(name), ROWS / "full-length")
+
+
+def save(experiment: Experiment, curves: dict[Curve, list[Row]], folder: Path) -> None:
+    """The figures of at most six curves; and where there are more, those of all."""
+    main = figures.few(experiment, curves)
+    drawn = figures.draw(experiment, main)
+    for setting in dict.fromkeys(c.setting for c in curves if c not in main):
+        every = {c: rows for c, rows in curves.items() if c.setting == setting}
+        drawn |= {f"{slug}-all": figure for slug, figure in figures.draw(experiment, every).items()}
+    for path in figures.save(drawn, folder, experiment.name):
+        if path.suffix == ".png":
+            path.unlink()
 
 
 def main() -> int:

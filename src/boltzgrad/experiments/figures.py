@@ -36,6 +36,19 @@ STYLES = ("-", "--", "-.")
 _OF_A_GRID = re.compile(r"( (?:sarsa|rate) [0-9.]+)+$")  # what tells the curves of one method's grid apart
 
 
+def few(experiment: Experiment, curves: dict[Curve, list[Row]], most: int = 6) -> dict[Curve, list[Row]]:
+    """At most so many of each setting: the reference, what was published, then what ends best; in their own order."""
+
+    def rank(curve: Curve) -> tuple[bool, bool, float]:
+        end = float(np.mean([experiment.read_end(r) for r in curves[curve]]))
+        return not curve.reference, curve.published is None, end if experiment.lower_is_better else -end
+
+    kept: set[Curve] = set()
+    for setting in dict.fromkeys(c.setting for c in curves):
+        kept |= set(sorted((c for c in curves if c.setting == setting), key=rank)[:most])
+    return {c: rows for c, rows in curves.items() if c in kept}
+
+
 def draw(experiment: Experiment, curves: dict[Curve, list[Row]]) -> dict[str, Any]:
     """One figure a setting, by a name fit for a file.  Raises: MissingExtra without matplotlib."""
     require()
@@ -270,7 +283,7 @@ def _published(axes: Any, curves: dict[Curve, list[Row]], looks: dict[Curve, Any
 def _cosines(axes: Any, curves: dict[Curve, list[Row]], looks: dict[Curve, Any]) -> None:
     width = 1
     for curve, rows in curves.items():
-        width = max(1, len(rows[0]["cosine"]) // 20)
+        width = max(1, len(rows[0]["cosine"]) // 10)
         stacked = np.stack([smooth(cosines(r), width) for r in rows])
         good = np.isfinite(stacked)
         if not good.any():

@@ -15,6 +15,11 @@ from boltzgrad.experiments.task import Row
 FOLDERS = {"small": ".", "full": "full-length", "paper": "grid"}
 
 
+def is_in(curve: Curve, setting: str) -> bool:
+    """Whether a curve's setting begins so, at the end of a word ("batch 100" is not "batch 1000")."""
+    return f"{curve.setting} ".startswith(setting) and not curve.setting[len(setting) :][:1].isalnum()
+
+
 class CommittedRows:
     """Those under a folder (`docs/results`): `NAME.jsonl.gz` of the preset `small`; the same in `full-length` of `full`, and in
     `grid` of `paper`.
@@ -35,7 +40,7 @@ class CommittedRows:
     def rows(self, experiment: str, method: str, setting: str = "", preset: str = "full") -> list[Row]:
         """Those of the one curve with this method, in the setting that begins so."""
         curves = self.curves(experiment, preset).items()
-        found = [rows for curve, rows in curves if curve.label == method and curve.setting.startswith(setting)]
+        found = [rows for curve, rows in curves if curve.label == method and is_in(curve, setting)]
         if len(found) != 1:
             raise LookupError(f"{len(found)} curves of {experiment} ({preset}) are {method!r} in {setting!r}")
         return found[0]
