@@ -21,7 +21,7 @@ HEAD = """# Findings
 
 What came out where papers, the code published with them and general tools were held against exact gradients. Each has its size, whom
 it speaks against, and the command that makes it again: `boltzgrad findings NAME` measures one now and compares it with what is
-recorded here; those of long runs are read from the rows in [results/](results). This page is written by
+recorded here; those of long runs are read from the rows in `docs/results`. This page is written by
 `docs/findings.py`; `boltzgrad findings --json` has the same for a machine.
 """
 

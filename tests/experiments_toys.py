@@ -118,6 +118,7 @@ def send_and_interrupt(folder, marker, address):
         wait_for(lambda: Path(marker).exists() and len(read(folder).records) == 2)
         os.kill(os.getpid(), signal.SIGINT)
 
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what is in the background without one
     tasks = [*walks(2), Task("waits", waits, {"marker": marker})]
     with open_store(folder) as store:
         threading.Thread(target=interrupt, daemon=True).start()

@@ -108,7 +108,7 @@ CLAIMS = (
     _rooms("SoBiRL = Naive-PGD", 100),
     _rooms("BC-HG", 200, "some seeds leave, some do not (bc-hg-of-200-leaves-by-chance)", LONGER),
     _goals("AMD", "ours are the exact gradient's, which AMD's tables follow", EXACT, "exact hypergradient"),
-    _goals("zero-order", "", TWO_GOALS),
+    _goals("zero-order", "some seeds climb on, some do not", TWO_GOALS),
     _goals("HPGD (MC)", "", "more than 8 core-hours"),
     Claim("BC-HG in thermal control (BC-HG Fig. 3)", "thermal-control", "BC-HG", ("γ",), "", THERMAL),
     Claim("Naive-PGD in thermal control (BC-HG Fig. 3)", "thermal-control", "Naive-PGD", ("γ",), "", THERMAL),

@@ -17,7 +17,8 @@ FOLDERS = {"small": ".", "full": "full-length", "paper": "grid"}
 
 def is_in(curve: Curve, setting: str) -> bool:
     """Whether a curve's setting begins so, at the end of a word ("batch 100" is not "batch 1000")."""
-    return f"{curve.setting} ".startswith(setting) and not curve.setting[len(setting) :][:1].isalnum()
+    after = curve.setting[len(setting) :][:1]
+    return curve.setting.startswith(setting) and not (setting and after.isalnum())
 
 
 class CommittedRows:
