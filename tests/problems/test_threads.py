@@ -2,7 +2,6 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from threading import Event
 
 import autograd.numpy as anp
 import numpy as np
@@ -11,6 +10,7 @@ from autograd import grad, tracer
 
 import boltzgrad as bg
 from boltzgrad.core.traces import NumberedTraces
+from boltzgrad.findings.of_software import beside_another, slope_of_a_slope
 from boltzgrad.zoo.garnet import garnet
 
 
@@ -40,36 +40,6 @@ def impatient():
     sys.setswitchinterval(1e-6)
     yield
     sys.setswitchinterval(before)
-
-
-def slope_of_a_slope(meanwhile=lambda: None):
-    """d/dx of x · d/dv sin(v x) at v = x / 2, and x = .7; something else happens where the outer trace is open."""
-
-    def outer(x):
-        meanwhile()
-        return x * grad(lambda v: anp.sin(v * x))(0.5 * x)
-
-    return grad(outer)(0.7)
-
-
-def beside_another():
-    """The same, where another thread's trace is open when ours begins, and is closed before the inner one."""
-    theirs, ours = Event(), Event()
-
-    def another(x):
-        theirs.set()
-        ours.wait(10.0)
-        return x**2
-
-    with ThreadPoolExecutor(1) as pool:
-        running = pool.submit(grad(another), 0.7)
-        theirs.wait(10.0)
-
-        def meanwhile():
-            ours.set()
-            running.result()
-
-        return slope_of_a_slope(meanwhile)
 
 
 def test_threads_leave_derivatives_within_derivatives_alone(monkeypatch):
