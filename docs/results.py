@@ -20,7 +20,7 @@ import boltzgrad as bg
 from boltzgrad.estimators import BCHG, HPGD, Sampling
 from boltzgrad.experiments import catalogue, figures, results, tables
 from boltzgrad.experiments.ascent import ascend
-from boltzgrad.experiments.experiment import Curve, Experiment, rows_by_curve
+from boltzgrad.experiments.experiment import Curve, Experiment
 from boltzgrad.experiments.four_rooms import PUBLISHED, published, sarsa
 from boltzgrad.experiments.metrics import METRICS
 from boltzgrad.experiments.problems import load
@@ -31,15 +31,12 @@ from boltzgrad.findings.rows import CommittedRows
 HERE = Path(__file__).resolve().parent
 ROWS, PAGE = HERE / "results", HERE / "results.md"
 ORDER = catalogue.names()
-FULL = CommittedRows(ROWS)
+COMMITTED = CommittedRows(ROWS)
 
 
 def read(name):
     """(experiment, rows by curve, table) of the committed rows."""
-    path = ROWS / f"{name}.jsonl.gz"
-    _, records, _ = results.parse(path, gzip.decompress(path.read_bytes()))
-    experiment = catalogue.get(name)
-    curves = rows_by_curve(experiment, "small", [row for record in records for row in record.rows])
+    experiment, curves = catalogue.get(name), COMMITTED.curves(name, "small")
     return experiment, curves, tables.summary(experiment, curves)
 
 
@@ -75,8 +72,8 @@ def section(name: str, text: str) -> str:
     experiment, curves, table = read(name)
     what = f"`boltzgrad experiment {name} --preset small`; {experiment.source}."
     parts = [f"## {experiment.title}", what, text.strip()]
-    if FULL.there(name, "full"):
-        full = FULL.curves(name)
+    if COMMITTED.there(name, "full"):
+        full = COMMITTED.curves(name)
         parts += [
             "**At the published length** (`--preset full`, ten seeds):",
             *panels(name, experiment, full, "full-length/"),
@@ -149,7 +146,9 @@ def page() -> str:
 
 
 def _head() -> str:
-    first = _grid(["claim", "published", "ours at full length", "verdict"], [list(row) for row in claims.table(FULL)])
+    first = _grid(
+        ["claim", "published", "ours at full length", "verdict"], [list(row) for row in claims.table(COMMITTED)]
+    )
     return f"""# The papers' experiments, run again
 
 {first}
@@ -290,8 +289,8 @@ grid are recorded nowhere) for 4000 iterations (10,000 in print); the oracle has
 gradient has rate 0.5, its noisy and sampled versions 0.1.  BC-HG and HPGD (MC) come near their published ends at all three
 temperatures.  Not reproduced at this length: HPGD (oracle) at τ = 0.003 ({n.end(name, "HPGD (oracle)", "temperature 0.003"):.3f} against .526),
 HPGD (SA) at τ = 0.003 ({n.end(name, "HPGD (SA)", "temperature 0.003"):.3f} against .410, {sum(e > ESCAPED for e in ends_of("HPGD (SA)", 0.003))} of 5
-seeds out).  At the published length the oracle ends at {FULL.end(name, "HPGD (oracle)", "temperature 0.003"):.3f}; HPGD (SA) at {FULL.end(name, "HPGD (SA)", "temperature 0.003"):.3f}, as some seeds leave and some do not,
-and which do is up to the critic's rate: none with .3, all with .9 (mean end {FULL.end(name, "HPGD (SA) sarsa 0.9 rate 0.1", "temperature 0.003", "paper"):.3f}).
+seeds out).  At the published length the oracle ends at {COMMITTED.end(name, "HPGD (oracle)", "temperature 0.003"):.3f}; HPGD (SA) at {COMMITTED.end(name, "HPGD (SA)", "temperature 0.003"):.3f}, as some seeds leave and some do not,
+and which do is up to the critic's rate: none with .3, all with .9 (mean end {COMMITTED.end(name, "HPGD (SA) sarsa 0.9 rate 0.1", "temperature 0.003", "paper"):.3f}).
 
 **A principled escape.**  ∂J/∂θ = (diag σ − σσ')∂J/∂σ vanishes at every corner of the simplex of penalties, and "all on the spare entry"
 is one.  Projected gradient steps in σ itself, while the follower's temperature falls from 0.01 to its own
@@ -643,8 +642,8 @@ def draw() -> None:
     for name in ORDER:
         experiment, curves, _ = read(name)
         save(experiment, curves, ROWS)
-        if FULL.there(name, "full"):
-            save(experiment, FULL.curves(name), ROWS / "full-length")
+        if COMMITTED.there(name, "full"):
+            save(experiment, COMMITTED.curves(name), ROWS / "full-length")
 
 
 def save(experiment: Experiment, curves: dict[Curve, list[Row]], folder: Path) -> None:

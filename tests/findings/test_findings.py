@@ -39,7 +39,7 @@ def test_there_are_forty_and_the_record_has_all_of_them():
 
 
 def is_as_recorded(name, numbers):
-    assert apart(numbers, KEPT[name]["numbers"], EVERY[name].near) == []
+    assert apart(numbers, KEPT[name]["numbers"], EVERY[name].near, EVERY[name].below) == []
 
 
 @pytest.mark.parametrize("name", QUICK)
@@ -109,6 +109,16 @@ def test_another_number_is_found():
         "sign is not measured any more",
         "more was not recorded",
     ]
+
+
+def test_rounding_has_a_limit():
+    kept_ones = {"rounding": 3e-14}
+    assert apart({"rounding": 5e-13}, kept_ones, 1e-6, {"rounding": 1e-12}) == []
+    assert apart({"rounding": 2e-12}, kept_ones, 1e-6, {"rounding": 1e-12}) == [
+        "rounding is 2e-12, expected at most 1e-12"
+    ]
+    assert apart({"rounding": float("nan")}, kept_ones, 1e-6, {"rounding": 1e-12}) != []
+    assert all(KEPT[n]["numbers"][k] <= f.below[k] for n, f in EVERY.items() for k in f.below)
 
 
 def test_rows_that_are_others_are_found(rows):

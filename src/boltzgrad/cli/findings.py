@@ -40,7 +40,9 @@ def _one(name: str, entries: list[dict[str, Any]], as_json: bool) -> int:
 
     finding = get(name)
     (entry,) = (e for e in entries if e["name"] == name)
-    changed = [] if finding.measure is None else apart(numbers_of(finding), entry["numbers"], finding.near)
+    changed = (
+        [] if finding.measure is None else apart(numbers_of(finding), entry["numbers"], finding.near, finding.below)
+    )
     if as_json:
         out = {**entry, "measured_now": finding.measure is not None, "changed": changed}
         print(json.dumps(out, indent=2, ensure_ascii=False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from boltzgrad.errors import InvalidOption
@@ -41,7 +41,8 @@ class Finding:
     `about` is what it is of (a paper, a package with its version); `cuts` a key of `CUTS`; `says` the finding and `size` its
     size in a few words, both with numbers to fill in ("{bias:.0%}"); `again` the command that makes it again.
     `measure` computes these numbers; or they are read from committed rows of long runs by `read`.  `near` is how far apart,
-    relative to the recorded one, a number may be when it is measured again.  `slow` is for what takes longer than ten seconds.
+    relative to the recorded one, a number may be when it is measured again; one that is nothing but rounding has a limit in
+    `below` instead.  `slow` is for what takes longer than ten seconds.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Finding:
     measure: Callable[[], Numbers] | None = None
     read: Callable[[Rows], Numbers] | None = None
     near: float = 1e-6
+    below: Numbers = field(default_factory=dict)
     slow: bool = False
 
     def __post_init__(self) -> None:
@@ -72,12 +74,16 @@ class Finding:
         }
 
 
-def apart(found: Numbers, kept: Numbers, near: float) -> list[str]:
+def apart(found: Numbers, kept: Numbers, near: float, below: Numbers | None = None) -> list[str]:
     """The numbers that are not what they were, in words."""
+    below = below or {}
     out = [f"{key} is not measured any more" for key in kept if key not in found]
     for key, x in found.items():
         if key not in kept:
             out.append(f"{key} was not recorded")
+        elif key in below:
+            if not abs(x) <= below[key]:
+                out.append(f"{key} is {x:.10g}, expected at most {below[key]:.0e}")
         elif not (x == kept[key] or abs(x - kept[key]) <= near * abs(kept[key])):
             out.append(f"{key} is {x:.10g}, recorded is {kept[key]:.10g}")
     return out

@@ -18,6 +18,7 @@ from boltzgrad.experiments.methods import estimator
 from boltzgrad.experiments.metrics import lqr_game, toy_game
 from boltzgrad.families.enclosure import enclose
 from boltzgrad.families.game.mistakes import StoppedGradient as GameStoppedGradient
+from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.registry import hypergradient
 from boltzgrad.families.tabular.hessian import parl_gradient
 from boltzgrad.families.tabular.mistakes import OneStepTruncation, StoppedGradient
@@ -247,14 +248,21 @@ def pbrl() -> Numbers:
 def kl() -> Numbers:
     """Biases of three estimators of a KL to a reference as gradients, of the KL's own gradient; expectations are sums."""
     rng = np.random.default_rng(0)
-    reference, policy = softmax(rng.standard_normal(6)), softmax(rng.standard_normal(6))
+    reference, logits = softmax(rng.standard_normal(6)), rng.standard_normal(6)
+    policy = softmax(logits)
     ratio = np.log(policy / reference)
     scores = np.eye(6) - policy
 
     def mean(weight: Array) -> Array:
         return np.asarray((policy * weight) @ scores)
 
-    exact = mean(ratio)
+    one = (1, 6, 1)  # a leader without a follower, who is paid for nothing but its KL: J = −KL
+    game = MarkovGame(
+        np.zeros((*one, 1)), np.ones(1), np.zeros(one), np.zeros(one),
+        follower_discount=0.0, leader_discount=0.0, temperature=1.0, leader_temperature=1.0,
+        leader_reference=reference[None],
+    )  # fmt: skip
+    exact = -hypergradient(game, logits).gradient
     return {
         "k1_loss": off(mean(np.ones(6)), exact),
         "k2_loss": off(mean(ratio), exact),

@@ -58,7 +58,8 @@ def _findings(audit: Audit) -> list[Finding]:
                 size=_size(cases),
                 again=f"boltzgrad audit {audit.name}",
                 measure=partial(_numbers, audit, cases),
-                near=1e-3 if mistake else 1e3,  # of rounding only the size is the same
+                near=1e-3,
+                below={} if mistake else {"least": 1e-8, "worst": 1e-8},
                 slow=True,
             )
         )

@@ -51,7 +51,7 @@ FINDINGS = (
         size="{apart:.0e} from Naive-PGD",
         again="boltzgrad findings sobirl-is-naive-here",
         measure=measures.sobirl_is_naive,
-        near=1.0,
+        below={"apart": 1e-10},
     ),
     Finding(
         name="sobirl-truncation",
@@ -170,17 +170,18 @@ FINDINGS = (
         size="{little:.1%} at damping 10⁻³",
         again="boltzgrad findings parl-hessian",
         measure=measures.parl,
-        near=1.0,
+        below={"none": 1e-9},
     ),
     Finding(
         name="kl-estimators",
         about="estimators of the KL to a reference, as in RLHF code",
-        cuts="against a package",
+        cuts="against print",
         says="As gradients of the KL: k2 in the loss is exact ({k2_loss:.0e} off), k1 in the loss is {k1_loss:.0%} off (no"
         " regulariser at all), k3 in the loss {k3_loss:.0%} (another divergence), k3 in the reward {k3_reward:.0%}.",
         size="{k3_loss:.0%} (k3 in the loss)",
         again="boltzgrad findings kl-estimators",
         measure=measures.kl,
+        below={"k2_loss": 1e-12},
     ),
     Finding(
         name="bounds-are-wide",
@@ -190,6 +191,7 @@ FINDINGS = (
         size="{bound:.0e} for {true:.0e}",
         again="boltzgrad findings bounds-are-wide",
         measure=measures.bound,
-        near=1.0,
+        near=1e-3,
+        below={"true": 1e-9},
     ),
 )
