@@ -74,7 +74,7 @@ class Claim:
             f"; {len(self.settings) - len(found)} not run ({self.cost})" if len(found) < len(self.settings) else ""
         )
         some = f"{sum(found)} of {len(found)} reproduced" if any(found) else "not reproduced"
-        head = "reproduced" if all(found) else some
+        head = "reproduced" if all(found) and not missing else some
         return head + missing + (f": {self.otherwise}" if self.otherwise else "")
 
 
