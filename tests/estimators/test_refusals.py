@@ -190,7 +190,7 @@ def no_rollouts(monkeypatch):
     for module in (tabular_family, hpgd, stoc_sobirl):
         monkeypatch.setattr(module, "roll", found)
     monkeypatch.setattr(gaussian_family, "GaussianEpisodes", found)
-    monkeypatch.setattr(gaussian_game.GameRun, "_lane", found)
+    monkeypatch.setattr(gaussian_game.GameRun, "_sample", found)
     monkeypatch.setattr(m_sobirl._MSoBiRLRun, "_one", found)
     monkeypatch.setattr(amd._Tables, "back_up", found)
     monkeypatch.setattr(zero_order._ZeroOrderRun, "_values", found)
