@@ -17,17 +17,27 @@ from boltzgrad.zoo.options import positive_integer
 INPUT = np.array([[0.1, 0.0], [0.6, 0.0], [0.0, 0.55], [0.0, 0.3]])
 
 
+_WARMED = np.array([0.04, 0.03, 0.06, 0.05])  # what a zone's own process adds, less what its insulation α takes of it
+# Airflow β between two zones: (zone, zone, rate into the first, rate into the second).
+_EDGES = ((0, 1, 0.05, 0.03), (1, 2, 0.04, 0.04), (2, 3, 0.06, 0.03), (3, 0, 0.05, 0.05))
+
+
+def _exchange() -> Any:
+    """How each edge moves heat at level 1, (4, 4, 4)."""
+    out = np.zeros((4, 4, 4))
+    for edge, (i, j, into_i, into_j) in enumerate(_EDGES):
+        out[edge, i, [i, j]] = -into_i, into_i
+        out[edge, j, [j, i]] = -into_j, into_j
+    return out
+
+
+_OPEN = np.eye(4) + np.diag(_WARMED)
+_MOVED = np.concatenate([[-w * np.outer(e, e) for w, e in zip(_WARMED, np.eye(4), strict=True)], _exchange()])
+
+
 def transition(alpha: Any, beta: Any) -> Any:
-    """A(θ) from the levels α₁..₄ and β₁..₄ (edges 12, 23, 34, 41)."""
-    a, b = alpha, beta
-    return anp.array(
-        [
-            [1 + 0.04 * (1 - a[0]) - 0.05 * b[0] - 0.05 * b[3], 0.05 * b[0], 0.0, 0.05 * b[3]],
-            [0.03 * b[0], 1 + 0.03 * (1 - a[1]) - 0.03 * b[0] - 0.04 * b[1], 0.04 * b[1], 0.0],
-            [0.0, 0.04 * b[1], 1 + 0.06 * (1 - a[2]) - 0.04 * b[1] - 0.06 * b[2], 0.06 * b[2]],
-            [0.05 * b[3], 0.0, 0.03 * b[2], 1 + 0.05 * (1 - a[3]) - 0.05 * b[3] - 0.03 * b[2]],
-        ]
-    )
+    """A(θ) from the levels α₁..₄ and β₁..₄ (edges 12, 23, 34, 41), which it is affine in."""
+    return _OPEN + anp.tensordot(anp.concatenate((alpha, beta)), _MOVED, 1)
 
 
 def thermal_control(horizon: int | None = None) -> LinearQuadratic:

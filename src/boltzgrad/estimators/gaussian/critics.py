@@ -120,8 +120,15 @@ class LeastSquaresTD(GaussianCritic):
 
 def quadratic(x: Array) -> Array:
     """Monomials of degree 0, 1, 2 of the last axis: (…, k) → (…, 1 + k + k(k+1)/2)."""
-    i, j = np.triu_indices(x.shape[-1])
-    return np.concatenate([np.ones((*x.shape[:-1], 1)), x, x[..., i] * x[..., j]], axis=-1)
+    k = x.shape[-1]
+    columns = np.ascontiguousarray(x.reshape(-1, k).T)
+    out = np.empty((1 + k + k * (k + 1) // 2, columns.shape[1]))
+    out[0], out[1 : 1 + k] = 1.0, columns
+    at = 1 + k
+    for i in range(k):
+        np.multiply(columns[i], columns[i:], out=out[at : at + k - i])
+        at += k - i
+    return np.ascontiguousarray(out.T).reshape(*x.shape[:-1], -1)
 
 
 @dataclass(frozen=True)

@@ -57,11 +57,12 @@ class GaussianEpisodes:
             kappa, limit = 1.0, w.model.horizon
         self.leader_discount = w.gamma_L / kappa if kappa else 0.0
         self.follower_discount = w.gamma_F / kappa if kappa else 0.0
-        A, B, K = w.of("A"), w.of("B"), w.own("K")
-        u_root, w_root = w.own("action_root"), w.own("noise_root")
+        A, B, K, u_root, w_root = (
+            _turned(x) for x in (w.of("A"), w.of("B"), w.own("K"), w.own("action_root"), w.own("noise_root"))
+        )
         draws = draws.next("rollout")
         z = draws.normal("start", E, w.n)
-        x = w.of("mean")[:, None, :] + np.einsum("lij,lej->lei", w.own("start_root"), z)
+        x = w.of("mean")[:, None, :] + z @ _turned(w.own("start_root"))
         on, rows = np.ones((L, E), bool), []
         for t in range(limit):
             if t % _BLOCK == 0:
@@ -71,9 +72,9 @@ class GaussianEpisodes:
             if clip_state is not None:
                 x = np.clip(x, -clip_state, clip_state)
             eps = noise[:, t % _BLOCK]
-            u = -np.einsum("lij,lej->lei", K, x) + np.einsum("lij,lej->lei", u_root, eps[..., w.n :])
-            mu = np.einsum("lij,lej->lei", A, x) + np.einsum("lij,lej->lei", B, u)
-            following = mu + np.einsum("lij,lej->lei", w_root, eps[..., : w.n])
+            u = eps[..., w.n :] @ u_root - x @ K
+            mu = x @ A + u @ B
+            following = mu + eps[..., : w.n] @ w_root
             last = stop[:, t % _BLOCK] >= kappa if stop is not None else np.zeros((L, E), bool)
             rows.append((x, u, mu, following, on, last))
             on, x = on & ~last, following
@@ -107,10 +108,8 @@ class GaussianEpisodes:
     # Reading the rollout
 
     def form(self, matrix: Array, x: Array) -> Array:
-        """The forms x'Mx along the batch for matrices (L, k, k) or (T, L, k, k)."""
-        if matrix.ndim == 4:
-            return np.asarray(np.einsum("tlei,tlij,tlej->tle", x, matrix, x, optimize=True))
-        return np.asarray(np.einsum("tlei,lij,tlej->tle", x, matrix, x, optimize=True))
+        """The forms x'Mx along the batch for symmetric matrices (L, k, k) or (T, L, k, k)."""
+        return np.asarray(np.einsum("tlei,tlei->tle", x @ matrix, x))
 
     def leader_rewards(self) -> Array:
         """r_L(x_t, u_t) (T, L, E)."""
@@ -152,7 +151,7 @@ class GaussianEpisodes:
         if not self.worlds.moves.transition:
             return
         inverse = self.worlds.own("W_inverse")
-        delta = np.einsum("lij,tlej->tlei", inverse, self.following - self.mean)
+        delta = (self.following - self.mean) @ _turned(inverse)
         if clip is not None:
             c = c * np.minimum(1.0, clip / np.maximum(self._score_norms(delta), 1e-300))
         self.arrays.A[:] += _moments(c, delta, self.x)
@@ -162,13 +161,15 @@ class GaussianEpisodes:
 
     def _score_norms(self, delta: Array) -> Array:
         """‖∇_θ log p‖ of every sample (T, L, E)."""
-        out = np.zeros(delta.shape[:3])
+        out = np.empty(delta.shape[:3])
+        joint = np.concatenate([self.x, self.u], axis=3)
         for lane in range(self.L):
             world = self.worlds.worlds[self.worlds.lane_world[lane]]
-            for column in world.linearised.columns():
-                moved = np.einsum("ij,tej->tei", column.A, self.x[:, lane])
-                moved += np.einsum("ij,tej->tei", column.B, self.u[:, lane])
-                out[:, lane] += (delta[:, lane] * moved).sum(axis=2) ** 2
+            moved = np.stack([np.concatenate([c.A, c.B], axis=1) for c in world.linearised.columns()])  # (d, n, n + m)
+            means = (joint[:, lane] @ moved.reshape(-1, moved.shape[2]).T).reshape(
+                *delta.shape[:1], self.E, *moved.shape[:2]
+            )
+            out[:, lane] = np.square(np.matmul(means, delta[:, lane, :, :, None])[..., 0]).sum(axis=2)
         return np.asarray(np.sqrt(out))
 
     def add_start(self, values: Array) -> None:
@@ -177,7 +178,7 @@ class GaussianEpisodes:
             return
         c = (values - (values.sum(axis=1, keepdims=True) - values) / max(self.E - 1, 1)) / self.E
         inverse = np.linalg.inv(self.worlds.of("covariance"))
-        delta = np.einsum("lij,lej->lei", inverse, self.x[0] - self.worlds.of("mean")[:, None, :])
+        delta = (self.x[0] - self.worlds.of("mean")[:, None, :]) @ _turned(inverse)
         self.arrays.mean[:] += np.einsum("le,lei->li", c, delta)
         total = c.sum(axis=1)[:, None, None]
         self.arrays.covariance[:] += 0.5 * (np.einsum("le,lei,lej->lij", c, delta, delta) - total * inverse)
@@ -240,8 +241,7 @@ class GaussianEpisodes:
     def _centred(self, c: Array) -> tuple[Array, Array, Array, Array]:
         """Σ c (uu', μx', μu', μμ'), each less its expectation given x."""
         w = self.worlds
-        answer = -np.einsum("lij,tlej->tlei", w.own("K"), self.x)
-        ahead = np.einsum("lij,tlej->tlei", w.own("closed"), self.x)
+        answer, ahead = -self.x @ _turned(w.own("K")), self.x @ _turned(w.own("closed"))
         S, B = w.own("covariance"), w.of("B")
         total = c.sum(axis=(0, 2))[:, None, None]
         uu = _moments(c, self.u, self.u) - _moments(c, answer, answer) - total * S
@@ -272,6 +272,11 @@ class GaussianEpisodes:
                 _through_riccati(world, self.P_bar[lane], float(self.constant_bar[lane]), parts)
             out[lane] = world.linearised.pullback(LQArrays(**parts))
         return out
+
+
+def _turned(x: Array) -> Array:
+    """The transposes of a stack of matrices."""
+    return np.swapaxes(x, -1, -2)
 
 
 def _moments(c: Array, x: Array, y: Array) -> Array:

@@ -71,10 +71,7 @@ class GameRun(Run):
         if self.guided and self.segments == "sampled" and model.follower_discount > 0.0:
             tail = int(np.ceil(np.log(_TAIL) / np.log(model.follower_discount)))
         batch = self._sample(worlds, T + tail)
-        if self.actions == "expected":
-            gradient = self._summed(worlds, batch, T)
-        else:
-            gradient = self._sampled(worlds, batch, T)
+        gradient = self._summed(worlds, batch, T) if self.actions == "expected" else self._sampled(worlds, batch, T)
         E = self.sampling.episodes
         return Estimates(gradient.reshape(lanes.size, -1), np.full(lanes.size, E * (T + tail)))
 
@@ -160,11 +157,9 @@ class GameRun(Run):
         first[0] = True
         e = _over_time(c, lambda x: trace(x, gamma, first)) - c  # from the step after t on
         seen = batch.deviation @ w.C.T
-        value = -2.0 * _forms(X, w.N, seen) - _forms(seen, w.Z, seen)
-        if self.baseline:
-            value = value + np.trace(w.Z @ m.W, axis1=1, axis2=2)[:, None, None]
-        else:
-            value = value - _forms(X, w.P, X)
+        mean = np.trace(w.Z @ m.W, axis1=1, axis2=2)[:, None, None]
+        rest = mean if self.baseline else -_forms(X, w.P, X)
+        value = rest - 2.0 * _forms(X, w.N, seen) - _forms(seen, w.Z, seen)
         return _scores(e * value, batch.deviation, X) / self.problem.spread**2
 
 

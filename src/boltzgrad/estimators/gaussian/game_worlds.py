@@ -54,7 +54,7 @@ class GameWorlds:
         at = np.zeros(1, int) if len(thetas) == 1 else np.asarray(lane_theta)
 
         def lanes(parts: list[Array]) -> Array:
-            return np.stack(parts)[at]
+            return np.asarray(np.stack(parts)[at])
 
         n, B, W, gamma = self.model.n_states, self.model.B, self.model.W, self.model.follower_discount
         self.leader_gain = lanes([theta.reshape(self.C.shape[1], n) for theta in thetas])

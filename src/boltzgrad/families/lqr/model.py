@@ -290,7 +290,9 @@ def check_definite(name: str, x: Array, *, strictly: bool) -> None:
     correlation = (x + x.T) / 2 / unit[:, None] / unit
     # An entry beside a zero on the diagonal: [[0, x], [x, 1]] is indefinite for every x ≠ 0.
     lost = bool((diagonal < 0.0).any() or (correlation[root == 0.0] != 0.0).any())
-    least = float(np.linalg.eigvalsh(correlation).min()) if not lost else -1.0
+    diagonal_only = np.count_nonzero(correlation) == np.count_nonzero(np.diag(correlation))
+    values = np.diag(correlation) if diagonal_only else np.linalg.eigvalsh(correlation)
+    least = float(values.min()) if not lost else -1.0
     if lost or least < -_DEFINITE or (strictly and least <= 0.0):
         kind = "positive definite" if strictly else "positive semidefinite"
         smallest = float(np.linalg.eigvalsh((x + x.T) / 2).min())
