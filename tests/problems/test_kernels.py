@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from boltzgrad.problems import DenseKernel, SparseKernel
+from boltzgrad.errors import InvalidModel
+from boltzgrad.problems import DenseKernel, SparseKernel, TabularModel
 from tests_helpers import examples
 
 
@@ -73,3 +74,35 @@ def test_sums_in_extended_precision_leave_out_zeros_alone(share, seed):
     found = DenseKernel(values).expect_extended(v)
     assert found.dtype == np.longdouble
     assert np.abs(found - exact).max() <= 4.0 * np.finfo(np.longdouble).eps
+
+
+def test_a_kernel_that_was_checked_is_taken_as_it_is_and_other_numbers_are_not():
+    p = np.full((2, 2, 2), 0.5)
+
+    def model(transition, states=2):
+        return TabularModel(
+            transition,
+            np.eye(states)[0],
+            np.zeros((states, 2)),
+            np.zeros((states, 2)),
+            follower_discount=0.9,
+            leader_discount=0.9,
+            temperature=0.1,
+        )
+
+    once = model(p)
+    again = model(once.kernel)
+    assert again.kernel is once.kernel
+    # The controls: the same kernel with other numbers, one made by hand, and one of another shape are all looked through.
+    with pytest.raises(InvalidModel, match=r"transition\[0, 0\] sums to 1.2"):
+        model(once.kernel.with_values(np.full((2, 2, 2), 0.6)))
+    with pytest.raises(InvalidModel, match=r"sums to 1\.2"):
+        model(DenseKernel(np.full((2, 2, 2), 0.6)))
+    with pytest.raises(InvalidModel, match=r"expected \(3, 2, 3\)"):
+        model(once.kernel, states=3)
+    thin = model(sparse.csr_array(p.reshape(4, 2))).kernel
+    assert model(thin).kernel is thin
+    with pytest.raises(InvalidModel, match=r"sums to 1\.2"):
+        model(thin.with_values(np.full(8, 0.6)))
+    with pytest.raises(InvalidModel, match="2 states"):
+        model(thin, states=3)

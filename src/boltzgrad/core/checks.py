@@ -52,7 +52,7 @@ def numeric_array(name: str, x: Any, *, ndim: int | None = None, axes: str = "")
         value = np.asarray(untraced(x))
     except ValueError as error:
         raise InvalidModel(f"{name} is not an array of numbers: {error}") from None
-    if value.dtype == object or not (np.issubdtype(value.dtype, np.number) or np.issubdtype(value.dtype, np.bool_)):
+    if value.dtype.kind not in "biufc":
         hint = ""
         if value.dtype == object and any(isinstance(entry, Box) for entry in value.ravel()[:1000]):
             hint = "; it mixes traced values into a plain NumPy array: build it with autograd.numpy"
@@ -65,7 +65,7 @@ def numeric_array(name: str, x: Any, *, ndim: int | None = None, axes: str = "")
         raise InvalidModel(f"{name}[{', '.join(map(str, bad))}] is {value[tuple(bad)]}; every entry must be finite")
     if isinstance(x, Box):
         return x
-    return value.astype(np.complex128 if np.iscomplexobj(value) else np.float64, copy=False)
+    return value.astype(np.complex128 if value.dtype.kind == "c" else np.float64, copy=False)
 
 
 def real_array(name: str, x: Any, *, ndim: int | None = None, axes: str = "") -> Array:

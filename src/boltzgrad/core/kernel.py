@@ -8,7 +8,7 @@ on θ, so they may be traced by autograd and have cotangents of their own shape.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -129,9 +129,10 @@ class SparsePattern:
 
 @dataclass(frozen=True, eq=False)
 class DenseKernel:
-    """p(s'|s,a) as an array `values` (S, A, S)."""
+    """p(s'|s,a) as an array `values` (S, A, S); one that was `checked` is not looked through again."""
 
     values: Any
+    checked: bool = field(default=False, repr=False)
 
     @property
     def n_states(self) -> int:
@@ -215,12 +216,15 @@ class DenseKernel:
 class SparseKernel:
     """p(s'|s,a) as `values` (nnz,) on a fixed `pattern`; `values` may be traced by autograd.
 
+    One that was `checked` is not looked through again.
+
     >>> SparseKernel(SparsePattern([0, 1, 2], [1, 1], n_states=2, n_actions=1), np.ones(2)).expect(np.array([3., 4.]))
     array([[4.], [4.]])
     """
 
     pattern: SparsePattern
     values: Any
+    checked: bool = field(default=False, repr=False)
 
     @classmethod
     def from_scipy(cls, matrix: Any, n_actions: int) -> SparseKernel:

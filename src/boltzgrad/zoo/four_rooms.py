@@ -16,9 +16,10 @@ import autograd.numpy as anp
 import numpy as np
 
 from boltzgrad.core.arrays import Array
+from boltzgrad.core.kernel import Kernel
 from boltzgrad.core.softmaxes import softmax, through_softmax
 from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel
-from boltzgrad.families.tabular.model import TabularArrays, TabularModel
+from boltzgrad.families.tabular.model import TabularArrays, TabularModel, kernel_of
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.zoo.options import one_of, real
 
@@ -74,8 +75,11 @@ class _Goal:
     """The parts of one goal's model, and how they hang on σ = softmax(θ)."""
 
     def __init__(self, goal: int, kernel: str, temperature: float, penalty_weight: float) -> None:
-        world = slippery_kernel(INTENDED["simulator" if kernel == "as-published" else kernel], goal)
-        planned = slippery_kernel(INTENDED["matrix"], goal) if kernel == "as-published" else None
+        def known(name: str, which: str) -> Kernel:
+            return kernel_of(name, slippery_kernel(INTENDED[which], goal), (N_CELLS, len(MOVES)))
+
+        world = known("transition", "simulator" if kernel == "as-published" else kernel)
+        planned = known("follower_transition", "matrix") if kernel == "as-published" else None
         self.world, self.planned, self.temperature = world, planned, temperature
         self.start = np.zeros(N_CELLS)
         self.start[marked("S")] = 1.0
@@ -110,11 +114,11 @@ class _Goal:
         shape = (N_CELLS, len(MOVES))
         r_follower = -PENALTY * (1.0 - self.at_goal) * dsigma[:N_CELLS]
         return TabularArrays(
-            np.broadcast_to(0.0, self.world.shape),
+            np.broadcast_to(0.0, self.world.values.shape),
             np.zeros(N_CELLS),
             np.broadcast_to(r_follower[:, None], shape),
             np.broadcast_to((self.charge * dsigma[N_CELLS])[:, None], shape),
-            None if self.planned is None else np.broadcast_to(0.0, self.world.shape),
+            None if self.planned is None else np.broadcast_to(0.0, self.world.values.shape),
         )
 
 

@@ -82,6 +82,11 @@ def as_contexts(model: BuiltModel | ContextualModel) -> ContextualModel:
     return model if isinstance(model, ContextualModel) else ContextualModel((model,), np.ones(1))
 
 
+def models_of(model: BuiltModel | ContextualModel) -> Sequence[BuiltModel]:
+    """The models of what a build returned, one or several."""
+    return model.models if isinstance(model, ContextualModel) else (model,)
+
+
 def arrays_of(contexts: ContextualModel) -> ContextualArrays:
     """Everything in the models that may depend on θ."""
     return ContextualArrays(tuple(m.arrays() for m in contexts.models), contexts.probabilities)

@@ -333,12 +333,16 @@ def kernel_of(name: str, x: Any, shape: tuple[int, ...], weighted: bool = False)
     if isinstance(x, SparseKernel):
         if (x.n_states, x.n_actions) != (S, A):
             raise InvalidModel(f"{name} has {x.n_states} states × {x.n_actions} actions, the rewards have {S} × {A}")
+        if x.checked:
+            return x
         values = numeric_array(f"{name}.values", x.values)
         if values.shape != (x.pattern.nnz,):
             raise InvalidModel(f"{name}.values has shape {values.shape}, its pattern holds {x.pattern.nnz} entries")
         if not weighted:
             check_probabilities(name, np.asarray(untraced(values)), x.pattern.indptr, A, False, x.pattern.indices)
-        return x.with_values(values)
+        return SparseKernel(x.pattern, values, checked=not weighted)
+    if isinstance(x, DenseKernel) and x.checked and x.values.shape == (S, A, S):
+        return x
     values = x.values if isinstance(x, DenseKernel) else x
     values = numeric_array(name, values)
     if values.shape != (S, A, S):
@@ -346,4 +350,4 @@ def kernel_of(name: str, x: Any, shape: tuple[int, ...], weighted: bool = False)
     plain = np.asarray(untraced(values))
     if not weighted:
         check_probabilities(name, plain.reshape(S * A, S), np.arange(S * A + 1) * S, A, False)
-    return DenseKernel(values)
+    return DenseKernel(values, checked=not weighted)

@@ -24,7 +24,14 @@ from boltzgrad.core.trajectory_objectives import TrajectoryObjective
 from boltzgrad.core.tree import OfTree, Tree, dim_of
 from boltzgrad.errors import InvalidModel, InvalidOption, NotDifferentiable
 from boltzgrad.families.tabular.clocked import clocked
-from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualModel, arrays_of, as_contexts, kinds_of
+from boltzgrad.families.tabular.contexts import (
+    ContextualArrays,
+    ContextualModel,
+    arrays_of,
+    as_contexts,
+    kinds_of,
+    models_of,
+)
 from boltzgrad.families.tabular.given import Given
 from boltzgrad.families.tabular.linearise import Build, flat, traced_jvp, traced_vjp, unflatten
 from boltzgrad.families.tabular.model import TabularModel
@@ -231,8 +238,11 @@ class ConfigurableMDP(ParametricProblem):
 
     def model(self, theta: Any) -> BuiltModel | ContextualModel:
         """What `build` returns at θ, checked.  Raises: InvalidTheta, InvalidModel."""
-        model = self._checked_build(self.check_theta(theta))
-        _refuse_complex(as_contexts(model))
+        return self._at(self.check_theta(theta))
+
+    def _at(self, theta: Array) -> BuiltModel | ContextualModel:
+        model = self._checked_build(theta)
+        _refuse_complex(models_of(model))
         return model
 
     def contexts(self, theta: Any) -> ContextualModel:
@@ -248,11 +258,11 @@ class ConfigurableMDP(ParametricProblem):
         theta = self.check_theta(theta)
         if self._pullback is None or self._pushforward is None:
             contexts, by_tape = traced_vjp(self._checked_build, theta)
-            _refuse_complex(contexts)
+            _refuse_complex(contexts.models)
             return LinearisedBuild(
                 contexts, by_tape, traced_jvp(self._checked_build, theta), self.dim, self._rounded(theta)
             )
-        model = self.model(theta)
+        model = self._at(theta)
         single = not isinstance(model, ContextualModel)
         contexts = as_contexts(model)
         by_hand_back, by_hand_forward = self._pullback, self._pushforward
@@ -346,8 +356,8 @@ class ConfigurableMDP(ParametricProblem):
             raise InvalidModel(
                 f"build returned a {type(model).__name__}, expected a TabularModel, FiniteHorizonModel or ContextualModel"
             )
-        contexts = as_contexts(model)
-        for m in contexts.models:
+        models = models_of(model)
+        for m in models:
             if solved_form(m) is not m:
                 raise InvalidModel(
                     f"build returned a {type(m).__name__} that is solved as another table (leader_horizon, averages), which a "
@@ -358,7 +368,7 @@ class ConfigurableMDP(ParametricProblem):
                     f"the leader's own objective f(theta, policy) takes the place of its return, so that the model's "
                     f"{m.given.setting} means nothing: leave it out"
                 )
-        self._kind, self.kinds = contexts.kind, kinds_of(contexts.models)
+        self._kind, self.kinds = type(models[0]), kinds_of(models)
         return model
 
 
@@ -375,11 +385,11 @@ def _objective_map(objective: PolicyObjective, theta: Array, policy: Array, unit
     return scalar_map("objective", at, f, np.concatenate([in_theta, in_policy.ravel()]), steps=steps)
 
 
-def _refuse_complex(contexts: ContextualModel) -> None:
-    for i, model in enumerate(contexts.models):
+def _refuse_complex(models: Sequence[BuiltModel]) -> None:
+    for i, model in enumerate(models):
         for name, value in model.arrays().named():
             if np.iscomplexobj(value):
-                where = f"models[{i}]." if len(contexts.models) > 1 else ""
+                where = f"models[{i}]." if len(models) > 1 else ""
                 raise InvalidModel(f"{where}{name} is complex at a real theta; expected real numbers")
 
 
