@@ -22,9 +22,10 @@ from boltzgrad.errors import Unfinished
 
 EPS = float(np.finfo(float).eps)
 MAX_SWEEPS = 500_000
-BEFORE_SOLVES, WARM_SWEEPS = 200, 100
-"""[sweeps] The most before dense solves that do better anyway, and from a start that sweeps alone have reached before."""
-_CHEAP_STATES = 300
+BEFORE_SOLVES, WARM_SWEEPS, FEW_WARM = 200, 100, 3
+"""[sweeps] The most before dense solves that do better anyway, and from a start that sweeps alone have reached before: of such
+a table, and of one whose dense solves cost no more than a few sweeps."""
+CHEAP_STATES = 300
 _AT_REST = (
     1e-6  # Newton's last step, relative: where many steps remain, rounding moves the values by as many of its units
 )
@@ -57,8 +58,9 @@ def sweep(
     """Iterate x ← step(x) until rounding stops the changes from falling.
 
     Real and imaginary parts are followed apart: under a complex step the derivative lives in an imaginary part some
-    twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`: with it a small problem is brought to
-    rest for good by Newton.  `scale` is the size of what x is a difference of: what cancels rests at a rounding of that.
+    twenty orders smaller than the value.  `jacobian(x)` (S, S) is that of `step`, or its real part: with it a small problem is
+    brought to rest for good by Newton.  `scale` is the size of what x is a difference of: what cancels rests at a rounding of
+    that.
 
     Raises: Unfinished if nothing brings it to rest.
     """
@@ -81,7 +83,7 @@ def sweep(
         if settled:
             break
     # Sweeps that stand still may have far to go yet, by 10⁻¹⁴ a step and a million steps: a correction is solved for.
-    if dense and (not settled or x.size <= _CHEAP_STATES or max_sweeps == BEFORE_SOLVES):
+    if dense and (not settled or x.size <= CHEAP_STATES or max_sweeps == BEFORE_SOLVES):
         assert jacobian is not None
         return _newton(step, jacobian, x, count, scale)
     if not settled:
@@ -89,45 +91,112 @@ def sweep(
     return Swept(x, min(change, whole), count)
 
 
-def solved(kernel: Array, b: Array) -> Array:
-    """(I − K)⁻¹ b for a kernel K ≥ 0 (S, S) of a chain that loses weight, real or complex; b (S,) or (S, k).
+class Factors:
+    """The factors of I − K for a kernel K ≥ 0 (S, S) of a chain that loses weight, real or complex.
 
-    The factors are those of the orientation whose columns are dominated by their diagonal, so that no pivot is ever needed:
-    they keep the signs of I − K, nothing cancels, and a state from which b cannot be reached gets exactly zero.  Pivoting would
-    leave it a rounding of the largest entry, where the exact derivative is zero.  Raises: LinAlgError.
+    They are those of the orientation whose columns are dominated by their diagonal, so that no pivot is ever needed: they keep
+    the signs of I − K, nothing cancels, and a state from which b cannot be reached gets exactly zero.  Pivoting would leave it
+    a rounding of the largest entry, where the exact derivative is zero.  Raises: LinAlgError.
     """
-    size = np.abs(kernel)
-    rows, columns = float(size.sum(axis=1).max()), float(size.sum(axis=0).max())
-    rest = np.eye(len(kernel)) - kernel
-    scale: Array | None = None
-    if min(rows, columns) > 1.0 + 1e-9:  # weights, not probabilities: their chain in the units of the steps that remain
-        steps = np.linalg.solve(np.eye(len(kernel)) - size, np.ones(len(kernel)))
-        if steps.min() > 0.0:
-            scale, rest, rows = steps, rest * steps, 0.0
-    transposed = rows <= columns
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", LinAlgWarning)  # of a singular factor, which is an error here
-        factors = lu_factor(rest.T if transposed else rest, check_finite=False)
-    if not np.all(np.diagonal(factors[0])):
-        raise np.linalg.LinAlgError("Singular matrix")
-    x = lu_solve(factors, b, trans=1 if transposed else 0, check_finite=False)
-    return np.asarray(x if scale is None else (x.T * scale).T)
+
+    def __init__(self, kernel: Array) -> None:
+        size = np.abs(kernel)
+        rows, columns = float(size.sum(axis=1).max()), float(size.sum(axis=0).max())
+        rest = np.eye(len(kernel)) - kernel
+        self.scale: Array | None = None
+        if (
+            min(rows, columns) > 1.0 + 1e-9
+        ):  # weights, not probabilities: their chain in the units of the steps that remain
+            steps = np.linalg.solve(np.eye(len(kernel)) - size, np.ones(len(kernel)))
+            if steps.min() > 0.0:
+                self.scale, rest, rows = steps, rest * steps, 0.0
+        self.transposed = rows <= columns
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", LinAlgWarning)  # of a singular factor, which is an error here
+            self.factors = lu_factor(rest.T if self.transposed else rest, check_finite=False)
+        if not np.all(np.diagonal(self.factors[0])):
+            raise np.linalg.LinAlgError("Singular matrix")
+
+    def solve(self, b: Array) -> Array:
+        """(I − K)⁻¹ b for b (S,) or (S, k)."""
+        x = lu_solve(self.factors, b, trans=1 if self.transposed else 0, check_finite=False)
+        return np.asarray(x if self.scale is None else (x.T * self.scale).T)
+
+    def solve_beside(self, kernel: Array, b: Array) -> Array:
+        """(I − K)⁻¹ b (S,) for a complex kernel that is this one but for an imaginary part some thirty orders below it."""
+        x = self._complex(b)
+        return np.asarray(x + self._complex(b - x + kernel @ x))
+
+    def _complex(self, b: Array) -> Array:
+        real, imaginary = self.solve(np.stack([b.real, b.imag], axis=1)).T
+        return np.asarray(real + 1j * imaginary)
+
+
+def solved(kernel: Array, b: Array) -> Array:
+    """(I − K)⁻¹ b, b (S,) or (S, k): see `Factors`.  Raises: LinAlgError."""
+    return Factors(kernel).solve(b)
 
 
 def _newton(step: Any, jacobian: Callable[[Array], Array], x: Array, count: int, scale: float) -> Swept:
-    """Solve x = step(x) by Newton from where the sweeps left it."""
+    """Solve x = step(x) by Newton from where the sweeps left it.
+
+    Under a complex step the real part comes to rest by itself, and then stays to the bit while the imaginary part, which is
+    linear in what that leaves, does: a value that jitters by a rounding moves a cold policy's slope by far more.
+    """
+    if not np.iscomplexobj(x):
+        return _solve_for(
+            lambda at: step(at) - at,
+            lambda at: Factors(jacobian(at)),
+            x,
+            count,
+            lambda at: max(float(np.abs(at).max()), scale) if scale else 0.0,
+        )
+    real, imaginary = x.real.copy(), x.imag.copy()
+
+    def slope(at: Array) -> Factors:
+        return Factors(np.real(jacobian(at + 1j * imaginary)))
+
+    if np.abs(step(x).real - real).max() > 4.0 * EPS * np.abs(real).max():
+        real = _solve_for(
+            lambda at: step(at + 1j * imaginary).real - at,
+            slope,
+            real,
+            count,
+            lambda at: max(float(np.abs(at).max()), scale),
+        ).x
+    once, size = slope(real), COMPLEX_STEP * max(float(np.abs(real).max()), scale)
+    found = _solve_for(
+        lambda at: step(real + 1j * at).imag - at, lambda _: once, imaginary, count, lambda _: size, known=scale > 0.0
+    )
+    return Swept(real + 1j * found.x, found.change, found.sweeps)
+
+
+def _solve_for(
+    off: Callable[[Array], Array],
+    slope: Callable[[Array], Factors],
+    x: Array,
+    count: int,
+    size: Callable[[Array], float],
+    *,
+    known: bool = True,
+) -> Swept:
+    """The real x at which `off` vanishes, by Newton.
+
+    What moves by less than a rounding of `size(x)` is at rest, and said to be so where that size is `known` to be what x is a
+    difference of.
+    """
     best, since = np.inf, 0
     for _ in range(_NEWTON):
-        correction = solved(jacobian(x), step(x) - x)
-        old, x = x, x + correction
-        _, change = _change(x, old)
+        old, x = x, x + slope(x).solve(off(x))
+        _, change = _relative(x, old)
         best, since = (change, 0) if change < 0.5 * best else (best, since + 1)
         if change <= EPS or since >= 2:
             break
-    if not best <= _AT_REST and scale and _is_noise(x, old, scale):
-        best = 64.0 * EPS  # of the scale
-    elif not best <= _AT_REST and not _is_noise(x, old, scale):
+    noise = bool(np.abs(x - old).max() <= 64.0 * EPS * size(x))
+    if not best <= _AT_REST and not noise:
         raise Unfinished(f"Newton's steps with dense solves still move the values by {best:.1e} of themselves")
+    if not best <= _AT_REST and known:
+        best = 64.0 * EPS  # of that size
     return Swept(x, best, count)
 
 

@@ -23,7 +23,7 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.core.route import CALL, Route, RouteResult
-from boltzgrad.core.sweep import COMPLEX_STEP, EPS, solved
+from boltzgrad.core.sweep import COMPLEX_STEP, EPS, Factors
 from boltzgrad.errors import InvalidOption, Unfinished
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
@@ -47,6 +47,8 @@ class _Derivatives:
         least = float(self.policy[self.policy > 0.0].min())
         if least < _LEAST:
             raise Unfinished(f"a probability of {least:.0e} is too small to divide by its root")
+        own, world = (gamma * state_kernel(x, self.policy) for gamma, x in self._chains(m))
+        self.own, self.own_transposed, self.world = Factors(own), Factors(own.T), Factors(world)
         self.value = float(np.real(self.leader(m, self.policy)))
         hessian, slope = [], []
         general = problem.objective
@@ -67,9 +69,13 @@ class _Derivatives:
             direct.append(0.0 if direct_f is not None else self.leader(moved, self.policy).imag / COMPLEX_STEP)
         self.unsure = np.array(unsure).T
         self.mixed, self.direct = np.array(mixed).T, np.array(direct) if direct_f is None else direct_f
-        kernel = state_kernel(planned(m), self.policy)
-        d = solved(m.follower_discount * kernel.T, start)
+        d = self.own_transposed.solve(start)
         self.weights = (d[:, None] * self.policy).ravel()[self.there]
+
+    @staticmethod
+    def _chains(m: TabularModel) -> tuple[tuple[float, Any], tuple[float, Any]]:
+        """The discount and the matrix of the follower's chain and of the world's."""
+        return (m.follower_discount, planned(m)), (m.leader_discount, matrix_of(m.transition))
 
     def tilted(self, k: int) -> Array:
         """The policy with one logit moved by a complex step."""
@@ -86,17 +92,18 @@ class _Derivatives:
         log = np.where(policy != 0.0, np.log(np.where(policy != 0.0, policy, 1.0)), 0.0)
         reward = m.follower_reward - m.temperature * log
         steps = gamma * state_kernel(matrix, policy)
-        v = solved(steps, (policy * reward).sum(axis=1))
+        v = self.own.solve_beside(steps, (policy * reward).sum(axis=1))
         advantage = reward + gamma * (matrix @ v).reshape(shape) - v[:, None]
-        return np.asarray((solved(steps.T, self.start)[:, None] * policy * advantage).ravel())
+        visits = self.own_transposed.solve_beside(steps.T, self.start)
+        return np.asarray((visits[:, None] * policy * advantage).ravel())
 
     def _rounded(self, m: TabularModel) -> Array:
         """What ∂_φ∂_θ F (S·A,) rounds off: an advantage moves by the difference of two motions that may be the same."""
         policy, matrix, gamma = self.policy, planned(m), m.follower_discount
-        v = solved(gamma * state_kernel(matrix, policy), (policy * m.follower_reward).sum(axis=1))
+        v = self.own.solve_beside(gamma * state_kernel(matrix, policy), (policy * m.follower_reward).sum(axis=1))
         ahead = m.follower_reward + gamma * (matrix @ v).reshape(policy.shape)
         size = (np.abs(np.imag(ahead)) + np.abs(np.imag(v))[:, None]) / COMPLEX_STEP
-        visits = solved(gamma * state_kernel(planned(self.m), policy).T, self.start)
+        visits = self.own_transposed.solve(self.start)
         return np.asarray((4.0 * EPS * visits[:, None] * policy * size).ravel())
 
     def leader(self, m: TabularModel, policy: Array) -> Any:
@@ -107,7 +114,7 @@ class _Derivatives:
         if m.leader_temperature:
             reward = reward - m.leader_temperature * np.log(np.where(policy != 0.0, policy, 1.0))
         steps = m.leader_discount * state_kernel(matrix_of(m.transition), policy)
-        return np.asarray(m.initial @ solved(steps, (policy * reward).sum(axis=1)))
+        return np.asarray(m.initial @ self.world.solve_beside(steps, (policy * reward).sum(axis=1)))
 
     def pseudo_inverse(self) -> tuple[Array, Array]:
         """(∇J (d,) by the pseudo-inverse, what the Hessian's rounding does to each entry to first order).

@@ -16,8 +16,10 @@ from boltzgrad.core.arrays import Array, largest
 from boltzgrad.core.route import CALL
 from boltzgrad.core.sweep import (
     BEFORE_SOLVES,
+    CHEAP_STATES,
     DENSE_STATES,
     FEW_SWEEPS,
+    FEW_WARM,
     MAX_SWEEPS,
     WARM_SWEEPS,
     Swept,
@@ -53,7 +55,7 @@ def soft_values(model: TabularModel, start: Array | None = None) -> Swept:
     v = np.zeros(model.n_states) if start is None else start
 
     def jacobian(x: Array) -> Array:
-        return model.follower_discount * state_kernel(matrix, soft_backup(model, matrix, x)[1])
+        return model.follower_discount * state_kernel(matrix, np.real(soft_backup(model, matrix, x)[1]))
 
     return sweep(
         lambda x: soft_backup(model, matrix, x)[0],
@@ -84,7 +86,7 @@ def leader_values(model: TabularModel, policy: Array, start: Array | None = None
 
     def jacobian(x: Array) -> Array:
         nonlocal kernel
-        kernel = gamma * state_kernel(matrix, policy) if kernel is None else kernel
+        kernel = gamma * state_kernel(matrix, np.real(policy)) if kernel is None else kernel
         return kernel
 
     return sweep(step, v.astype(dtype), max_sweeps=affordable(model, gamma, warm=start is not None), jacobian=jacobian)
@@ -113,7 +115,9 @@ def affordable(model: TabularModel, discount: float, *, warm: bool = False) -> i
     never_ends = bool(min(sums) >= 1.0 - 1e-12)
     if small and never_ends and needed_sweeps(discount) > FEW_SWEEPS:
         return BEFORE_SOLVES
-    return WARM_SWEEPS if small and warm else MAX_SWEEPS
+    if small and warm:
+        return FEW_WARM if model.n_states <= CHEAP_STATES else WARM_SWEEPS
+    return MAX_SWEEPS
 
 
 def expected_steps(model: TabularModel, policy: Array) -> float:
