@@ -7,11 +7,12 @@ PYTEST := $(BIN)/python -m pytest
 # In a process of their own: JAX warns of every fork after it.
 ADAPTERS := tests/frameworks src/boltzgrad/testing/jax.py src/boltzgrad/testing/torch.py
 CORES ?= 2
+PETSC_PYTHON ?= /usr/bin/python3
 # Small matrices: more BLAS threads only get in one another's way.
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test test-all explore frameworks docs lint types notebooks notebooks-write ledger check format benchmark clean help
+.PHONY: verify test test-all explore frameworks petsc docs lint types notebooks notebooks-write ledger check format benchmark clean help
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -33,6 +34,8 @@ explore: $(VENV)/.dev ## every test with new random examples
 	$(PYTEST) -n $(CORES) --dist worksteal
 
 frameworks: $(VENV)/.frameworks ## JAX, PyTorch and Playwright, which `make test` does without
+
+petsc: $(VENV)-petsc/.done ## an environment of the system's Python and its PETSc (Debian: python3-petsc4py, python3-mpi4py)
 
 docs: $(VENV)/.dev ## the site, with warnings as errors
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
@@ -63,7 +66,7 @@ benchmark: $(VENV)/.dev ## hypergradients side by side with peers (install the e
 	$(BIN)/python benchmarks/hypergradient.py
 
 clean: ## forget the environment
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(VENV)-petsc .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/.python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "boltzgrad needs Python 3.11 or newer, $(PYTHON) is %d.%d: make PYTHON=python3.12 …" % sys.version_info[:2] or 0)'
@@ -80,4 +83,12 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 
 $(VENV)/.frameworks: $(VENV)/.dev
 	$(PIP) install --constraint constraints.txt --editable '.[frameworks]'
+	@touch $@
+
+# petsc4py of Debian is built for its own Python, and for NumPy 1; where several builds are there, the real one is meant.
+$(VENV)-petsc/.done: pyproject.toml
+	$(PETSC_PYTHON) -m venv --system-site-packages $(VENV)-petsc
+	$(VENV)-petsc/bin/python -m pip --disable-pip-version-check --quiet install 'numpy<2' 'scipy>=1.15,<1.16' 'autograd>=1.8' 'sympy>=1.13'
+	$(VENV)-petsc/bin/python -m pip --disable-pip-version-check --quiet install --no-deps --editable .
+	ls -d /usr/lib/petscdir/*/*-real/lib/python3/dist-packages > $$(echo $(VENV)-petsc/lib/python3*/site-packages)/petsc.pth
 	@touch $@

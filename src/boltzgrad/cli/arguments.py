@@ -14,6 +14,7 @@ import numpy as np
 
 from boltzgrad import problems
 from boltzgrad.core.problem import ParametricProblem
+from boltzgrad.core.row_block import Rows
 from boltzgrad.errors import BoltzgradError, InvalidOption, InvalidTheta
 
 AGREEMENT, DISAGREEMENT, WRONG_USE = 0, 1, 2
@@ -87,7 +88,7 @@ def own_problem(path: str, options: dict[str, Any]) -> ParametricProblem:
     return problem
 
 
-def theta(problem: ParametricProblem, text: str) -> Any:
+def theta(problem: ParametricProblem | Rows, text: str) -> Any:
     """θ from "zeros", a seed, or a .npy file.  Raises: InvalidTheta."""
     if text == "zeros":
         return np.zeros(problem.dim)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from boltzgrad.core.kernel import SparsePattern
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.zoo.options import generator, positive_integer, probability, real
 from boltzgrad.zoo.tiles import Tiles, split, tiled_problem
@@ -52,10 +51,9 @@ def garnet_tiles(
     dim = positive_integer("n_parameters", n_parameters, least=4)
     rng = generator(seed)
     successors = rng.integers(S, size=(S * A, k), dtype=np.int32)
-    pattern = SparsePattern(np.arange(S * A + 1) * k, successors.ravel(), n_states=S, n_actions=A)
     follower, leader, kernel, start = split(dim)
     return Tiles(
-        pattern,
+        successors,
         follower_reward=rng.uniform(size=(S, A)),
         leader_reward=rng.uniform(size=(S, A)),
         logits=rng.standard_normal((S * A, k)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from boltzgrad.core.kernel import SparsePattern
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.zoo.options import generator, positive_integer, real
 from boltzgrad.zoo.tiles import Tiles, split, tiled_problem
@@ -37,19 +36,28 @@ def grid_world(
     )
 
 
-def grid_tiles(size: int = 10, n_parameters: int = 64, seed: int = 0) -> Tiles:
-    """The tables behind `grid_world`.  Raises: InvalidOption."""
+def grid_tiles(
+    size: int = 10, n_parameters: int = 64, seed: int = 0, *, first: int = 0, last: int | None = None
+) -> Tiles:
+    """The tables behind `grid_world`, or those of the cells `first` … `last` − 1 alone.  Raises: InvalidOption."""
     N = positive_integer("size", size, least=2)
     dim = positive_integer("n_parameters", n_parameters, least=4)
-    S, A = N * N, len(_MOVES)
-    rng = generator(seed)
-    row, column = np.divmod(np.arange(S, dtype=np.int32), np.int32(N))
-    reached = np.empty((S, A), dtype=np.int32)  # the cell a step in direction b leads to; walls stay
+    A, last = len(_MOVES), N * N if last is None else last
+    S = last - first
+    kind = np.int32 if N * N < 2**31 else np.int64
+    row, column = np.divmod(np.arange(first, last, dtype=kind), kind(N))
+    reached = np.empty((S, A), dtype=kind)  # the cell a step in direction b leads to; walls stay
+
+    def drawn(before: int, low: float, high: float) -> np.ndarray:
+        """These cells' numbers, after as many others' as come `before`."""
+        rng = generator(seed)
+        rng.bit_generator.advance(before + first)  # type: ignore[attr-defined]
+        return rng.uniform(low, high, size=S)
+
     for b, (dr, dc) in enumerate(_MOVES):
         reached[:, b] = np.clip(row + dr, 0, N - 1) * N + np.clip(column + dc, 0, N - 1)
     # Entry m of action a is the step in direction (a + m) mod 4: m = 0 as intended, else a slip.
     turn = (np.arange(A)[:, None] + np.arange(A)[None, :]) % A
-    pattern = SparsePattern(np.arange(S * A + 1) * A, reached[:, turn].reshape(-1), n_states=S, n_actions=A)
     follower, leader, kernel, start = split(dim)
 
     def tile(numbers: np.ndarray) -> np.ndarray:
@@ -58,15 +66,16 @@ def grid_tiles(size: int = 10, n_parameters: int = 64, seed: int = 0) -> Tiles:
         block = (row * side // N) * side + column * side // N
         return np.asarray(numbers[block % len(numbers)])
 
-    cost = rng.uniform(0.0, 0.1, size=S)
-    cost[(N // 2) * N + N // 2] = -1.0
+    cost = drawn(0, 0.0, 0.1)
+    goal = (N // 2) * N + N // 2
+    cost[np.arange(first, last) == goal] = -1.0
     slip = np.log([1.0 - 3 * _SLIP, _SLIP, _SLIP, _SLIP])
     directions = np.arange(A, dtype=np.int32)
     kernel_tile = kernel[(tile(np.arange(len(kernel), dtype=np.int32))[:, None] + directions) % len(kernel)]
     return Tiles(
-        pattern,
+        reached[:, turn].reshape(S * A, A),
         follower_reward=np.repeat(-cost[:, None], A, axis=1),
-        leader_reward=np.repeat(rng.uniform(size=(S, 1)), A, axis=1),
+        leader_reward=np.repeat(drawn(N * N, 0.0, 1.0)[:, None], A, axis=1),
         logits=np.broadcast_to(slip, (S * A, A)),
         initial_logits=np.zeros(S),
         follower_tile=np.repeat(tile(follower)[:, None], A, axis=1),

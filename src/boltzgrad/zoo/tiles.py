@@ -8,7 +8,8 @@ Every (s,a) has the same number k of stored successors, so nothing of size (S, A
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any
 
 import autograd.numpy as anp
@@ -20,15 +21,18 @@ from boltzgrad.core.softmaxes import softmax, through_softmax
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
+_BY_ROW = ("successors", "logits", "logit_tile", "continuation")  # one row a state and action
+
 
 @dataclass(frozen=True, eq=False)
 class Tiles:
-    """Base values and tile numbers of a sparse problem; shapes (S, A), (S·A, k) and (S,).
+    """Base values and tile numbers of a sparse problem, or of some states' rows of it; shapes (S, A), (S·A, k) and (S,).
 
-    Tile numbers index θ.  `continuation` (S·A, 1) is the probability that an episode goes on.
+    Tile numbers index θ.  `successors` (S·A, k) are the states that each entry leads to, `continuation` (S·A, 1) is the
+    probability that an episode goes on.
     """
 
-    pattern: SparsePattern
+    successors: Array
     follower_reward: Array
     leader_reward: Array
     logits: Array
@@ -38,6 +42,23 @@ class Tiles:
     logit_tile: Array
     initial_tile: Array
     continuation: Array
+
+    @cached_property
+    def pattern(self) -> SparsePattern:
+        """The successors as the pattern of a kernel (of all states)."""
+        S, A = self.follower_reward.shape
+        k = self.successors.shape[1]
+        return SparsePattern(np.arange(S * A + 1) * k, self.successors.ravel(), n_states=S, n_actions=A)
+
+    def rows(self, first: int, last: int) -> Tiles:
+        """Those of the states `first` … `last` − 1."""
+        A = self.follower_reward.shape[1]
+
+        def cut(name: str) -> Array:
+            x: Array = getattr(self, name)
+            return x[first * A : last * A] if name in _BY_ROW else x[first:last]
+
+        return Tiles(**{f.name: cut(f.name) for f in fields(self)})
 
     def kernel_values(self, theta: Any) -> Any:
         """P(s'|s,a) on the pattern, (nnz,)."""
@@ -70,21 +91,15 @@ def tiled_problem(
             temperature=temperature,
         )
 
-    def add(out: Array, tile: Array, values: Array) -> None:
-        out += np.bincount(tile.ravel(), weights=values.ravel(), minlength=dim)
-
     def pullback(theta: Array, cotangent: TabularArrays) -> Array:
-        out = np.zeros(dim)
-        add(out, tiles.follower_tile, cotangent.follower_reward)
-        add(out, tiles.leader_tile, cotangent.leader_reward)
-        add(out, tiles.initial_tile, _through_start(tiles.initial(theta), cotangent.initial))
-        p = softmax(tiles.logits + theta[tiles.logit_tile])
-        add(
-            out,
-            tiles.logit_tile,
-            through_softmax(p, tiles.continuation * cotangent.transition.reshape(p.shape)),
+        return pulled_back(
+            tiles,
+            theta,
+            cotangent.follower_reward,
+            cotangent.leader_reward,
+            _through_start(tiles.initial(theta), cotangent.initial),
+            cotangent.transition,
         )
-        return out
 
     def pushforward(theta: Array, direction: Array) -> TabularArrays:
         p = softmax(tiles.logits + theta[tiles.logit_tile])
@@ -97,6 +112,24 @@ def tiled_problem(
         )
 
     return ConfigurableMDP(build, dim=dim, pullback=pullback, pushforward=pushforward, initial_scale=0.3, name=name)
+
+
+def pulled_back(
+    tiles: Tiles, theta: Array, follower_reward: Array, leader_reward: Array, initial_logits: Array, transition: Array
+) -> Array:
+    """Cotangents on rewards, the start's logits and the kernel's values as ∂J/∂θ (d,)."""
+    p = softmax(tiles.logits + theta[tiles.logit_tile])
+    logits = through_softmax(p, tiles.continuation * transition.reshape(p.shape))
+    parts = (
+        (tiles.follower_tile, follower_reward),
+        (tiles.leader_tile, leader_reward),
+        (tiles.initial_tile, initial_logits),
+        (tiles.logit_tile, logits),
+    )
+    out = np.zeros(theta.size)
+    for tile, values in parts:
+        out += np.bincount(tile.ravel(), weights=values.ravel(), minlength=theta.size)
+    return out
 
 
 def split(dim: int) -> tuple[Array, Array, Array, Array]:

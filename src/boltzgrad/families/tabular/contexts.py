@@ -87,6 +87,15 @@ def models_of(model: BuiltModel | ContextualModel) -> Sequence[BuiltModel]:
     return model.models if isinstance(model, ContextualModel) else (model,)
 
 
+def refuse_complex(models: Sequence[BuiltModel]) -> None:
+    """Raise InvalidModel where an array of a model at a real θ is complex."""
+    for i, model in enumerate(models):
+        for name, value in model.arrays().named():
+            if np.iscomplexobj(value):
+                where = f"models[{i}]." if len(models) > 1 else ""
+                raise InvalidModel(f"{where}{name} is complex at a real theta; expected real numbers")
+
+
 def arrays_of(contexts: ContextualModel) -> ContextualArrays:
     """Everything in the models that may depend on θ."""
     return ContextualArrays(tuple(m.arrays() for m in contexts.models), contexts.probabilities)

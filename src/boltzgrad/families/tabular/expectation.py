@@ -72,7 +72,7 @@ def too_large(problem: ConfigurableMDP, theta: Array) -> str:
 
 def applied(tangent: Array, like: Any, v: Array) -> Array:
     """Σ_s' ∂p(s'|s,a) v(s') flat (S·A,), for the tangent of a kernel's values."""
-    if not any(tangent.strides) and not tangent.flat[0]:  # one zero, broadcast: a kernel that does not move
+    if not tangent.size or (not any(tangent.strides) and not tangent.flat[0]):  # one zero, broadcast: it does not move
         return np.zeros(like.shape[0])
     if isinstance(like, np.ndarray):
         return np.asarray(tangent.reshape(-1, like.shape[-1]) @ v)

@@ -31,6 +31,7 @@ from boltzgrad.families.tabular.contexts import (
     as_contexts,
     kinds_of,
     models_of,
+    refuse_complex,
 )
 from boltzgrad.families.tabular.given import Given
 from boltzgrad.families.tabular.linearise import Build, flat, traced_jvp, traced_vjp, unflatten
@@ -242,7 +243,7 @@ class ConfigurableMDP(ParametricProblem):
 
     def _at(self, theta: Array) -> BuiltModel | ContextualModel:
         model = self._checked_build(theta)
-        _refuse_complex(models_of(model))
+        refuse_complex(models_of(model))
         return model
 
     def contexts(self, theta: Any) -> ContextualModel:
@@ -258,7 +259,7 @@ class ConfigurableMDP(ParametricProblem):
         theta = self.check_theta(theta)
         if self._pullback is None or self._pushforward is None:
             contexts, by_tape = traced_vjp(self._checked_build, theta)
-            _refuse_complex(contexts.models)
+            refuse_complex(contexts.models)
             return LinearisedBuild(
                 contexts, by_tape, traced_jvp(self._checked_build, theta), self.dim, self._rounded(theta)
             )
@@ -383,14 +384,6 @@ def _objective_map(objective: PolicyObjective, theta: Array, policy: Array, unit
     steps = np.concatenate([units, 0.1 * policy.ravel()])
     at = np.concatenate([theta, policy.ravel()])
     return scalar_map("objective", at, f, np.concatenate([in_theta, in_policy.ravel()]), steps=steps)
-
-
-def _refuse_complex(models: Sequence[BuiltModel]) -> None:
-    for i, model in enumerate(models):
-        for name, value in model.arrays().named():
-            if np.iscomplexobj(value):
-                where = f"models[{i}]." if len(models) > 1 else ""
-                raise InvalidModel(f"{where}{name} is complex at a real theta; expected real numbers")
 
 
 def _same_shapes(tangent: Any, like: ContextualArrays) -> None:
