@@ -71,8 +71,9 @@ def milliseconds(name: str, specification: dict, seeds: int, iterations: int) ->
     for block in range(BLOCKS + 1):
         began = time.perf_counter()
         for i in range(iterations):
-            theta, _ = rule.step(theta, run.estimate(theta).gradient, i, iterations, None)
-            judge.objective(theta)
+            gradient = run.estimate(theta).gradient
+            judge.objective(theta, run)
+            theta, _ = rule.step(theta, gradient, i, iterations, None)
         if block:  # the first one warms caches up
             blocks.append((time.perf_counter() - began) / iterations / seeds * 1e3)
     return float(np.median(blocks))

@@ -40,7 +40,8 @@ def ascend(arguments: dict[str, Any]) -> list[dict[str, Any]]:
     metric = _metric(arguments.get("metric"))
     streams = [Stream(seed) for seed in seeds]
     theta = first_thetas(problem, arguments)
-    judged = load(arguments["problem"], **{**arguments["options"], **arguments.get("judge", {})})
+    other = arguments.get("judge", {})
+    judged = load(arguments["problem"], **{**arguments["options"], **other}) if other else problem
     run, judge, memory = method.open(problem, streams), Evaluator(judged), rule.start(theta)
     target = getattr(problem, "temperature", None) or _temperature(problem)
     steps = np.zeros(len(seeds), dtype=np.int64)
@@ -55,7 +56,7 @@ def ascend(arguments: dict[str, Any]) -> list[dict[str, Any]]:
         if i % every == 0 or i == total - 1:
             exact = judge.gradient(theta)
             iterations.append(i)
-            log["objective"].append(judge.objective(theta))
+            log["objective"].append(judge.objective(theta, run))
             log["cosine"].append(cosine(estimate.gradient, exact))
             log["norm"].append(np.linalg.norm(estimate.gradient, axis=1))
             log["exact_norm"].append(np.linalg.norm(exact, axis=1))

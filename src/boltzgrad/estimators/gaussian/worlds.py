@@ -65,11 +65,19 @@ def _root(x: Array) -> Array:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)))
 
 
+def closed_form(problem: Any) -> bool:
+    """Whether a problem's returns have the closed form of these worlds."""
+    if not isinstance(problem, LinearQuadratic) or problem.model_kind is not LQModel:
+        return False
+    model = problem.model(problem.initial_theta(seed=0))
+    return not model.observed and model.bump is None and model.shift is None
+
+
 class GaussianWorlds:
     """Worlds (W) and the lanes (L) that live in them; stacked arrays read by walkers."""
 
-    def __init__(self, problem: LinearQuadratic, thetas: Array, lane_theta: Array, moves: Moves) -> None:
-        self.problem, self.thetas, self.moves = problem, np.asarray(thetas, float), moves
+    def __init__(self, problem: LinearQuadratic, thetas: Array, lane_theta: Array, moves: Moves | None = None) -> None:
+        self.problem, self.thetas, self._moves = problem, np.asarray(thetas, float), moves
         self.lane_world = np.asarray(lane_theta)
         self.worlds = [GaussianWorld(problem.linearise(theta)) for theta in self.thetas]
         first: LQModel = self.worlds[0].model
@@ -78,9 +86,23 @@ class GaussianWorlds:
         self.n, self.m = first.n_states, first.n_inputs
 
     @property
+    def moves(self) -> Moves:
+        """Which matrices depend on θ, where that was looked up."""
+        assert self._moves is not None
+        return self._moves
+
+    @property
     def lanes(self) -> int:
         """Number of lanes L."""
         return int(self.lane_world.size)
+
+    def objective(self) -> Array:
+        """J(θ) of every θ, (n_theta,): −E x'P_L x + c_L at the start."""
+        out = []
+        for world in self.worlds:
+            (P, *_), (constant, *_), m = *world.leader, world.model
+            out.append(constant - m.mean @ P @ m.mean - np.trace(P @ m.covariance))
+        return np.asarray(out, float)
 
     def of(self, name: str) -> Array:
         """A matrix of the models, one a lane (L, …)."""

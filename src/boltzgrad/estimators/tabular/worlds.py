@@ -115,6 +115,7 @@ class TabularWorlds:
             raise InvalidOption(
                 f"{problem!r} has a leader_temperature: estimators sample the leader's reward r_L alone"
             )
+        self.continued = temperature is not None
         if temperature is not None:
             if any(m.reference is not None or m.available is not None or m.moving for m in models):
                 raise InvalidOption(
