@@ -4,7 +4,8 @@ Nothing here is shared with a reference: no factorisation that it made, none of 
 complex arrays, for complex-step differentiation.
 
 Sweeps take about 37 times as many steps as remain in the chain.  Where that is too many (γ near one, ends that are rare), a
-small problem is brought to rest by Newton with dense solves of its own instead; a large one says that it is unfinished.
+small problem is brought to rest by Newton with dense solves of its own instead (a very small one always is, after a few
+hundred sweeps); a large one says that it is unfinished.
 """
 
 from __future__ import annotations
@@ -66,7 +67,7 @@ def sweep(
     """
     best, since, change, settled = np.inf, 0, np.inf, False
     dense = jacobian is not None and x.size <= DENSE_STATES
-    most = min(max_sweeps, FEW_SWEEPS) if dense else max_sweeps
+    most = min(max_sweeps, BEFORE_SOLVES if x.size <= CHEAP_STATES else FEW_SWEEPS) if dense else max_sweeps
     for count in range(1, most + 1):  # noqa: B007 - returned
         old, x = x, step(x)
         change, whole = _change(x, old)
