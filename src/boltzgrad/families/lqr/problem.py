@@ -62,7 +62,8 @@ class LinearQuadratic(ParametricProblem):
     @property
     def model_kind(self) -> type[Kind]:
         """What kind of model `build` returns; of a build that cannot be called at a starting point, an `LQModel`."""
-        self.settle(self.initial_theta())
+        if self._kind is None:
+            self.settle(self.initial_theta())
         return LQModel if self._kind is None else self._kind
 
     def settle(self, theta: Any) -> None:

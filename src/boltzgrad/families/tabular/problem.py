@@ -214,7 +214,8 @@ class ConfigurableMDP(ParametricProblem):
     @property
     def model_kind(self) -> type[BuiltModel]:
         """What kind of model `build` returns; of a build that cannot be called at a starting point, a `TabularModel`."""
-        self.settle(self.initial_theta())
+        if self._kind is None:
+            self.settle(self.initial_theta())
         return TabularModel if self._kind is None else self._kind
 
     def settle(self, theta: Any) -> None:

@@ -182,13 +182,8 @@ class LinearSystem:
                 raise NotConverged(
                     f"linear system ({b.size} states, discount {self.discount}, {self.name}): residual "
                     f"{solved.residual:.3g} after {solved.refinements} refinements, allowed "
-                    f"{self._allowed(b, solved.x, order, rtol):.3g}; try a smaller discount or a larger temperature"
+                    f"{_allowed(_norm(b, order), _norm(solved.x, order), rtol):.3g}; try a smaller discount or a larger temperature"
                 )
-
-    def _allowed(self, b: Array, x: Array, order: float, rtol: float) -> float:
-        size = _norm(b, order)
-        rounding = EPS * (size + 2.0 * _norm(x, order))
-        return max(_ACCEPT * rounding, rtol * size, _UNDERFLOW)
 
     def _refine(self, b: Array, order: float, transposed: bool, rtol: float) -> tuple[Solved, bool]:
         """Solve, then refine until the residual stops falling or is small enough."""
@@ -196,15 +191,11 @@ class LinearSystem:
         inner = max(rtol, 0.0 if factor.exact else 1e-10)
         x = factor.solve(b, transposed=transposed, rtol=inner)
         r = b - self.apply(x, transposed)
-        size, count = _norm(r, order), 0
+        size, count, given, largest = _norm(r, order), 0, _norm(b, order), _norm(x, order)
 
         # One more solve by iteration costs as much as the first, and gains nothing from here on.
         rest = 2.0 if factor.exact else 8.0
-
-        def target() -> float:
-            return max(rtol * _norm(b, order), rest * EPS * _norm(x, order))
-
-        while size > target() and count < _MAX_REFINEMENTS and np.isfinite(size):
+        while size > max(rtol * given, rest * EPS * largest) and count < _MAX_REFINEMENTS and np.isfinite(size):
             step = factor.solve(r, transposed=transposed, rtol=max(inner, 1e-6))
             better = x + step
             r_better = b - self.apply(better, transposed)
@@ -212,12 +203,17 @@ class LinearSystem:
             count += 1
             if not better_size < 0.7 * size:
                 break
-            x, r, size = better, r_better, better_size
-        rounding = self.terms * EPS * (_norm(b, order) + 2.0 * _norm(x, order))
-        if np.any(b):
+            x, r, size, largest = better, r_better, better_size, _norm(better, order)
+        rounding = self.terms * EPS * (given + 2.0 * largest)
+        if given:
             rounding += _UNDERFLOW
-        allowed = self._allowed(b, x, order, rtol)
+        allowed = _allowed(given, largest, rtol)
         return Solved(x, size, rounding, count, self), bool(np.isfinite(size) and size <= allowed)
+
+
+def _allowed(b: float, x: float, rtol: float) -> float:
+    """The residual that is accepted, of sizes of b and x."""
+    return max(_ACCEPT * EPS * (b + 2.0 * x), rtol * b, _UNDERFLOW)
 
 
 def _norm(x: Array, order: float) -> float:
