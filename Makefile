@@ -12,7 +12,7 @@ PETSC_PYTHON ?= /usr/bin/python3
 export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
-.PHONY: verify test test-all explore frameworks petsc docs lint types notebooks notebooks-write ledger check format benchmark clean help
+.PHONY: verify test test-all explore frameworks petsc docs lint types notebooks notebooks-write ledger check format benchmark guard clean help
 
 help: ## what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 18
@@ -61,6 +61,9 @@ check: lint types docs test-all notebooks ## all of it
 format: $(VENV)/.dev ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+guard: $(VENV)/.dev ## is anything slower than in the last release?
+	$(BIN)/python benchmarks/guard.py --turns 3
 
 benchmark: $(VENV)/.dev ## hypergradients side by side with peers (install the extra `peers` to have them)
 	$(BIN)/python benchmarks/hypergradient.py

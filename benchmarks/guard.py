@@ -51,12 +51,7 @@ CASES = {
     "grid of 10,000 states: hypergradient": (
         "problem = bg.problems.load('grid-world', size=100); theta = problem.initial_theta(seed=0)",
         "answer = bg.hypergradient(problem, theta).gradient",
-        1,
-    ),
-    "garnet: verify": (
-        "problem = bg.problems.load('garnet', n_states=30); theta = problem.initial_theta(seed=0)",
-        "answer = bg.verify(problem, theta).reference.gradient",
-        1,
+        2,
     ),
     "four-rooms: verify": (
         "problem = bg.problems.load('four-rooms'); theta = problem.initial_theta(seed=0)",
@@ -74,7 +69,7 @@ run = BCHG().open(problem, [Stream(i) for i in range(10)])
 for _ in range(20):
     run.estimate(thetas)
 """,
-        1,
+        2,
     ),
 }
 
@@ -90,14 +85,15 @@ answer = np.zeros(0)
 def work():
     global answer
 {work}
-work()
+if {times} > 1:
+    work()
 took = []
-for _ in range(3):
+for _ in range(3 if {times} > 1 else 1):
     began = time.process_time()
     for _ in range({times}):
         work()
     took.append((time.process_time() - began) / {times})
-print(json.dumps({{"seconds": sorted(took)[1], "answer": np.asarray(answer).tolist()}}))
+print(json.dumps({{"seconds": sorted(took)[len(took) // 2], "answer": np.asarray(answer).tolist()}}))
 """
 
 

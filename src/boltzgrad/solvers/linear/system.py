@@ -179,10 +179,11 @@ class LinearSystem:
                 self.given_up = (*self.given_up, Krylov.name)
                 self.method, self._factor = "dense" if b.size <= DENSE_LIMIT else "sparse", None
             else:
+                allowed = _allowed(_norm(b, order), _norm(solved.x, order), rtol)
                 raise NotConverged(
                     f"linear system ({b.size} states, discount {self.discount}, {self.name}): residual "
                     f"{solved.residual:.3g} after {solved.refinements} refinements, allowed "
-                    f"{_allowed(_norm(b, order), _norm(solved.x, order), rtol):.3g}; try a smaller discount or a larger temperature"
+                    f"{allowed:.3g}; try a smaller discount or a larger temperature"
                 )
 
     def _refine(self, b: Array, order: float, transposed: bool, rtol: float) -> tuple[Solved, bool]:
