@@ -65,8 +65,8 @@ format: $(VENV)/.dev ## put the code into shape
 guard: $(VENV)/.dev ## is anything slower than in the last release?
 	$(BIN)/python benchmarks/guard.py --turns 3
 
-benchmark: $(VENV)/.dev ## hypergradients side by side with peers (install the extra `peers` to have them)
-	$(BIN)/python benchmarks/hypergradient.py
+benchmark: $(VENV)/.dev ## every table of benchmarks/results again (install the extra `peers` to have them in it)
+	$(BIN)/python benchmarks/renew.py
 
 clean: ## forget the environment
 	rm -rf $(VENV) $(VENV)-petsc .pytest_cache .mypy_cache .ruff_cache .hypothesis

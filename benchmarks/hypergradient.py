@@ -1,10 +1,13 @@
-"""Forward and gradient times, memory and accuracy against peers, side by side in one run.
+"""Forward and gradient times (CPU seconds), memory and accuracy against peers, side by side in one run.
 
     python benchmarks/hypergradient.py [--sizes 100,1000,…] [--families grid-world,garnet] [-o benchmarks/results]
 
 Every measurement is a process of its own (one thread), so that peak memory is that method's alone and a peer that
 runs out of time or memory takes nothing with it.  Peers are optional (`pip install '.[peers]'`); one that is
 absent, or cannot go where it is asked to, has a cell that says so.  Writes hypergradient.json, .md and .png.
+
+The row "limit" is what no method can go below on this machine: the bytes of a kernel that is written once, read once by each of
+the four solves (V_F, V_L, ν, y), and whose cotangent is written and read once, over the bandwidth measured in the same run.
 
 Task: ∇J of the zoo's `garnet` and `grid-world` (γ = 0.99, τ = 0.05, 4 actions, 4 successors, d = 64).
 """
@@ -30,13 +33,16 @@ SIZES = (100, 1_000, 10_000, 100_000, 1_000_000)
 # The largest size each method is asked to do; beyond, it needs more time or memory than the machine has (see notes).
 METHODS = {
     "boltzgrad": (1_000_000, ""),
+    "boltzgrad without [fast]": (100_000, "minutes beyond; benchmarks/compiled.py"),
     "boltzgrad value iteration": (100_000, "minutes beyond"),
     "jax unrolled": (10_000, "the tape needs about 100 GB at 10⁵"),
     "jax checkpointed": (10_000, "minutes at 10⁵"),
     "jaxopt implicit": (10_000, "minutes at 10⁵"),
     "autograd unrolled": (1_000, "12 GB of tape at 10⁴"),
     "central differences": (1_000, "128 forward solves"),
+    "QuantEcon (forward)": (100_000, "its DiscreteDP takes minutes to make"),
 }
+PLAIN = "boltzgrad without [fast]"
 SWEEPS = 3000
 
 
@@ -51,6 +57,8 @@ def load(family: str, size: int):
 
 def measure(method: str, family: str, size: int, repeats: int) -> dict:
     """One method on one problem, in this process: medians of forward and gradient seconds, and the gradient."""
+    if method == PLAIN:
+        sys.modules["numba"] = None  # as where it is not installed
     problem = load(family, size)
     theta = problem.initial_theta(seed=0)
     base = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
@@ -76,16 +84,16 @@ def ours(problem, theta):
     from boltzgrad.solvers import solve_follower
 
     def run():
-        began = time.perf_counter()
+        began = time.process_time()
         at = problem.linearise(theta)
         model = at.model.models[0]
         follower = solve_follower(model)
         value = adjoint.evaluate(model, problem, theta, follower)
-        solved = time.perf_counter()
+        solved = time.process_time()
         context = adjoint.adjoin(model, follower, value)
-        _, cotangent, outside = adjoint.assemble(problem, theta, at.model, (context,))
+        _, cotangent, outside = adjoint.assemble(problem, theta, at.model.probabilities, (context,))
         gradient = at.pullback(cotangent) + outside
-        return gradient, solved - began, time.perf_counter() - solved
+        return gradient, solved - began, time.process_time() - solved
 
     return run
 
@@ -96,15 +104,15 @@ def ours_by_sweeps(problem, theta):
     from boltzgrad.solvers import solve_follower
 
     def run():
-        began = time.perf_counter()
+        began = time.process_time()
         at = problem.linearise(theta)
         model = at.model.models[0]
         follower = solve_follower(model, method="value-iteration", tolerance=1e-12)
-        solved = time.perf_counter()
+        solved = time.process_time()
         context = adjoint.solve_context(model, problem, theta, warm_start=follower.value)
-        _, cotangent, outside = adjoint.assemble(problem, theta, at.model, (context,))
+        _, cotangent, outside = adjoint.assemble(problem, theta, at.model.probabilities, (context,))
         gradient = at.pullback(cotangent) + outside
-        return gradient, solved - began, time.perf_counter() - solved
+        return gradient, solved - began, time.process_time() - solved
 
     return run
 
@@ -158,11 +166,11 @@ def _jax_runner(problem, theta, value_of):
     both = jax.jit(jax.value_and_grad(value_of))
 
     def run():
-        began = time.perf_counter()
+        began = time.process_time()
         forward(jnp.asarray(theta)).block_until_ready()
-        middle = time.perf_counter()
+        middle = time.process_time()
         gradient = both(jnp.asarray(theta))[1].block_until_ready()
-        end = time.perf_counter()
+        end = time.process_time()
         return gradient, middle - began, max(end - middle - (middle - began), 0.0)
 
     return run
@@ -210,13 +218,13 @@ def autograd_unrolled(problem, theta):
     from boltzgrad.families.tabular.unrolled import unrolled
 
     def run():
-        began = time.perf_counter()
+        began = time.process_time()
         model = problem.contexts(theta).models[0]
         v = soft_values(model).x
         leader_values(model, soft_backup(model, planned(model), v)[1])
-        middle = time.perf_counter()
+        middle = time.process_time()
         gradient = unrolled(problem, theta).gradient
-        end = time.perf_counter()
+        end = time.process_time()
         return gradient, middle - began, max(end - middle - (middle - began), 0.0)
 
     return run
@@ -232,20 +240,56 @@ def central_differences(problem, theta):
         return evaluate_leader(model, follower).expected_return, follower.value
 
     def run():
-        began = time.perf_counter()
+        began = time.process_time()
         _, start = value(theta)
-        middle = time.perf_counter()
+        middle = time.process_time()
         h = 1e-5
         gradient = [
             (value(theta + h * u, start)[0] - value(theta - h * u, start)[0]) / (2 * h) for u in np.eye(theta.size)
         ]
-        return gradient, middle - began, time.perf_counter() - middle
+        return gradient, middle - began, time.process_time() - middle
 
     return run
 
 
+def quantecon_forward(problem, theta):
+    """Modified policy iteration for the hard maximum, which is easier; it has no gradient."""
+    from quantecon.markov import DiscreteDP
+
+    def run():
+        model = problem.contexts(theta).models[0]
+        S, A = model.follower_reward.shape
+        states, actions = np.divmod(np.arange(S * A), A)
+        began = time.process_time()
+        planner = DiscreteDP(model.follower_reward.ravel(), model.kernel.flat, model.follower_discount, states, actions)
+        planner.solve(method="modified_policy_iteration", epsilon=1e-10)
+        return np.full(theta.size, np.nan), time.process_time() - began, 0.0
+
+    return run
+
+
+def bandwidth() -> float:
+    """Bytes a second of a triad a = b + 2 c over arrays that no cache holds."""
+    b, c = np.ones(20_000_000), np.ones(20_000_000)
+    a, best = np.empty_like(b), np.inf
+    for _ in range(5):
+        began = time.perf_counter()
+        np.multiply(c, 2.0, out=a)
+        np.add(a, b, out=a)
+        best = min(best, time.perf_counter() - began)
+    return 5 * a.nbytes / best
+
+
+def limit(family: str, size: int, rate: float) -> float:
+    """Seconds that moving a kernel takes at the least; see above."""
+    entries = 16 * size  # 4 actions, 4 successors
+    return entries * ((8 + 4) * 5 + 8 * 2) / rate
+
+
 RUNNERS = {
     "boltzgrad": ours,
+    PLAIN: ours,
+    "QuantEcon (forward)": quantecon_forward,
     "boltzgrad value iteration": ours_by_sweeps,
     "jax unrolled": jax_unrolled,
     "jax checkpointed": lambda p, t: jax_unrolled(p, t, checkpointed=True),
@@ -268,7 +312,7 @@ def in_a_process(method: str, family: str, size: int, seconds: float, repeats: i
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def table(rows: list[dict], families: list[str], sizes: list[int]) -> str:
+def table(rows: list[dict], families: list[str], sizes: list[int], rate: float) -> str:
     """Markdown: a table a family, a cell forward + gradient seconds; peak MB; relative error."""
     out = []
     for family in families:
@@ -280,10 +324,13 @@ def table(rows: list[dict], families: list[str], sizes: list[int]) -> str:
                 row = next(r for r in rows if (r["method"], r["family"], r["size"]) == (method, family, size))
                 if "note" in row:
                     cells.append(row["note"])
+                elif "forward" in method:
+                    cells.append(f"{row['forward']:.2g} s; no gradient")
                 else:
                     error = "" if row["error"] is None else f"; {row['error']:.0e}"
                     cells.append(f"{row['forward']:.2g} + {row['gradient']:.2g} s; {row['peak_mb']:.0f} MB{error}")
             out.append(f"| {method} | " + " | ".join(cells) + " |")
+        out.append("| limit | " + " | ".join(f"{limit(family, size, rate):.1g} s" for size in sizes) + " |")
         out.append("")
     return "\n".join(out)
 
@@ -302,13 +349,25 @@ def plot(rows: list[dict], families: list[str], path: Path) -> None:
             if mine:
                 seconds = [r["forward"] + r["gradient"] for r in mine]
                 style = {"linewidth": 2.5, "marker": "o"} if method == "boltzgrad" else {"marker": ".", "alpha": 0.8}
-                axis.loglog([r["size"] for r in mine], seconds, label=method, **style)
-        axis.set(title=family, xlabel="states")
+                axis.loglog(
+                    [r["size"] for r in mine],
+                    seconds,
+                    label=method + slope([r["size"] for r in mine], seconds),
+                    **style,
+                )
+        axis.set(title=f"{family} (in parentheses: growth over the last decade)", xlabel="states")
+        axis.legend(fontsize=7)
         axis.grid(alpha=0.3, which="both")
-    axes[0][0].set_ylabel("forward + gradient, seconds")
-    axes[0][-1].legend(fontsize=8)
+    axes[0][0].set_ylabel("forward + gradient, CPU seconds")
     figure.tight_layout()
     figure.savefig(path, dpi=110)
+
+
+def slope(sizes: list[int], seconds: list[float]) -> str:
+    """The power of S by which time grows over the last decade that was run, in words."""
+    if len(sizes) < 2:
+        return ""
+    return f" (S^{np.log(seconds[-1] / seconds[-2]) / np.log(sizes[-1] / sizes[-2]):.2f})"
 
 
 def main() -> None:
@@ -342,16 +401,19 @@ def main() -> None:
                 if "result" in row:
                     gradient = np.array(row.pop("result"))
                     truth = gradient if method == "boltzgrad" else truth
-                    same = method == "boltzgrad" or truth is None
+                    same = method == "boltzgrad" or truth is None or "forward" in method
                     row["error"] = None if same else float(np.abs(gradient - truth).max() / np.abs(truth).max())
                 rows.append(row)
                 print({k: v for k, v in row.items() if k != "before_mb"}, flush=True)
     arguments.output.mkdir(parents=True, exist_ok=True)
     (arguments.output / "hypergradient.json").write_text(json.dumps(rows, indent=1), encoding="utf-8")
+    rate = bandwidth()
     head = (
-        "One thread, float64.  Forward + gradient; peak memory; largest difference from boltzgrad relative to ‖∇J‖_∞."
+        "CPU seconds on one thread, float64.  Forward + gradient; peak memory; largest difference from boltzgrad relative to "
+        "‖∇J‖_∞.  "
+        f"Limit: the bytes that have to move (`benchmarks/hypergradient.py`) at {rate / 1e9:.1f} GB/s."
     )
-    text = f"# Hypergradients side by side\n\n{head}\n\n{table(rows, families, sizes)}"
+    text = f"# Hypergradients side by side\n\n{head}\n\n{table(rows, families, sizes, rate)}"
     (arguments.output / "hypergradient.md").write_text(text, encoding="utf-8")
     try:
         plot(rows, families, arguments.output / "hypergradient.png")
