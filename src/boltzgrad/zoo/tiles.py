@@ -21,6 +21,7 @@ from boltzgrad.core.softmaxes import softmax, through_softmax
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 
+_BLOCK = 1 << 17  # rows of a kernel at once
 _BY_ROW = ("successors", "logits", "logit_tile", "continuation")  # one row a state and action
 
 
@@ -48,7 +49,9 @@ class Tiles:
         """The successors as the pattern of a kernel (of all states)."""
         S, A = self.follower_reward.shape
         k = self.successors.shape[1]
-        return SparsePattern(np.arange(S * A + 1) * k, self.successors.ravel(), n_states=S, n_actions=A)
+        out = SparsePattern(np.arange(S * A + 1) * k, self.successors.ravel(), n_states=S, n_actions=A)
+        object.__setattr__(self, "successors", out.indices.reshape(S * A, k))  # its copy serves both
+        return out
 
     def rows(self, first: int, last: int) -> Tiles:
         """Those of the states `first` … `last` − 1."""
@@ -117,18 +120,24 @@ def tiled_problem(
 def pulled_back(
     tiles: Tiles, theta: Array, follower_reward: Array, leader_reward: Array, initial_logits: Array, transition: Array
 ) -> Array:
-    """Cotangents on rewards, the start's logits and the kernel's values as ∂J/∂θ (d,)."""
-    p = softmax(tiles.logits + theta[tiles.logit_tile])
-    logits = through_softmax(p, tiles.continuation * transition.reshape(p.shape))
-    parts = (
-        (tiles.follower_tile, follower_reward),
-        (tiles.leader_tile, leader_reward),
-        (tiles.initial_tile, initial_logits),
-        (tiles.logit_tile, logits),
-    )
+    """Cotangents on rewards, the start's logits and the kernel's values as ∂J/∂θ (d,).
+
+    The kernel's go by blocks of rows: what a softmax needs beside them is several times as large as they are.
+    """
     out = np.zeros(theta.size)
-    for tile, values in parts:
-        out += np.bincount(tile.ravel(), weights=values.ravel(), minlength=theta.size)
+
+    def add(tile: Array, values: Array) -> None:
+        out[:] += np.bincount(tile.ravel(), weights=values.ravel(), minlength=theta.size)
+
+    add(tiles.follower_tile, follower_reward)
+    add(tiles.leader_tile, leader_reward)
+    add(tiles.initial_tile, initial_logits)
+    moved = transition.reshape(tiles.logit_tile.shape)
+    for first in range(0, len(moved), _BLOCK):
+        block = slice(first, first + _BLOCK)
+        tile = tiles.logit_tile[block]
+        p = softmax(tiles.logits[block] + theta[tile])
+        add(tile, through_softmax(p, tiles.continuation[block] * moved[block]))
     return out
 
 
