@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-from scipy.special import logsumexp, softmax
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.families.family import Answer, only_context
@@ -14,6 +13,7 @@ from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 from boltzgrad.solvers import FollowerSolution, solve_follower
 from boltzgrad.solvers.follower import as_given
+from boltzgrad.solvers.soft_bellman import boltzmann
 
 _SWEEPS = 20_000
 
@@ -52,22 +52,20 @@ def with_bounds(
     return Answer(values, bounds, horizon, size, partial(mistaken, model), lambda v: backup(model, v)[1])
 
 
-def backup(model: TabularModel, v: Array, discount: float | None = None) -> tuple[Array, Array]:
+def backup(model: TabularModel, v: Array) -> tuple[Array, Array]:
     """(Q, τ log Σ exp(Q/τ)) for values V (S,) of the next state."""
-    gamma = model.follower_discount if discount is None else discount
-    q = model.follower_reward + gamma * model.follower_kernel.expect(v)
-    return q, np.asarray(model.temperature * logsumexp(q / model.temperature, axis=1))
+    q = model.follower_reward + model.follower_discount * model.follower_kernel.expect(v)
+    return q, boltzmann(q, model.temperature)[1]
 
 
 def mistaken(model: TabularModel) -> list[tuple[str, dict[str, Array]]]:
     """(the mistake, the arrays that it gets wrong), each swept to its own fixed point."""
     tau, n = model.temperature, model.n_actions
 
-    def swept(maximum: Callable[[Array], Array], discount: float | None = None) -> tuple[Array, Array]:
-        v = np.zeros(model.n_states)
-        q = backup(model, v, discount)[0]
+    def swept(maximum: Callable[[Array], Array], discount: float = model.follower_discount) -> tuple[Array, Array]:
+        v, q = np.zeros(model.n_states), model.follower_reward
         for _ in range(_SWEEPS):
-            q = backup(model, v, discount)[0]
+            q = model.follower_reward + discount * model.follower_kernel.expect(v)
             new = maximum(q)
             moved, v = float(np.abs(new - v).max()), new
             if moved <= 1e-13 * max(1.0, float(np.abs(v).max())):
@@ -75,16 +73,16 @@ def mistaken(model: TabularModel) -> list[tuple[str, dict[str, Array]]]:
         return q, v
 
     def soft(q: Array) -> Array:
-        return np.asarray(tau * logsumexp(q / tau, axis=1))
+        return boltzmann(q, tau)[1]
 
-    def boltzmann(q: Array) -> Array:
-        return np.asarray(softmax(q / tau, axis=1))
+    def policy_of(q: Array) -> Array:
+        return boltzmann(q, tau)[0]
 
     def greedy(q: Array) -> Array:
         return np.asarray((q >= q.max(axis=1, keepdims=True) - 1e-12).astype(float))
 
     hard, mean = swept(lambda q: np.asarray(q.max(axis=1))), swept(lambda q: soft(q) - tau * np.log(n))
-    no_entropy = swept(lambda q: np.asarray((boltzmann(q) * q).sum(axis=1)))
+    no_entropy = swept(lambda q: np.asarray((policy_of(q) * q).sum(axis=1)))
     other, right = swept(soft, model.leader_discount), swept(soft)
     values = [
         ("max for the soft maximum", hard),
@@ -95,10 +93,10 @@ def mistaken(model: TabularModel) -> list[tuple[str, dict[str, Array]]]:
     policies = [
         ("the greedy policy of the soft Q", greedy(right[0])),
         ("the greedy policy, no temperature at all", greedy(hard[0])),
-        ("exp(Q) without 1/τ", np.asarray(softmax(right[0], axis=1))),
+        ("exp(Q) without 1/τ", boltzmann(right[0], 1.0)[0]),
         ("the uniform policy", np.full_like(right[0], 1.0 / n)),
     ]
     return [
-        *((words, {"Q": q, "V": v, "policy": boltzmann(q)}) for words, (q, v) in values),
+        *((words, {"Q": q, "V": v, "policy": policy_of(q)}) for words, (q, v) in values),
         *((words, {"policy": policy}) for words, policy in policies),
     ]
