@@ -123,9 +123,8 @@ class System:
     def _refined(self, b: Array, product: Any, solve: Any, relative: float) -> Answer:
         """Corrections until the residual, which the model's own product tells, is as small as it gets."""
         processes = self.chain.processes
-        x, left, count = np.zeros_like(b), b, 0
-        size = processes.max(float(np.abs(b).max(initial=0.0)))
-        best, residual = x, size
+        best, left, count = np.zeros_like(b), b, 0
+        residual = size = processes.max(float(np.abs(b).max(initial=0.0)))
         goal = max(relative, 8.0 * _EPS) * size
         for turn in range(_REFINED):
             if residual <= goal:
@@ -135,16 +134,16 @@ class System:
             self._b.setArray(left)
             solve(self._b, self._x)
             count += int(self._solver.getIterationNumber())
-            x = x + np.array(self._x.getArray())
-            left = b - product(x)
-            now = processes.max(float(np.abs(left).max(initial=0.0)))
+            x = best + np.array(self._x.getArray())
+            rest = b - product(x)
+            now, before = processes.max(float(np.abs(rest).max(initial=0.0))), residual
             if now < residual:
-                best, residual = x, now
-            elif not relative:  # rounding: nothing is left to gain
+                best, left, residual = x, rest, now
+            if not relative and not now < 0.5 * before:  # rounding: nothing is left to gain
                 break
         # A residual cannot fall below what x itself rounds off.
         floor = 64.0 * _EPS * max(size, processes.max(float(np.abs(best).max(initial=0.0))))
-        if not residual <= max(goal, floor, relative * size):
+        if not residual <= max(goal, floor):
             raise NotConverged(
                 f"BiCGSTAB with block ILU left a residual of {residual:.3g} over {processes.size} processes "
                 f"({self.chain.n_states} states, discount {self.discount}), asked for {max(goal, floor):.3g}"
