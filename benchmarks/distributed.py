@@ -46,12 +46,13 @@ several processes: every process builds the rows of its own states and keeps wha
 mpiexec -n 2 boltzgrad verify grid-world --set size=1000 --distributed
 ```
 
-says on the first process what all of them found, and holds it against two others: one process by itself (up to two million states; they
-share the problem and nothing else), and differences of J along a random direction, by the same processes (they share the forward solve,
-but no adjoint and no cotangent). Exit status 0 is agreement: to 10⁻¹⁰ of the largest entry with one process.
+says on the first process what all of them found, and holds it against two others: one process by itself (up to two million states;
+they share the problem and nothing else), and differences of J along a random direction, by the same processes (they share the forward
+solve, but no adjoint and no cotangent). Exit status 0 is agreement: to 10⁻¹⁰ of the largest entry with one process.
 
 **What it needs**: petsc4py and mpi4py, of the system. `make petsc` makes an environment of Debian's packages (python3-petsc4py,
-python3-mpi4py, mpi-default-bin, python3-venv), which are built for Debian's own Python and for NumPy 1; `.venv-petsc/bin/boltzgrad` is the command then.
+python3-mpi4py, mpi-default-bin, python3-venv), which are built for Debian's own Python and for NumPy 1; `.venv-petsc/bin/boltzgrad` is
+the command then.
 
 **What it solves**: the follower by inexact Newton on V = TV, each step by BiCGSTAB with the incomplete factors of every process's own rows
 (block Jacobi with ILU(0)); leader, occupancy and adjoint by the same systems and their transposes, corrected until the residual, which the
@@ -74,16 +75,17 @@ Finite horizons, references, masks, games and contexts are not cut into rows.
 
 ## 10⁸ and 10⁹ states
 
-Reckoned from the table, not run. The grid is cut into strips of rows, so that a process reads two rows of others whatever it holds itself; Newton's steps do not
-grow once the grid is wider than the {reach:.0f} steps that count at γ = 0.99 ({steps} here). A product gathers once from each of two neighbours; an
-iteration of BiCGSTAB makes two products and about five sums over all processes.
+Reckoned from the table, not run. The grid is cut into strips of rows, so that a process reads two rows of others whatever it holds
+itself; Newton's steps do not grow once the grid is wider than the 1/(1 − γ) = 100 steps that count ({steps} here). A product gathers
+once from each of two neighbours; an iteration of BiCGSTAB makes two products and about five sums over all processes.
 
 | states | processes | memory a process | messages a process | of bytes each | sums over all | seconds, if weak scaling holds |
 |---:|---:|---:|---:|---:|---:|---:|
 {reckoned}
 
-What the last column leaves out: sums over all processes take longer the more there are (a tree of log₂ P steps: at 10 µs each {sums:.0f} s for
-{most} processes), block Jacobi loses strength as blocks get thin, and two processes of one machine share its memory, which is why the ratio above is what it is.
+What the last column leaves out: sums over all processes take longer the more there are (a tree of log₂ P steps: at 10 µs each
+{sums:.1f} s for {most} processes), and block Jacobi loses strength as blocks get thin ({weaker:.0%} more iterations from one process to two
+above). Two processes of one machine also share its memory, which is part of the ratio above.
 """
 
 
@@ -141,7 +143,7 @@ def page(found: list[dict]) -> str:
         machine="Two cores of one machine, the runs taking turns, medians of wall-clock seconds.",
         rows="\n".join(rows),
         reckoned="\n".join(reckoned),
-        reach=100,
+        weaker=last["iterations"] / large["iterations"] - 1.0,
         steps=steps,
         sums=sums * 1e-5 * most.bit_length(),
         most=most,
