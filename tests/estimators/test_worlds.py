@@ -9,8 +9,9 @@ from boltzgrad.core.kernel import DenseKernel, SparseKernel
 from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.streams import Draws, Stream
 from boltzgrad.estimators.tabular.cotangents import TabularCotangents
+from boltzgrad.estimators.tabular.newton import newton
 from boltzgrad.estimators.tabular.successors import Successors
-from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular, newton
+from boltzgrad.estimators.tabular.worlds import TabularWorlds, as_tabular
 from boltzgrad.solvers import evaluate_leader, solve_follower
 from estimators.small import game, moving, shaped
 

@@ -15,7 +15,8 @@ from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.sampling import positive_count
 from boltzgrad.estimators.streams import Draws
-from boltzgrad.estimators.tabular.worlds import as_tabular, soften
+from boltzgrad.estimators.tabular.newton import soften
+from boltzgrad.estimators.tabular.worlds import as_tabular
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP
 

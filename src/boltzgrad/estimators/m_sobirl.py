@@ -14,7 +14,8 @@ from boltzgrad.errors import InvalidOption
 from boltzgrad.estimators.estimator import Estimates, Estimator, Run
 from boltzgrad.estimators.sampling import positive_count
 from boltzgrad.estimators.streams import Draws
-from boltzgrad.estimators.tabular.worlds import moves, soften
+from boltzgrad.estimators.tabular.newton import soften
+from boltzgrad.estimators.tabular.worlds import moves
 from boltzgrad.families.tabular.contexts import ContextualArrays
 from boltzgrad.families.tabular.model import TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP

@@ -112,7 +112,7 @@ CLAIMS = (
     _goals("AMD", "ours are the exact gradient's, which AMD's tables follow", EXACT, "exact hypergradient"),
     _goals("zero-order", "some seeds climb on, some do not", TWO_GOALS),
     _goals("HPGD (MC)", "", "more than 8 core-hours"),
-    _thermal("BC-HG", "its estimates are almost all noise; variance-reduced ones reach the optimum (thermal-noise)"),
+    _thermal("BC-HG", "its estimates are almost all noise; variance-reduced ones reach the optimum (thermal-at-full-length)"),
     _thermal("Naive-PGD"),
     _thermal("HPGD (TD)", "Q_L by least squares in place of a network"),
     _thermal("HPGD (MC)", "below its start, as in print"),

@@ -13,7 +13,8 @@ from typing import Any, Literal
 import numpy as np
 
 from boltzgrad.core.arrays import Array
-from boltzgrad.estimators.tabular.worlds import TabularWorlds, soften
+from boltzgrad.estimators.tabular.newton import soften
+from boltzgrad.estimators.tabular.worlds import TabularWorlds
 from boltzgrad.followers import Learned, Learner
 from boltzgrad.solvers.suboptimal import log_of, with_values
 
@@ -69,8 +70,7 @@ class LearntWorlds(TabularWorlds):
         """V° = (I − γ_F P_π)⁻¹ Σ_a π (r_F − τ log π), (W, S)."""
         paid = (self.policy * (self.r_F - self.tau * log_of(self.policy))).sum(axis=2)
         if self.dense:
-            systems = self.system(self.gamma_F, self.policy, planned=True)
-            return np.asarray(np.linalg.solve(systems, paid[..., None])[..., 0])
+            return np.stack([f.solve(x) for f, x in zip(self.factors(follower=True), paid, strict=True)])
         zero = np.zeros(self.S)
         systems_ = [with_values(m, zero, p).system for m, p in zip(self.models, self.policy, strict=True)]
         return np.stack([s.solve(x).x for s, x in zip(systems_, paid, strict=True)])

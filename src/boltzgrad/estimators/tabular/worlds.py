@@ -17,7 +17,8 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.kernel import DenseKernel
 from boltzgrad.core.objectives import PolicyObjective
-from boltzgrad.errors import InvalidOption, NotConverged
+from boltzgrad.errors import InvalidOption
+from boltzgrad.estimators.tabular.newton import Factors, closed_loop, expectation, newton
 from boltzgrad.estimators.tabular.successors import Successors
 from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.horizon.expanded import expanded
@@ -27,7 +28,6 @@ from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 from boltzgrad.solvers import FollowerSolution, LeaderSolution, evaluate_leader, solve_follower
 
-_EPS = float(np.finfo(float).eps)
 _DENSE = 600  # states up to which stacked dense solves are the fastest way
 
 
@@ -104,6 +104,7 @@ class TabularWorlds:
         previous: TabularWorlds | None = None,
     ) -> None:
         self.problem, self.thetas = problem, np.asarray(thetas, float)
+        self._factors: list[tuple[tuple[float, bool], Array, list[Factors]]] = []
         self.lane_theta = np.asarray(lane_theta)
         self.linearised = [problem.linearise(theta) for theta in self.thetas]
         models: list[TabularModel] = []
@@ -196,7 +197,7 @@ class TabularWorlds:
         """(V_L (W, S), Q_L (W, S, A)) under the policy that acts, exact."""
         if self.dense:
             reward = (self.acting * self.r_L).sum(axis=2)
-            v = np.linalg.solve(self.system(self.gamma_L, self.acting), reward[..., None])[..., 0]
+            v = np.stack([f.solve(r) for f, r in zip(self.factors(), reward, strict=True)])
         else:
             v = np.stack([x.value for x in self._leaders()])
         return v, self.r_L + self.gamma_L * self.expect(v)
@@ -204,8 +205,8 @@ class TabularWorlds:
     def occupancy(self) -> Array:
         """ν = (I − γ_L P_π)^{-T} ρ (W, S): expected discounted visits."""
         if self.dense:
-            systems = np.swapaxes(self.system(self.gamma_L, self.acting), 1, 2)
-            return np.asarray(np.linalg.solve(systems, self.initial[..., None])[..., 0])
+            pairs = zip(self.factors(), self.initial, strict=True)
+            return np.stack([f.solve(rho, transposed=True) for f, rho in pairs])
         return np.stack([x.occupancy for x in self._leaders()])
 
     def _leaders(self) -> list[LeaderSolution]:
@@ -215,20 +216,25 @@ class TabularWorlds:
             for i, (m, f) in enumerate(zip(self.models, self.followers, strict=True))
         ]
 
-    def system(self, gamma: float, policy: Array, *, planned: bool = False) -> Array:
-        """I − γ P_π (W, S, S) of a policy (W, S, A)."""
+    def factors(self, *, follower: bool = False) -> list[Factors]:
+        """Of I − γ P_π of every world: the policy that acts and the leader's discount, or the follower's own and its kernel."""
+        gamma, policy = (self.gamma_F, self.policy) if follower else (self.gamma_L, self.acting)
+        planned = follower and any(m.own_kernel for m in self.models)
+        for known, of, made in self._factors:
+            if known == (gamma, planned) and of is policy:
+                return made
         kernels = self.planned if planned else self.kernels
-        out: Array = -gamma * closed_loop(policy, kernels)
-        out += np.eye(self.S)
-        return out
+        made = [Factors(p, gamma) for p in closed_loop(policy, kernels)]
+        self._factors.append(((gamma, planned), policy, made))
+        return made
 
     def through_follower(self, weights: Array, world: Array) -> Array:
         """Cotangents on ∇V_F (n, S) in worlds `world` (n,) as cotangents y (n, S) on the immediate gradient: R'c."""
         if self.dense:
-            systems = np.swapaxes(self.system(self.gamma_F, self.policy, planned=True), 1, 2)
-            if len(systems) == 1 and len(weights) > 1:
-                return np.asarray(np.linalg.solve(systems[0], weights.T).T)
-            return np.asarray(np.linalg.solve(systems[world], weights[..., None])[..., 0])
+            factors = self.factors(follower=True)
+            if len(factors) == 1 and len(weights) > 1:
+                return np.asarray(factors[0].solve(weights.T, transposed=True).T)
+            return np.stack([factors[w].solve(x, transposed=True) for w, x in zip(world, weights, strict=True)])
         return np.stack([self.followers[w].system.solve_transposed(x).x for w, x in zip(world, weights, strict=True)])
 
     def spread_back(self, weights: Array, world: Array) -> Array:
@@ -309,57 +315,3 @@ def _stack(values: Sequence[Array]) -> Array:
     if all(v is values[0] for v in values):
         return values[0][None]
     return np.stack(values)
-
-
-def expectation(kernels: Array, v: Array) -> Array:
-    """Σ p v for kernels (1 or W, S, A, S) and v (W, S); each world by itself, so that it does not depend on the others."""
-    W, S = v.shape
-    A = kernels.shape[2]
-    return np.asarray(np.matmul(kernels.reshape(-1, S * A, S), v[:, :, None])).reshape(W, S, A)
-
-
-def closed_loop(policy: Array, kernels: Array) -> Array:
-    """P_π (W, S, S)."""
-    if len(kernels) == 1:
-        return np.asarray(np.einsum("wsa,sat->wst", policy, kernels[0]))
-    return np.asarray(np.einsum("wsa,wsat->wst", policy, kernels))
-
-
-def soften(q: Array, tau: float) -> tuple[Array, Array]:
-    """(V, π) = (τ log Σ exp(q/τ), softmax(q/τ)) over the last axis."""
-    top = q.max(axis=-1, keepdims=True)
-    e = np.exp((q - top) / tau)
-    total = e.sum(axis=-1, keepdims=True)
-    return (top + tau * np.log(total))[..., 0], e / total
-
-
-def newton(kernels: Array, reward: Array, gamma: float, tau: float, warm: Array | None) -> tuple[Array, Array]:
-    """Soft policy iteration in all worlds at once: (V (W, S), π (W, S, A)).  Raises: NotConverged."""
-    W, S, _ = reward.shape
-    v = np.zeros((W, S)) if warm is None else warm.copy()
-    policy = np.empty_like(reward)
-    active = np.arange(W)
-    best = np.full(W, np.inf)
-    for _ in range(200):
-        k = kernels if len(kernels) == 1 else kernels[active]
-        new, pi = soften(reward[active] + gamma * expectation(k, v[active]), tau)
-        gap = new - v[active]
-        size = np.abs(gap).max(axis=1)
-        scale = np.abs(reward[active]).max(axis=(1, 2)) + np.abs(v[active]).max(axis=1) + tau
-        policy[active] = pi
-        floor = 64.0 * _EPS * scale
-        done = (size <= floor) | ((size > 0.5 * best[active]) & (size <= 100.0 * floor))
-        best[active] = np.minimum(best[active], size)
-        if done.all():
-            return v, policy
-        active, gap, pi = active[~done], gap[~done], pi[~done]
-        k = kernels if len(kernels) == 1 else kernels[active]
-        system = -gamma * closed_loop(pi, k)
-        system += np.eye(S)
-        v[active] += np.linalg.solve(system, gap[..., None])[..., 0]
-    worst = float(size.max())
-    raise NotConverged(
-        f"the follower's soft Bellman equation in world {int(active[int(np.argmax(size))])} ({S} states, discount {gamma}, "
-        f"temperature {tau:g}): Newton left a residual of {worst:.3g} after 200 steps, asked for {float(floor.max()):.3g}; "
-        "try a higher temperature"
-    )
