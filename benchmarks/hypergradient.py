@@ -342,7 +342,7 @@ def plot(rows: list[dict], families: list[str], path: Path) -> None:
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    figure, axes = plt.subplots(1, len(families), figsize=(6 * len(families), 4.2), sharey=True, squeeze=False)
+    figure, axes = plt.subplots(1, len(families), figsize=(6 * len(families), 4.8), sharey=True, squeeze=False)
     for axis, family in zip(axes[0], families, strict=True):
         for method in METHODS:
             mine = [r for r in rows if r["method"] == method and r["family"] == family and "forward" in r]
@@ -356,7 +356,7 @@ def plot(rows: list[dict], families: list[str], path: Path) -> None:
                     **style,
                 )
         axis.set(title=f"{family} (in parentheses: growth over the last decade)", xlabel="states")
-        axis.legend(fontsize=7)
+        axis.legend(fontsize=7, ncol=3, loc="upper center", bbox_to_anchor=(0.5, -0.14))
         axis.grid(alpha=0.3, which="both")
     axes[0][0].set_ylabel("forward + gradient, CPU seconds")
     figure.tight_layout()
