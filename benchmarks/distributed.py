@@ -48,7 +48,8 @@ mpiexec -n 2 boltzgrad verify grid-world --set size=1000 --distributed
 
 says on the first process what all of them found, and holds it against two others: one process by itself (up to two million states;
 they share the problem and nothing else), and differences of J along a random direction, by the same processes (they share the forward
-solve, but no adjoint and no cotangent). Exit status 0 is agreement: to 10⁻¹⁰ of the largest entry with one process.
+solve, but no adjoint and no cotangent). Exit status 0 is agreement: with one process to 10⁻¹⁰ of the largest entry, and what
+both are estimated to round off.
 
 **What it needs**: petsc4py and mpi4py, of the system. `make petsc` makes an environment of Debian's packages (python3-petsc4py,
 python3-mpi4py, mpi-default-bin, python3-venv), which are built for Debian's own Python and for NumPy 1; `.venv-petsc/bin/boltzgrad` is

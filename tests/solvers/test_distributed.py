@@ -194,6 +194,15 @@ def test_several_processes_find_what_one_does(count, name, options):
     assert off <= 1e-10 * np.abs(exact.gradient).max()
 
 
+def test_long_chains_are_no_false_alarm():
+    discounts = ["--set", "follower_discount=0.9999", "--set", "leader_discount=0.9999"]
+    out, err, status = together(
+        2, "-m", "boltzgrad.cli", "verify", "grid-world", "--set", "size=50", *discounts, "--distributed"
+    )
+    assert status == 0, err + out
+    assert out.strip().endswith("AGREEMENT")
+
+
 SCRIPT = """
 import sys
 import numpy as np
