@@ -105,9 +105,8 @@ class Factors:
         rows, columns = float(size.sum(axis=1).max()), float(size.sum(axis=0).max())
         rest = np.eye(len(kernel)) - kernel
         self.scale: Array | None = None
-        if (
-            min(rows, columns) > 1.0 + 1e-9
-        ):  # weights, not probabilities: their chain in the units of the steps that remain
+        if min(rows, columns) > 1.0 + 1e-9:
+            # Weights, not probabilities: their chain in the units of the steps that remain.
             steps = np.linalg.solve(np.eye(len(kernel)) - size, np.ones(len(kernel)))
             if steps.min() > 0.0:
                 self.scale, rest, rows = steps, rest * steps, 0.0

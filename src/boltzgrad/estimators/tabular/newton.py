@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
 
 from boltzgrad.core.arrays import Array
 from boltzgrad.errors import NotConverged
+from boltzgrad.solvers.linear.direct import DenseLU
 
 _EPS = float(np.finfo(float).eps)
 # A correction by factors of an earlier policy has to shrink the residual by this much, or new ones are made: they cost as
@@ -14,20 +14,11 @@ _EPS = float(np.finfo(float).eps)
 _SERVES = 0.1
 
 
-class Factors:
-    """LU of (I − γP_π)ᵀ, whose columns are dominated by their diagonal, for one world."""
-
-    def __init__(self, kernel: Array, gamma: float) -> None:
-        """`kernel` P_π (S, S), overwritten.  Raises: LinAlgError."""
-        kernel *= -gamma
-        kernel.flat[:: len(kernel) + 1] += 1.0
-        self._lu, self._pivots, info = lapack.dgetrf(kernel.T, overwrite_a=True)
-        if info:
-            raise np.linalg.LinAlgError("Singular matrix")
-
-    def solve(self, b: Array, *, transposed: bool = False) -> Array:
-        """(I − γP_π)⁻¹ b, or by its transpose: b (S,) or (S, k)."""
-        return np.asarray(lapack.dgetrs(self._lu, self._pivots, b, trans=int(not transposed))[0])
+def factors(policy: Array, kernels: Array, gamma: float) -> list[DenseLU]:
+    """Those of I − γ P_π in every world.  Raises: NotConverged."""
+    systems = -gamma * closed_loop(policy, kernels)
+    systems += np.eye(policy.shape[1])
+    return [DenseLU(system) for system in systems]
 
 
 def expectation(kernels: Array, v: Array) -> Array:
@@ -57,7 +48,7 @@ def newton(kernels: Array, reward: Array, gamma: float, tau: float, warm: Array 
     W, S, _ = reward.shape
     v = np.zeros((W, S)) if warm is None else warm.copy()
     policy = np.empty_like(reward)
-    factors: dict[int, Factors] = {}
+    kept: dict[int, DenseLU] = {}
     active, best, before = np.arange(W), np.full(W, np.inf), np.full(W, np.inf)
     for _ in range(400):
         k = kernels if len(kernels) == 1 else kernels[active]
@@ -72,13 +63,13 @@ def newton(kernels: Array, reward: Array, gamma: float, tau: float, warm: Array 
         if done.all():
             return v, policy
         left = np.flatnonzero(~done)
-        stale = [i for i in left if active[i] not in factors or size[i] > _SERVES * before[active[i]]]
+        stale = [i for i in left if active[i] not in kept or size[i] > _SERVES * before[active[i]]]
         if stale:
-            for i, p in zip(stale, closed_loop(pi[stale], k if len(kernels) == 1 else k[stale]), strict=True):
-                factors[active[i]] = Factors(p, gamma)
+            made = factors(pi[stale], k if len(kernels) == 1 else k[stale], gamma)
+            kept |= zip(active[stale], made, strict=True)
         before[active] = size
         for i in left:
-            v[active[i]] += factors[active[i]].solve(gap[i])
+            v[active[i]] += kept[active[i]].solve(gap[i])
         active = active[left]
     worst = float(size.max())
     raise NotConverged(

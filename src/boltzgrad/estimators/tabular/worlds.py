@@ -18,7 +18,7 @@ from boltzgrad.core.arrays import Array
 from boltzgrad.core.kernel import DenseKernel
 from boltzgrad.core.objectives import PolicyObjective
 from boltzgrad.errors import InvalidOption
-from boltzgrad.estimators.tabular.newton import Factors, closed_loop, expectation, newton
+from boltzgrad.estimators.tabular.newton import expectation, factors, newton
 from boltzgrad.estimators.tabular.successors import Successors
 from boltzgrad.families.game.problem import MarkovGame
 from boltzgrad.families.horizon.expanded import expanded
@@ -27,6 +27,7 @@ from boltzgrad.families.tabular.contexts import ContextualArrays, ContextualMode
 from boltzgrad.families.tabular.model import TabularArrays, TabularModel
 from boltzgrad.families.tabular.problem import ConfigurableMDP, LinearisedBuild
 from boltzgrad.solvers import FollowerSolution, LeaderSolution, evaluate_leader, solve_follower
+from boltzgrad.solvers.linear.direct import DenseLU
 
 _DENSE = 600  # states up to which stacked dense solves are the fastest way
 
@@ -104,7 +105,7 @@ class TabularWorlds:
         previous: TabularWorlds | None = None,
     ) -> None:
         self.problem, self.thetas = problem, np.asarray(thetas, float)
-        self._factors: list[tuple[tuple[float, bool], Array, list[Factors]]] = []
+        self._factors: list[tuple[tuple[float, bool], Array, list[DenseLU]]] = []
         self.lane_theta = np.asarray(lane_theta)
         self.linearised = [problem.linearise(theta) for theta in self.thetas]
         models: list[TabularModel] = []
@@ -216,7 +217,7 @@ class TabularWorlds:
             for i, (m, f) in enumerate(zip(self.models, self.followers, strict=True))
         ]
 
-    def factors(self, *, follower: bool = False) -> list[Factors]:
+    def factors(self, *, follower: bool = False) -> list[DenseLU]:
         """Of I − γ P_π of every world: the policy that acts and the leader's discount, or the follower's own and its kernel."""
         gamma, policy = (self.gamma_F, self.policy) if follower else (self.gamma_L, self.acting)
         planned = follower and any(m.own_kernel for m in self.models)
@@ -224,17 +225,17 @@ class TabularWorlds:
             if known == (gamma, planned) and of is policy:
                 return made
         kernels = self.planned if planned else self.kernels
-        made = [Factors(p, gamma) for p in closed_loop(policy, kernels)]
+        made = factors(policy, kernels, gamma)
         self._factors.append(((gamma, planned), policy, made))
         return made
 
     def through_follower(self, weights: Array, world: Array) -> Array:
         """Cotangents on ∇V_F (n, S) in worlds `world` (n,) as cotangents y (n, S) on the immediate gradient: R'c."""
         if self.dense:
-            factors = self.factors(follower=True)
-            if len(factors) == 1 and len(weights) > 1:
-                return np.asarray(factors[0].solve(weights.T, transposed=True).T)
-            return np.stack([factors[w].solve(x, transposed=True) for w, x in zip(world, weights, strict=True)])
+            own = self.factors(follower=True)
+            if len(own) == 1 and len(weights) > 1:
+                return np.asarray(own[0].solve(weights.T, transposed=True).T)
+            return np.stack([own[w].solve(x, transposed=True) for w, x in zip(world, weights, strict=True)])
         return np.stack([self.followers[w].system.solve_transposed(x).x for w, x in zip(world, weights, strict=True)])
 
     def spread_back(self, weights: Array, world: Array) -> Array:

@@ -27,7 +27,7 @@ class DenseLU:
         if info != 0:
             raise NotConverged(f"dense LU broke down at pivot {info}: the matrix is singular to working precision")
 
-    def solve(self, b: Array, *, transposed: bool, rtol: float) -> Array:
+    def solve(self, b: Array, *, transposed: bool = False, rtol: float = 0.0) -> Array:
         """Solution of the system, or of its transpose."""
         x, _ = lapack.dgetrs(self._lu, self._pivots, b, trans=int(not transposed))
         return np.asarray(x)
