@@ -65,13 +65,16 @@ def test_a_complex_step_through_a_soft_fixed_point(seed, S, discount, tau):
 
     rest = fixed(r, np.zeros(S))
     policy = backed_up(rest.x, r)[1]
-    moved = fixed(r + 1j * COMPLEX_STEP * c, rest.x.astype(complex))
+    # From the values at rest, as the differences of a problem begin, and from nothing, where they have to come to rest first.
+    starts = (rest.x.astype(complex), np.zeros(S, complex))
     slope = np.linalg.solve(np.eye(S) - discount * np.einsum("sa,sat->st", policy, p), (policy * c).sum(axis=1))
     # log π is known to a rounding of V/τ, and the slope is a sum over the steps that remain.
     cold, steps = np.abs(rest.x).max() / tau, 1.0 / (1.0 - discount)
-    off = np.abs(moved.x.imag / COMPLEX_STEP - slope).max()
-    assert off <= 64.0 * EPS * (cold + steps) * np.abs(slope).max()
-    assert np.abs(moved.x.real - rest.x).max() <= 64.0 * EPS * steps * np.abs(rest.x).max()
+    for start in starts:
+        moved = fixed(r + 1j * COMPLEX_STEP * c, start)
+        off = np.abs(moved.x.imag / COMPLEX_STEP - slope).max()
+        assert off <= 64.0 * EPS * (cold + steps) * np.abs(slope).max()
+        assert np.abs(moved.x.real - rest.x).max() <= 64.0 * EPS * steps * np.abs(rest.x).max()
     # The control: the slope of the reward alone, with nothing ahead, is another.
     assert np.abs((policy * c).sum(axis=1) - slope).max() > 1e-3 * np.abs(slope).max()
 
