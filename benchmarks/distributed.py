@@ -58,7 +58,7 @@ the command then.
 **What it solves**: the follower by inexact Newton on V = TV, each step by BiCGSTAB with the incomplete factors of every process's own rows
 (block Jacobi with ILU(0)); leader, occupancy and adjoint by the same systems and their transposes, corrected until the residual, which the
 model's own product tells, no longer falls. A system that stays above a rounding of its answer raises `NotConverged`. The report has every
-residual, and ‖V − V*‖ ≤ residual/(1 − γ) is proved; there is no bound of ∇J here: the two comparisons are what speaks for it.
+residual, and the bound of ‖V − V*‖ (residual and its own rounding, over 1 − γ) is proved; there is no bound of ∇J here: the two comparisons are what speaks for it.
 
 **Whose problems**: grid-world, and garnet (of which every process draws the whole graph). Your own: an object with `dim`, `n_states`,
 `n_actions`, `name`, `initial_theta`, `block(theta, first, last, together)` and `pull_back(…)`, as `boltzgrad.core.row_block.Rows` says.

@@ -245,3 +245,22 @@ def test_contexts_of_two_kinds_are_refused():
     problem = bg.ConfigurableMDP(build, dim=2)
     with pytest.raises(InvalidOption, match="differ in shape, discounts or temperature"):
         TabularWorlds(problem, np.zeros((1, 2)), np.zeros(1, int), contexts=np.zeros(1, int))
+
+
+def test_factors_belong_to_their_policy_and_discount():
+    """Asked for one after the other, and again once a learner has put another policy in the place of the first."""
+    w, rng = worlds(moving(follower_discount=0.9, leader_discount=0.5), n=1), np.random.default_rng(0)
+    b = rng.standard_normal(w.S)
+
+    def direct(policy, gamma):
+        P = np.einsum("sa,sat->st", policy[0], w.kernels[0])
+        return np.linalg.solve(np.eye(w.S) - gamma * P, b)
+
+    for _ in range(2):
+        np.testing.assert_allclose(w.factors()[0].solve(b), direct(w.acting, 0.5), rtol=CLOSE)
+        np.testing.assert_allclose(w.factors(follower=True)[0].solve(b), direct(w.policy, 0.9), rtol=CLOSE)
+    before = direct(w.policy, 0.9)
+    w.policy = w.acting = rng.dirichlet(np.ones(w.A), size=(1, w.S))
+    np.testing.assert_allclose(w.factors()[0].solve(b), direct(w.acting, 0.5), rtol=CLOSE)
+    np.testing.assert_allclose(w.factors(follower=True)[0].solve(b), direct(w.policy, 0.9), rtol=CLOSE)
+    assert not np.allclose(before, direct(w.policy, 0.9))  # control: it is another policy

@@ -246,7 +246,7 @@ def test_a_bound_that_holds_and_mistakes_that_show():
     problem = bg.problems.load("grid-world", size=20)
     exact = bg.hypergradient(problem, problem.initial_theta(seed=1)).follower
     off = np.abs(np.array(found["V"]) - exact.value).max()
-    assert off <= found["bound"] + 1e-12
+    assert off <= found["bound"] + 1e-12  # what is known of the other V
     assert 0.0 < found["bound"] < 1e-9
     assert found["right"]
     assert found["another problem"] == [True, False]  # J's own differences agree, the other problem's gradient does not

@@ -22,9 +22,10 @@ _LOOSE, _TIGHT = 0.1, 1e-8  # forcing terms of the inexact Newton steps
 class DistributedHypergradient:
     """∇J(θ) (d,) and J, the same on every process, and what it took; arrays are this process's own.
 
-    `residual` is max_s |V_F − T V_F| over all states, and `value_bound` ≥ ‖V_F − V_F*‖∞ follows from it; `residuals` are
-    those of V_L, ν and y.  `ghosts` are the states of others that this process reads, `gathered` how often this code did,
-    `reductions` how often it had all processes sum something; `iterations` are BiCGSTAB's, which gathers and reduces besides.
+    `residual` is max_s |V_F − T V_F| over all states, and `value_bound` ≥ ‖V_F − V_F*‖∞ follows from it and what its own
+    evaluation rounds off; `residuals` are those of V_L, ν and y.  `ghosts` are the states of others that this process reads,
+    `gathered` how often this code did, `reductions` how often it had all processes sum something; `iterations` are BiCGSTAB's,
+    which gathers and reduces besides.
     """
 
     value: float
@@ -91,7 +92,7 @@ def hypergradient(
         n_states=rows.n_states,
         processes=processes.size,
         residual=residual,
-        value_bound=residual / (1.0 - block.follower_discount) if block.follower_discount < 1.0 else float("inf"),
+        value_bound=_value_bound(block, processes, v, residual),
         residuals=(leader.residual, visits.residual, adjoint.residual),
         newton_steps=newton,
         iterations=count + leader.iterations + visits.iterations + adjoint.iterations,
@@ -102,6 +103,17 @@ def hypergradient(
         follower_value=v,
         policy=policy,
     )
+
+
+def _value_bound(block: RowBlock, processes: Processes, v: Array, residual: float) -> float:
+    """(residual + what its evaluation rounds off)/(1 − γ), the roundings as in `soft_bellman.residual_rounding`, for the state
+    where they are largest.
+    """
+    A, k = block.follower_reward.shape[1], block.successors.shape[1]
+    reward, value = (processes.max(float(np.abs(x).max(initial=0.0))) for x in (block.follower_reward, v))
+    sizes = reward + (block.follower_discount + 2.0) * value + block.temperature * (1.0 + np.log(A))
+    contraction = block.follower_discount * (1.0 + 2.0 * (k + 1) * _EPS)  # rows sum to one but for rounding
+    return (residual + (k + A + 8) * _EPS * sizes) / (1.0 - contraction) if contraction < 1.0 else float("inf")
 
 
 @dataclass(frozen=True, eq=False)
