@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,8 @@ import numpy as np
 from boltzgrad.core.arrays import Array
 from boltzgrad.core.row_block import RowBlock, RowCotangent, Together
 from boltzgrad.errors import InvalidOption, InvalidTheta, unknown
-from boltzgrad.zoo.garnet import garnet_tiles
-from boltzgrad.zoo.grid_world import grid_tiles
+from boltzgrad.zoo.garnet import garnet, garnet_tiles
+from boltzgrad.zoo.grid_world import grid_tiles, grid_world
 from boltzgrad.zoo.options import positive_integer, real
 from boltzgrad.zoo.tiles import Tiles, pulled_back
 
@@ -74,57 +75,30 @@ def _start(tiles: Tiles, theta: Array, together: Together) -> Array:
     return np.asarray(weights / together.sum(np.asarray(weights.sum())))
 
 
-def _grid_world(
-    size: int = 10,
-    n_parameters: int = 64,
-    seed: int = 0,
-    follower_discount: float = 0.99,
-    leader_discount: float = 0.99,
-    temperature: float = 0.05,
-) -> TiledRows:
-    N, dim = positive_integer("size", size, least=2), positive_integer("n_parameters", n_parameters, least=4)
-    return TiledRows(
-        lambda first, last: grid_tiles(N, dim, seed, first=first, last=last),
-        n_states=N * N,
-        n_actions=4,
-        dim=dim,
-        follower_discount=real("follower_discount", follower_discount),
-        leader_discount=real("leader_discount", leader_discount),
-        temperature=real("temperature", temperature),
-        name="grid-world",
-    )
+_Tables = tuple[Callable[[int, int], Tiles], int, int]
 
 
-def _garnet(
-    n_states: int = 100,
-    n_actions: int = 4,
-    branching: int = 4,
-    n_parameters: int = 64,
-    seed: int = 0,
-    follower_discount: float = 0.99,
-    leader_discount: float = 0.99,
-    temperature: float = 0.05,
-    ending: float = 0.0,
-) -> TiledRows:
-    """Every process draws the whole graph, whose numbers come in one stream, and keeps its rows."""
-    whole = garnet_tiles(n_states, n_actions, branching, n_parameters, seed, ending)
-    return TiledRows(
-        whole.rows,
-        n_states=n_states,
-        n_actions=n_actions,
-        dim=n_parameters,
-        follower_discount=real("follower_discount", follower_discount),
-        leader_discount=real("leader_discount", leader_discount),
-        temperature=real("temperature", temperature),
-        name="garnet",
-    )
+def _of_grid(o: dict[str, Any]) -> _Tables:
+    """(tiles of some states, S, A) of a grid's options."""
+    N = positive_integer("size", o["size"], least=2)
+    return lambda first, last: grid_tiles(N, o["n_parameters"], o["seed"], first=first, last=last), N * N, 4
 
 
-_BY_ROWS: dict[str, Callable[..., TiledRows]] = {"grid-world": _grid_world, "garnet": _garnet}
+def _of_garnet(o: dict[str, Any]) -> _Tables:
+    """The same of a garnet's; every process draws the whole graph, whose numbers come in one stream, and keeps its rows."""
+    names = ("n_states", "n_actions", "branching", "n_parameters", "seed", "ending")
+    whole = garnet_tiles(*(o[name] for name in names))
+    return whole.rows, *whole.follower_reward.shape
+
+
+_BY_ROWS: dict[str, tuple[Callable[..., Any], Callable[[dict[str, Any]], _Tables]]] = {
+    "grid-world": (grid_world, _of_grid),
+    "garnet": (garnet, _of_garnet),
+}
 
 
 def by_rows(name: str, **options: Any) -> TiledRows:
-    """A problem of the zoo that processes can build by rows; the numbers are those of `problems.load`.
+    """A problem of the zoo that processes can build by rows; options and numbers are those of `problems.load`.
 
     Raises: UnknownName, InvalidOption.
 
@@ -133,7 +107,21 @@ def by_rows(name: str, **options: Any) -> TiledRows:
     """
     if name not in _BY_ROWS:
         raise unknown("problem that is built by rows", name, _BY_ROWS)
+    factory, tables = _BY_ROWS[name]
     try:
-        return _BY_ROWS[name](**options)
+        bound = inspect.signature(factory).bind(**options)
     except TypeError as error:
         raise InvalidOption(f"{name} by rows: {error}") from None
+    bound.apply_defaults()
+    o = bound.arguments
+    tiles, n_states, n_actions = tables(o)
+    return TiledRows(
+        tiles,
+        n_states=n_states,
+        n_actions=n_actions,
+        dim=positive_integer("n_parameters", o["n_parameters"], least=4),
+        follower_discount=real("follower_discount", o["follower_discount"]),
+        leader_discount=real("leader_discount", o["leader_discount"]),
+        temperature=real("temperature", o["temperature"]),
+        name=name,
+    )
