@@ -20,7 +20,8 @@ def petsc() -> Any:
     except (ImportError, ValueError) as error:  # a ValueError where it was built for another NumPy
         raise MissingExtra(
             f"boltzgrad.solvers.distributed needs petsc4py and mpi4py, built for this NumPy ({error}): "
-            "Debian's python3-petsc4py and python3-mpi4py with numpy<2, or pip install boltzgrad[petsc]"
+            "`make petsc` in a checkout, which takes Debian's python3-petsc4py and python3-mpi4py with numpy<2, or pip install "
+            "'boltzgrad[petsc]'"
         ) from None
     return PETSc
 
